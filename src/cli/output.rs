@@ -1,0 +1,104 @@
+//! Standard output and standard error: the only place that prints.
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::ValueEnum;
+
+/// The format of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Whether colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// A few colours of the terminal's own palette; the word beside it always carries the meaning too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paint {
+    /// Good.
+    Good,
+    /// A warning.
+    Warn,
+    /// Bad.
+    Bad,
+    /// Less important.
+    Dim,
+    /// A heading.
+    Bold,
+}
+
+/// Where a command prints to.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    color: bool,
+}
+
+impl Output {
+    /// Decides about colour once.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the environment is read here")]
+    pub fn new(choice: ColorChoice) -> Self {
+        let color = match choice {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => {
+                io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            }
+        };
+        Self { color }
+    }
+
+    /// Prints one line to standard output.
+    ///
+    /// # Errors
+    /// When it can't be written; `BrokenPipe` when the reader has gone.
+    pub fn line(self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.write_all(b"\n")?;
+        out.flush()
+    }
+
+    /// Prints one line to standard error. Nothing can be done when that fails.
+    pub fn note(self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// `text` in a colour, if colours are on.
+    #[must_use]
+    pub fn paint(self, paint: Paint, text: &str) -> String {
+        if !self.color {
+            return text.to_owned();
+        }
+        let code = match paint {
+            Paint::Good => "32",
+            Paint::Warn => "33",
+            Paint::Bad => "31;1",
+            Paint::Dim => "2",
+            Paint::Bold => "1",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+
+    /// Prints a value as indented JSON.
+    ///
+    /// # Errors
+    /// As [`Self::line`].
+    pub fn json(self, value: &impl serde::Serialize) -> io::Result<()> {
+        self.line(&serde_json::to_string_pretty(value).map_err(io::Error::other)?)
+    }
+}

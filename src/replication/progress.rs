@@ -1,0 +1,90 @@
+//! What a run tells while it works. The latest [`Progress`] replaces the one before; a [`RunEvent`] happens once.
+
+use serde::Serialize;
+
+use crate::catalog::Lsn;
+use crate::profile::TableName;
+
+/// What the run is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Connecting, checking the checkpoint, creating destination tables.
+    #[default]
+    Starting,
+    /// Copying existing rows.
+    Copying,
+    /// Applying changes.
+    Streaming,
+    /// The connection was lost; waiting to try again.
+    Reconnecting,
+    /// Finishing the current batch before the end.
+    Stopping,
+}
+
+/// Where one table is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TablePhase {
+    /// Not begun.
+    #[default]
+    Waiting,
+    /// Its rows are being copied.
+    Copying,
+    /// Its rows are there; changes follow.
+    Streaming,
+}
+
+/// One table's numbers since the run began (copied rows: since the copy began).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TableProgress {
+    /// The table, as named at the source.
+    pub table: TableName,
+    /// Where it is.
+    pub phase: TablePhase,
+    /// Rows copied so far.
+    pub rows_copied: u64,
+    /// Bytes copied so far, in COPY format.
+    pub bytes_copied: u64,
+    /// Estimated rows at the source when the copy began; `None` when never analysed.
+    pub rows_estimated: Option<u64>,
+    /// Applied inserts.
+    pub inserts: u64,
+    /// Applied updates.
+    pub updates: u64,
+    /// Applied deletes.
+    pub deletes: u64,
+    /// Applied truncates.
+    pub truncates: u64,
+}
+
+/// The latest state of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// What the run is doing.
+    pub phase: Phase,
+    /// Every table of the run.
+    pub tables: Vec<TableProgress>,
+    /// Source transactions applied by this run.
+    pub transactions: u64,
+    /// Row changes (and truncates) applied by this run.
+    pub changes: u64,
+    /// End of the last source transaction that is committed at the destination.
+    pub checkpoint: Lsn,
+    /// End of the source's log as last heard from its walsender.
+    pub source_end: Lsn,
+    /// `source_end` minus what is confirmed, in bytes.
+    pub lag_bytes: u64,
+    /// Age in milliseconds of the oldest transaction that is received but not committed at the destination; 0 when
+    /// there is none.
+    pub lag_millis: u64,
+}
+
+/// Something that happened in a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunEvent {
+    /// Whether it is trouble.
+    pub trouble: bool,
+    /// One sentence, safe to print.
+    pub text: String,
+}
