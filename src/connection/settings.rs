@@ -1,6 +1,7 @@
 //! What to connect to, and what to ask of the session.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -19,25 +20,41 @@ pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub enum SslMode {
     /// Never encrypted.
     Disable,
+    /// In plain text if the server lets us, encrypted otherwise.
+    Allow,
     /// Encrypted if the server offers it, in plain text otherwise.
     #[default]
     Prefer,
-    /// Encrypted or not at all; the server's certificate is not verified.
+    /// Encrypted or not at all; the certificate is verified only if a root certificate file is named.
     Require,
+    /// Encrypted, and the server's certificate must be signed by a trusted authority.
+    VerifyCa,
+    /// As `VerifyCa`, and the certificate must be for the host name that was asked for.
+    VerifyFull,
 }
 
 impl SslMode {
     /// All modes, from the least to the most protection.
-    pub const ALL: [Self; 3] = [Self::Disable, Self::Prefer, Self::Require];
+    pub const ALL: [Self; 6] =
+        [Self::Disable, Self::Allow, Self::Prefer, Self::Require, Self::VerifyCa, Self::VerifyFull];
 
     /// The name as in `sslmode=…`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Disable => "disable",
+            Self::Allow => "allow",
             Self::Prefer => "prefer",
             Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
         }
+    }
+
+    /// Whether the mode can't work without knowing whom to trust.
+    #[must_use]
+    pub fn verifies(self) -> bool {
+        matches!(self, Self::VerifyCa | Self::VerifyFull)
     }
 
     /// One sentence: what the mode tries and what it protects from.
@@ -47,11 +64,18 @@ impl SslMode {
             Self::Disable => {
                 "Never encrypts: whoever is on the way can read and change everything, passwords hashed or not."
             }
+            Self::Allow => "Tries plain text first and TLS only if the server insists: no protection.",
             Self::Prefer => {
                 "Tries TLS first and falls back to plain text without asking: no protection from an active attacker."
             }
             Self::Require => {
                 "Always encrypts, but does not check whose certificate it is: protects from listeners, not from impostors."
+            }
+            Self::VerifyCa => {
+                "Encrypts and checks that a trusted authority signed the certificate: safe where that authority signs only your servers."
+            }
+            Self::VerifyFull => {
+                "Encrypts and checks authority and host name: protects from listeners and from impostors."
             }
         }
     }
@@ -67,16 +91,100 @@ impl FromStr for SslMode {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "disable" => Ok(Self::Disable),
-            "prefer" => Ok(Self::Prefer),
-            "require" => Ok(Self::Require),
-            "allow" | "verify-ca" | "verify-full" => {
-                Err(format!("sslmode {text} is not supported yet; use disable, prefer or require"))
-            }
-            _ => Err("sslmode is unknown; use disable, prefer or require".to_owned()),
-        }
+        Self::ALL.into_iter().find(|mode| mode.name() == text).ok_or_else(|| {
+            "sslmode is unknown; use disable, allow, prefer, require, verify-ca or verify-full".to_owned()
+        })
     }
+}
+
+/// Whom to trust when the server's certificate is verified.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum RootCert {
+    /// libpq's default: `~/.postgresql/root.crt` if it exists.
+    #[default]
+    Default,
+    /// The authorities that the operating system trusts (`sslrootcert=system`); only with `verify-full`.
+    System,
+    /// A PEM file with one or more certificates.
+    File(PathBuf),
+}
+
+/// A version of TLS, as in `ssl_min_protocol_version`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub enum TlsVersion {
+    V1_0,
+    V1_1,
+    V1_2,
+    V1_3,
+}
+
+/// Whether the password exchange must be bound to the TLS channel (`channel_binding`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names are libpq's")]
+pub enum ChannelBindingMode {
+    Disable,
+    #[default]
+    Prefer,
+    Require,
+}
+
+/// What kind of server will do (`target_session_attrs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names are libpq's")]
+pub enum TargetSession {
+    #[default]
+    Any,
+    ReadWrite,
+    ReadOnly,
+    Primary,
+    Standby,
+    PreferStandby,
+}
+
+/// Files and limits of TLS.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct TlsSettings {
+    /// Whom to trust (`sslrootcert`).
+    pub root_cert: RootCert,
+    /// The client's certificate, leaf first (`sslcert`); `None` means `~/.postgresql/postgresql.crt` if it exists.
+    pub cert: Option<PathBuf>,
+    /// The client's private key (`sslkey`); `None` means `~/.postgresql/postgresql.key` if it exists.
+    pub key: Option<PathBuf>,
+    /// The passphrase of the key (`sslpassword`).
+    pub key_passphrase: Option<Secret>,
+    /// The oldest version of TLS (`ssl_min_protocol_version`); libpq's default is 1.2.
+    pub min_version: Option<TlsVersion>,
+    /// The newest version of TLS (`ssl_max_protocol_version`).
+    pub max_version: Option<TlsVersion>,
+    /// TLS from the first byte instead of an SSLRequest (`sslnegotiation=direct`, PostgreSQL 17).
+    pub direct: bool,
+    /// Whether the host name is sent in clear in the handshake (`sslsni`).
+    pub no_sni: bool,
+}
+
+/// One more place to try (libpq's lists in `host`, `hostaddr` and `port`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// As [`Settings::host`].
+    pub host: String,
+    /// As [`Settings::hostaddr`].
+    pub hostaddr: Option<String>,
+    /// As [`Settings::port`].
+    pub port: u16,
+}
+
+/// A bastion through which the server is reached, by the system's `ssh`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// `[user@]host` or an alias of the user's ssh configuration; never begins with `-`.
+    pub destination: String,
+    /// The bastion's port, if not the configured one.
+    pub port: Option<u16>,
+    /// A private key file, if not the configured one.
+    pub identity: Option<PathBuf>,
+    /// A jump host in front of it (`ssh -J`).
+    pub jump: Option<String>,
 }
 
 /// Where a server is and who logs in.
@@ -96,6 +204,20 @@ pub struct Settings {
     pub ssl_mode: SslMode,
     /// Limit for the whole attempt, from name resolution to the end of authentication.
     pub connect_timeout: Duration,
+    /// The address to connect to when `host` is only the name to verify and to look passwords up by (`hostaddr`).
+    pub hostaddr: Option<String>,
+    /// Further servers, tried in order when one can't be reached.
+    pub alternatives: Vec<Address>,
+    /// Files and limits of TLS.
+    pub tls: TlsSettings,
+    /// Whether the password exchange must be bound to the TLS channel.
+    pub channel_binding: ChannelBindingMode,
+    /// What kind of server will do.
+    pub target_session: TargetSession,
+    /// Command-line options for the server process (`options`), as they are.
+    pub options: Option<String>,
+    /// A bastion to go through.
+    pub tunnel: Option<Tunnel>,
 }
 
 impl Default for Settings {
@@ -108,6 +230,13 @@ impl Default for Settings {
             password: None,
             ssl_mode: SslMode::default(),
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            hostaddr: None,
+            alternatives: Vec::new(),
+            tls: TlsSettings::default(),
+            channel_binding: ChannelBindingMode::default(),
+            target_session: TargetSession::default(),
+            options: None,
+            tunnel: None,
         }
     }
 }
