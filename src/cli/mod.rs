@@ -3,6 +3,7 @@
 pub mod check;
 pub mod demo;
 pub mod exit;
+pub mod log;
 pub mod output;
 pub mod run;
 pub mod script;
@@ -89,7 +90,7 @@ pub fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    let result = runtime.block_on(run_command(cli.command, output));
+    let result = runtime.block_on(logged(cli, output));
     // A name look-up that hangs must not keep the program alive.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match result {
@@ -103,6 +104,13 @@ pub fn main() -> ExitCode {
     }
 }
 
+async fn logged(cli: Cli, output: Output) -> Result<Exit, Stop> {
+    if let Some(file) = &cli.log_file {
+        log::start(file, source::var("WALPILOT_LOG").as_deref())?;
+    }
+    run_command(cli.command, output).await
+}
+
 async fn run_command(command: Option<Command>, output: Output) -> Result<Exit, Stop> {
     match command {
         None => setup::run(setup::SetupArgs::default(), output).await,
@@ -113,11 +121,15 @@ async fn run_command(command: Option<Command>, output: Output) -> Result<Exit, S
         Some(Command::Watch(args)) => watch::run(*args, output).await,
         Some(Command::Demo(args)) => demo::run(*args, output).await,
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "walpilot", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "walpilot", &mut script);
+            output.raw(&script)?;
             Ok(Exit::Fine)
         }
         Some(Command::Man) => {
-            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            output.raw(&page)?;
             Ok(Exit::Fine)
         }
     }

@@ -73,6 +73,16 @@ impl Output {
         out.flush()
     }
 
+    /// Prints bytes as they are to standard output.
+    ///
+    /// # Errors
+    /// As [`Self::line`].
+    pub fn raw(self, bytes: &[u8]) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()
+    }
+
     /// Prints one line to standard error. Nothing can be done when that fails.
     pub fn note(self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{text}");

@@ -128,8 +128,10 @@ fn from_environment() -> Result<Settings, Stop> {
     Ok(settings)
 }
 
+/// An environment variable that is set, not empty and UTF-8.
+#[must_use]
 #[expect(clippy::disallowed_methods, reason = "the environment is read here")]
-fn var(name: &str) -> Option<String> {
+pub fn var(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
