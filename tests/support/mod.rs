@@ -9,7 +9,10 @@
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test program uses a part of the harness")]
 
 pub mod certificates;
+pub mod oracle;
+pub mod pki;
 pub mod program;
+pub mod servers;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
