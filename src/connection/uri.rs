@@ -6,7 +6,7 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 
 use super::secret::Secret;
-use super::settings::Settings;
+use super::settings::{RootCert, Settings};
 
 /// Why a connection string could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +57,13 @@ fn assign(settings: &mut Settings, key: &str, value: &str) -> Result<(), UriErro
         "host" | "hostaddr" if value.contains(',') => {
             return Err(wrong("several hosts in one connection string are not supported yet; name one"));
         }
-        "host" | "hostaddr" => value.clone_into(&mut settings.host),
+        "host" => value.clone_into(&mut settings.host),
+        "hostaddr" => settings.hostaddr = Some(value.to_owned()),
+        "sslrootcert" if value == "system" => settings.tls.root_cert = RootCert::System,
+        "sslrootcert" => settings.tls.root_cert = RootCert::File(value.into()),
+        "sslcert" => settings.tls.cert = Some(value.into()),
+        "sslkey" => settings.tls.key = Some(value.into()),
+        "sslpassword" => settings.tls.key_passphrase = Some(Secret::new(value)),
         "port" => {
             settings.port = match value.trim().parse() {
                 Ok(port) if port > 0 => port,
