@@ -1,6 +1,14 @@
 //! A throwaway source and destination with the usual trouble, and a write workload, to try walpilot on.
 
+mod account;
+pub mod binaries;
 pub mod cluster;
+mod files;
+mod keeper;
+mod template;
+
+pub use binaries::{Binaries, BinariesError};
+pub use cluster::{Cluster, ClusterError};
 
 use crate::connection::Settings;
 

@@ -1,0 +1,75 @@
+//! The files of throwaway clusters: private directories, configuration, random secrets, the end of a log.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::account::{Account, temporary};
+use super::binaries::Binaries;
+use super::cluster::ClusterError;
+use super::keeper::{Answer, Keeper};
+use crate::connection::{Secret, printable};
+
+/// A new private directory (mode 0700), and the keeper that will remove it.
+pub(super) fn kept_directory(
+    binaries: &Binaries,
+    template: Option<&Path>,
+    account: Account,
+) -> std::io::Result<(PathBuf, Keeper)> {
+    let private = fs::Permissions::from_mode(0o700);
+    let dir = tempfile::Builder::new().prefix("walpilot-").permissions(private).tempdir_in(temporary(account))?;
+    account.own(dir.path())?;
+    let keeper = Keeper::spawn(dir.path(), &binaries.dir, template, account)?;
+    Ok((dir.keep(), keeper))
+}
+
+/// Lets the keeper run one of its programs to the end.
+pub(super) async fn make(keeper: &mut Keeper, order: &str, dir: &Path) -> Result<(), ClusterError> {
+    let failed = || ClusterError::Made { program: order.to_owned(), log: last_lines(dir) };
+    keeper.order(order).map_err(|_| failed())?;
+    match keeper.answer().await {
+        Some(Answer::Finished(0)) => Ok(()),
+        _ => Err(failed()),
+    }
+}
+
+/// Writes a file that only `account` may read (mode 0600), replacing one that is there.
+pub(super) fn write(path: &Path, text: &str, account: Account) -> std::io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    account.own(path)
+}
+
+/// A password that nobody can guess: 192 bits from the system, in hexadecimal.
+pub(super) fn random_password() -> std::io::Result<Secret> {
+    let mut bytes = zeroize::Zeroizing::new([0_u8; 24]);
+    fs::File::open("/dev/urandom")?.read_exact(bytes.as_mut())?;
+    let mut text = String::with_capacity(48);
+    for byte in bytes.iter() {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(digit.into(), 16).unwrap_or('0'));
+        }
+    }
+    Ok(Secret::new(text))
+}
+
+/// A random number.
+pub(super) fn random() -> std::io::Result<u32> {
+    let mut bytes = [0_u8; 4];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u32::from_ne_bytes(bytes))
+}
+
+/// The end of the log in a cluster's directory, in one line and safe to show.
+pub(super) fn last_lines(dir: &Path) -> String {
+    let bytes = fs::read(dir.join("log")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let end = lines[lines.len().saturating_sub(8)..].join(" | ");
+    if end.is_empty() { "(nothing)".to_owned() } else { printable(&end).into_owned() }
+}
