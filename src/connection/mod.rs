@@ -5,10 +5,19 @@
 
 pub mod attempt;
 pub mod cause;
+pub mod class;
+pub mod hosts;
+pub mod inputs;
+pub mod keyword;
 pub mod login;
+pub mod parameters;
+pub mod passfile;
 pub mod secret;
+pub mod service;
 pub mod settings;
+mod ssh_cause;
 pub mod stream;
+pub mod tunnel;
 pub mod untrusted;
 pub mod uri;
 
