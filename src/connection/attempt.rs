@@ -1,90 +1,41 @@
-//! Opening connections: name, socket, TLS, login, all under one deadline.
+//! Opening connections: libpq's sequence of tries for each `sslmode`, all under one deadline.
 //!
-//! walpilot speaks the SSLRequest itself instead of leaving it to the query library, so that every use of a server
-//! (queries, replication, cancel requests) takes libpq's decision about encryption and can tell what was decided.
+//! The decisions are libpq's (PostgreSQL source, `fe-connect.c`, `PQconnectPoll`) but for the differences that
+//! `docs/connection.md` lists; the table in `tests/tls_table.rs` compares them with psql.
 
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use serde::Serialize;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream, lookup_host};
-use tokio::task::JoinHandle;
-use tokio_postgres::Client;
-use tokio_postgres::tls::TlsConnect;
+use tokio::time::{Instant, timeout_at};
 
-use super::cause::{Failure, ServerError, Stage, Trouble, Try, describe};
+use super::cause::{Failure, Stage, Trouble, Try};
+use super::class::{Class, Explained};
+use super::dial::{Encryption, Mark, dial, offered_certificate};
+use super::hosts;
+use super::identity::shown;
 use super::login;
-use super::settings::{SessionOptions, Settings, SslMode};
-use super::stream::{Duplex, PasswordRequest, PgStream};
+use super::security::{ClientCertificate, Security, ServerView};
+use super::session::{self, Session};
+use super::settings::{SessionOptions, Settings, SslMode, TargetSession};
+use super::stream::PgStream;
+use super::tunnel;
 
-/// What protects a connection, as it was really negotiated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Security {
-    /// Whether walpilot did a TLS handshake.
-    pub encrypted: bool,
-    /// How the server asked for the password.
-    pub password: PasswordRequest,
-    /// Every try, in order; more than one means that a fallback was taken.
-    pub tries: Vec<Try>,
-}
-
-/// An open connection for queries. Its background task ends when it is dropped.
-pub struct Session {
-    /// The handle for queries.
-    pub client: Client,
-    /// What protects it.
-    pub security: Security,
-    settings: Settings,
-    _driver: Driver,
-}
-
-/// The task that moves a connection's bytes; it ends with its owner.
-struct Driver(JoinHandle<()>);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl Session {
-    /// What it is connected to.
-    #[must_use]
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// Asks the server to stop what this session is doing. Works over the same kind of connection as the session.
-    ///
-    /// # Errors
-    /// When the server can't be reached for it.
-    pub async fn cancel(&self) -> Result<(), Failure> {
-        let token = self.client.cancel_token();
-        let stage = StageMark::default();
-        let work = async {
-            let stream = dial(&self.settings, self.security.encrypted, &stage).await?;
-            let Dialled::Ready(stream) = stream else { return Err(Trouble::TlsUnsupported) };
-            token.cancel_query_raw(stream, Already).await.map_err(|error| Trouble::Other(describe(&error)))
-        };
-        match tokio::time::timeout(self.settings.connect_timeout, work).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(trouble)) => Err(Failure::explain(&trouble, &self.settings)),
-            Err(_) => Err(Failure::explain(&Trouble::Timeout(stage.get()), &self.settings)),
-        }
-    }
-}
+/// How long the look at a certificate that was refused may take beyond the attempt itself; within the deadline.
+const LOOK: Duration = Duration::from_secs(3);
 
 /// Connects for queries and sets `options`.
 ///
 /// # Errors
-/// A [`Failure`] that names the cause and the next step; always within `settings.connect_timeout`.
+/// A [`Failure`] that names the cause and the next step; always within `settings.connect_timeout` for each host.
 pub async fn connect(settings: &Settings, options: &SessionOptions) -> Result<Session, Failure> {
+    let one = async |one: &Settings| connect_one(one, options).await;
+    hosts::first_suitable(settings, one, session::state).await
+}
+
+async fn connect_one(settings: &Settings, options: &SessionOptions) -> Result<Session, Failure> {
     let (logged_in, security) = establish(settings, &Purpose::Queries(options)).await?;
-    let LoggedIn::Queries(client, driver) = logged_in else { unreachable!("queries were asked for") };
-    Ok(Session { client, security, settings: settings.clone(), _driver: driver })
+    let LoggedIn::Queries(session) = logged_in else { unreachable!("queries were asked for") };
+    Ok(Session { security, ..*session })
 }
 
 /// Opens a walsender connection (`replication=database`) with further start-up `parameters`. Returns the stream
@@ -96,7 +47,15 @@ pub async fn connect_replication(
     settings: &Settings,
     parameters: &[(&str, &str)],
 ) -> Result<(PgStream, BytesMut, Security), Failure> {
-    let (logged_in, security) = establish(settings, &Purpose::Replication(parameters)).await?;
+    let found;
+    let one = if settings.alternatives.is_empty() && settings.target_session == TargetSession::Any {
+        settings
+    } else {
+        // Which of several servers will do is asked in a session for queries.
+        found = connect(settings, &SessionOptions::inspect()).await?.settings;
+        &found
+    };
+    let (logged_in, security) = establish(one, &Purpose::Replication(parameters)).await?;
     let LoggedIn::Replication(stream, input) = logged_in else { unreachable!("replication was asked for") };
     Ok((*stream, input, security))
 }
@@ -107,300 +66,214 @@ enum Purpose<'a> {
 }
 
 enum LoggedIn {
-    Queries(Client, Driver),
+    Queries(Box<Session>),
     Replication(Box<PgStream>, BytesMut),
 }
 
-async fn establish(settings: &Settings, purpose: &Purpose<'_>) -> Result<(LoggedIn, Security), Failure> {
+type Established = (LoggedIn, Security);
+
+#[expect(clippy::disallowed_methods, reason = "one deadline over everything needs to know when it began")]
+async fn establish(settings: &Settings, purpose: &Purpose<'_>) -> Result<Established, Failure> {
+    let deadline = Instant::now() + settings.connect_timeout;
     let mut tries = Vec::new();
-    let stage = StageMark::default();
-    let outcome = tokio::time::timeout(settings.connect_timeout, attempts(settings, purpose, &stage, &mut tries)).await;
-    match outcome {
-        Ok(Ok((logged_in, encrypted, password))) => Ok((logged_in, Security { encrypted, password, tries })),
-        Ok(Err(trouble)) => Err(Failure { tries, ..Failure::explain(&trouble, settings) }),
-        Err(_) => Err(Failure { tries, ..Failure::explain(&Trouble::Timeout(stage.get()), settings) }),
+    let mark = Mark::default();
+    let outcome = timeout_at(deadline, attempts(settings, purpose, &mark, &mut tries)).await;
+    let mut failure = match outcome {
+        Ok(Ok((logged_in, mut security))) => {
+            security.tries = tries.into_iter().map(|(one, _)| one).collect();
+            return Ok((logged_in, security));
+        }
+        Ok(Err(failure)) => failure,
+        Err(_) => {
+            let (stage, tls) = mark.get();
+            let failure = Failure::explain(&Trouble::Timeout(stage), settings);
+            tries.push((failed_try(tls, &failure), Some(failure.clone())));
+            failure
+        }
+    };
+    if failure.class.is_about_the_certificate() && failure.certificate.is_none() {
+        let soon = deadline.min(Instant::now() + LOOK);
+        let offered = timeout_at(soon, offered_certificate(settings)).await.ok().flatten();
+        failure.certificate = offered.map(Box::new);
     }
+    failure.tries = tries.into_iter().map(|(one, _)| one).collect();
+    Err(failure)
 }
 
-type Established = (LoggedIn, bool, PasswordRequest);
+type Tries = Vec<(Try, Option<Failure>)>;
 
-/// libpq's sequence of tries for each mode (PostgreSQL source, `fe-connect.c`, `PQconnectPoll`).
 async fn attempts(
     settings: &Settings,
     purpose: &Purpose<'_>,
-    stage: &StageMark,
-    tries: &mut Vec<Try>,
-) -> Result<Established, Trouble> {
-    if settings.ssl_mode == SslMode::Disable || settings.is_unix_socket() {
-        return record(one_try(settings, purpose, false, stage).await, false, settings, tries)
-            .map_err(|failed| failed.trouble);
+    mark: &Mark,
+    tries: &mut Tries,
+) -> Result<Established, Failure> {
+    let mode = settings.ssl_mode;
+    if let Some(explained) = contradiction(settings) {
+        return Err(Failure::explain(&Trouble::Explained(explained), settings));
     }
-    let first = record(one_try(settings, purpose, true, stage).await, true, settings, tries);
-    match first {
-        Err(failed) if settings.ssl_mode == SslMode::Prefer && failed.plain_may_help => {
-            record(one_try(settings, purpose, false, stage).await, false, settings, tries)
-                .map_err(|failed| failed.trouble)
+    let (first, second) = match mode {
+        _ if settings.is_unix_socket() => (Encryption::Plain, None),
+        SslMode::Disable => (Encryption::Plain, None),
+        SslMode::Allow => (Encryption::Plain, Some(Encryption::Needed)),
+        SslMode::Prefer => (Encryption::Offered, Some(Encryption::Plain)),
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => (Encryption::Needed, None),
+    };
+    let failed = match one_try(settings, purpose, first, mark, tries).await {
+        Ok(established) => return Ok(established),
+        Err(failed) => failed,
+    };
+    let Some(second) = second.filter(|_| failed.other_way_may_help) else { return Err(failed.failure) };
+    match one_try(settings, purpose, second, mark, tries).await {
+        Ok(established) => Ok(established),
+        Err(again) => {
+            let (tls, plain) = match mode {
+                SslMode::Allow => (again.failure, failed.failure),
+                _ => (failed.failure, again.failure),
+            };
+            Err(both(tls, plain))
         }
-        other => other.map_err(|failed| failed.trouble),
     }
+}
+
+/// What libpq refuses before it connects.
+fn contradiction(settings: &Settings) -> Option<Explained> {
+    let tls = &settings.tls;
+    let bad = |message: String, remedy: &str| Some(Explained::new(Class::ConfigError, message, remedy));
+    if tls.min_version.zip(tls.max_version).is_some_and(|(min, max)| min > max) {
+        return bad(
+            "ssl_min_protocol_version is newer than ssl_max_protocol_version.".into(),
+            "Correct one of the two, or leave both away.",
+        );
+    }
+    if tls.root_cert == super::settings::RootCert::System && settings.ssl_mode != SslMode::VerifyFull {
+        let message = format!(
+            "sslmode {} is too weak for sslrootcert=system: anybody can get a certificate from a public authority.",
+            settings.ssl_mode
+        );
+        return bad(message, "Use sslmode verify-full.");
+    }
+    if tls.direct && settings.ssl_mode < SslMode::Require {
+        let message = format!("sslmode {} is too weak for sslnegotiation=direct.", settings.ssl_mode);
+        return bad(message, "Use sslmode require or stronger, or sslnegotiation=postgres.");
+    }
+    None
+}
+
+/// When both tries failed: the one over TLS is what the user wants to see mended, unless there is no TLS at all.
+fn both(tls: Failure, plain: Failure) -> Failure {
+    let (first, second, how) =
+        if tls.class == Class::TlsUnsupported { (plain, tls, "Over TLS") } else { (tls, plain, "Without TLS") };
+    let message = format!("{} {how}: {}", first.message, second.message);
+    Failure { message, ..first }
 }
 
 struct Failed {
-    trouble: Trouble,
-    /// Whether libpq would try once more without TLS in mode `prefer`.
-    plain_may_help: bool,
+    failure: Failure,
+    /// Whether libpq would try once more the other way: with TLS in `allow`, without in `prefer`.
+    other_way_may_help: bool,
 }
 
-fn record(
-    outcome: Result<Established, Failed>,
-    tls: bool,
-    settings: &Settings,
-    tries: &mut Vec<Try>,
-) -> Result<Established, Failed> {
-    let (connected, class, message) = match &outcome {
-        Ok(_) => (true, None, None),
-        Err(failed) => {
-            let failure = Failure::explain(&failed.trouble, settings);
-            (false, Some(failure.class), Some(failure.message))
-        }
-    };
-    let tls = outcome.as_ref().map_or(tls, |established| established.1);
-    tries.push(Try { tls, connected, class, message });
-    outcome
+fn failed_try(tls: bool, failure: &Failure) -> Try {
+    Try { tls, connected: false, class: Some(failure.class), message: Some(failure.message.clone()) }
 }
 
+/// Makes one try and notes it.
 async fn one_try(
     settings: &Settings,
     purpose: &Purpose<'_>,
-    tls: bool,
-    stage: &StageMark,
+    encryption: Encryption,
+    mark: &Mark,
+    tries: &mut Tries,
 ) -> Result<Established, Failed> {
-    let no_retry = |trouble| Failed { trouble, plain_may_help: false };
-    let dialled = dial(settings, tls, stage).await.map_err(|trouble| {
-        let plain_may_help = matches!(trouble, Trouble::Tls(_) | Trouble::Io(Stage::TlsHandshake, _));
-        Failed { trouble, plain_may_help }
-    })?;
-    let (stream, encrypted) = match dialled {
-        Dialled::Ready(stream) => (stream, tls),
-        // The server said `N`: `prefer` goes on in plain text on the same socket.
-        Dialled::Declined(stream) if settings.ssl_mode == SslMode::Prefer => (stream, false),
-        Dialled::Declined(_) => return Err(no_retry(Trouble::TlsUnsupported)),
-    };
-    stage.set(Stage::Login);
-    let observed = stream.observed();
-    let outcome = match purpose {
-        Purpose::Queries(options) => queries(stream, encrypted, settings, options).await,
-        Purpose::Replication(parameters) => login::log_in(stream, settings, parameters)
-            .await
-            .map(|(stream, input)| LoggedIn::Replication(Box::new(stream), input)),
-    };
-    let seen = *observed.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut tls = encryption != Encryption::Plain;
+    mark.begin(tls);
+    let outcome = one_login(settings, purpose, encryption, mark, &mut tls).await;
     match outcome {
-        Ok(logged_in) => Ok((logged_in, encrypted, seen.password)),
+        Ok(established) => {
+            tries.push((Try { tls, connected: true, class: None, message: None }, None));
+            Ok(established)
+        }
+        Err((trouble, other_way_may_help)) => {
+            let trouble = tunnelled(trouble);
+            let failure = Failure::explain(&trouble, settings);
+            tries.push((failed_try(tls, &failure), None));
+            Err(Failed { failure, other_way_may_help })
+        }
+    }
+}
+
+async fn one_login(
+    settings: &Settings,
+    purpose: &Purpose<'_>,
+    encryption: Encryption,
+    mark: &Mark,
+    tls: &mut bool,
+) -> Result<Established, (Trouble, bool)> {
+    let link = dial(settings, encryption, mark).await.map_err(|failed| (failed.trouble, failed.tls_failed))?;
+    *tls = link.encrypted;
+    mark.set(Stage::Login);
+    let observed = link.stream.observed();
+    let mut security = Security {
+        encrypted: link.encrypted,
+        unix_socket: settings.is_unix_socket(),
+        verified: link.verified,
+        tls: None,
+        certificate: link.certificate,
+        client_certificate: link
+            .identity
+            .map(|files| ClientCertificate { file: shown(&files.cert), by_default: files.by_default }),
+        password: super::stream::PasswordRequest::None,
+        tries: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let outcome: Result<(LoggedIn, Option<ServerView>), Trouble> = match purpose {
+        Purpose::Queries(options) => {
+            session::log_in(link.stream, link.encrypted, settings, options).await.map(|queries| {
+                let session = Session {
+                    client: queries.client,
+                    security: security.clone(),
+                    settings: settings.clone(),
+                    peer: link.peer,
+                    _driver: queries.driver,
+                };
+                (LoggedIn::Queries(Box::new(session)), queries.server_view)
+            })
+        }
+        Purpose::Replication(parameters) => login::log_in(link.stream, settings, parameters)
+            .await
+            .map(|(stream, input)| (LoggedIn::Replication(Box::new(stream), input), None)),
+    };
+    let seen = *observed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    match outcome {
+        Ok((logged_in, server_view)) => {
+            security.password = seen.password;
+            security.compare(server_view);
+            Ok((logged_in, security))
+        }
         Err(trouble) => {
             let trouble = seen.refusal.map_or(trouble, Trouble::Refused);
-            let plain_may_help = encrypted && !seen.authenticated && server_said_no(&trouble);
-            Err(Failed { trouble, plain_may_help })
+            // `N` was the answer to the SSLRequest: plain text was just tried.
+            let tried_both = encryption == Encryption::Offered && !link.encrypted;
+            let may_help = seen.error && !seen.authenticated && !tried_both && server_said_no(&trouble, link.encrypted);
+            Err((trouble, may_help))
         }
     }
 }
 
-/// An error of the server before `AuthenticationOk` makes libpq try without TLS, except while it can't take
-/// connections at all. Unlike libpq walpilot does not offer a refused password a second time in plain text.
-fn server_said_no(trouble: &Trouble) -> bool {
-    matches!(trouble, Trouble::Server(error) if error.sqlstate != "57P03" && error.sqlstate != "28P01")
-}
-
-async fn queries(
-    stream: PgStream,
-    encrypted: bool,
-    settings: &Settings,
-    options: &SessionOptions,
-) -> Result<LoggedIn, Trouble> {
-    let mut config = tokio_postgres::Config::new();
-    config.user(&settings.user).dbname(&settings.database).application_name(&options.application_name);
-    if let Some(password) = settings.password.as_ref().filter(|password| !password.is_empty()) {
-        config.password(password.reveal());
-    }
-    // The handshake is behind us: `Direct` keeps the library from sending an SSLRequest of its own.
-    if encrypted {
-        config.ssl_mode(tokio_postgres::config::SslMode::Require);
-        config.ssl_negotiation(tokio_postgres::config::SslNegotiation::Direct);
-    } else {
-        config.ssl_mode(tokio_postgres::config::SslMode::Disable);
-    }
-    let (client, connection) = config.connect_raw(stream, Already).await.map_err(|error| trouble(&error))?;
-    let driver = Driver(tokio::spawn(async move {
-        // An error of the connection reaches whoever waits on the client; here it is only noted.
-        if let Err(error) = connection.await {
-            tracing::debug!(error = describe(&error), "connection ended");
-        }
-    }));
-    client.batch_execute(&session_sql(options)).await.map_err(|error| trouble(&error))?;
-    Ok(LoggedIn::Queries(client, driver))
-}
-
-/// The settings that every session gets: limits, and formats that don't depend on the role's defaults. Names in
-/// walpilot's own queries are qualified; an empty path keeps a hostile `search_path` from shadowing operators.
-fn session_sql(options: &SessionOptions) -> String {
-    let read_only = if options.read_only { "on" } else { "off" };
-    format!(
-        "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = 0; \
-         SET default_transaction_read_only = {read_only}; SET search_path = pg_catalog; SET DateStyle = ISO; \
-         SET IntervalStyle = postgres; SET extra_float_digits = 3; SET bytea_output = hex; SET TimeZone = 'UTC'; \
-         SET standard_conforming_strings = on",
-        millis(options.statement_timeout),
-        millis(options.lock_timeout),
-    )
-}
-
-fn millis(limit: Duration) -> u128 {
-    limit.as_millis().min(u128::from(u32::MAX >> 1))
-}
-
-/// Sorts an error of the query library that ended a login.
-fn trouble(error: &tokio_postgres::Error) -> Trouble {
-    if let Some(db) = error.as_db_error() {
-        return Trouble::Server(Box::new(ServerError::from(db)));
-    }
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        if let Some(io) = inner.downcast_ref::<io::Error>() {
-            return Trouble::Io(Stage::Login, io::Error::new(io.kind(), io.to_string()));
-        }
-        cause = inner.source();
-    }
-    let text = describe(error);
-    if text.contains("password missing") {
-        Trouble::PasswordMissing
-    } else if text.contains("unsupported authentication method") {
-        Trouble::AuthMethod
-    } else if error.is_closed() {
-        Trouble::Io(Stage::Login, io::ErrorKind::UnexpectedEof.into())
-    } else {
-        Trouble::Other(text)
+/// What broke a stream through a bastion is what ssh said, not that the stream broke.
+fn tunnelled(trouble: Trouble) -> Trouble {
+    match &trouble {
+        Trouble::Io(_, error) => tunnel::cause(error).map_or(trouble, Trouble::Explained),
+        _ => trouble,
     }
 }
 
-enum Dialled {
-    /// Ready for the start-up message; over TLS if that was asked for.
-    Ready(PgStream),
-    /// TLS was asked for, and the server has none.
-    Declined(PgStream),
-}
-
-async fn dial(settings: &Settings, tls: bool, stage: &StageMark) -> Result<Dialled, Trouble> {
-    let private = settings.is_local();
-    if settings.is_unix_socket() {
-        stage.set(Stage::Dial);
-        let path = format!("{}/.s.PGSQL.{}", settings.host, settings.port);
-        let socket = UnixStream::connect(path).await.map_err(|error| Trouble::Io(Stage::Dial, error))?;
-        return Ok(Dialled::Ready(PgStream::new(Box::new(socket), None, private)));
-    }
-    let mut socket = dial_tcp(settings, stage).await?;
-    if !tls {
-        return Ok(Dialled::Ready(PgStream::new(Box::new(socket), None, private)));
-    }
-    stage.set(Stage::TlsAnswer);
-    let mut request = BytesMut::new();
-    postgres_protocol::message::frontend::ssl_request(&mut request);
-    let failed = |error| Trouble::Io(Stage::TlsAnswer, error);
-    socket.write_all(&request).await.map_err(failed)?;
-    // Exactly one byte: anything that an attacker put behind it breaks the handshake (CVE-2021-23222).
-    match socket.read_u8().await.map_err(failed)? {
-        b'S' => {}
-        b'N' => return Ok(Dialled::Declined(PgStream::new(Box::new(socket), None, private))),
-        other => return Err(Trouble::Refused(super::stream::Refusal::NotPostgres(other))),
-    }
-    stage.set(Stage::TlsHandshake);
-    let connector = connector().await?;
-    let socket: Box<dyn Duplex> = Box::new(socket);
-    let secured = connector.connect(&settings.host, socket).await.map_err(|error| Trouble::Tls(tls_text(&error)))?;
-    let end_point = secured.get_ref().tls_server_end_point().ok().flatten();
-    Ok(Dialled::Ready(PgStream::new(Box::new(secured), end_point, true)))
-}
-
-/// Tries every address of the name in turn, as libpq does.
-async fn dial_tcp(settings: &Settings, stage: &StageMark) -> Result<TcpStream, Trouble> {
-    stage.set(Stage::Dns);
-    let addresses = lookup_host((settings.host.as_str(), settings.port)).await.map_err(|_| Trouble::Dns)?;
-    stage.set(Stage::Dial);
-    let mut last = Trouble::Dns;
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(socket) => {
-                // Small messages back and forth: waiting to fill packets would add latency to each.
-                socket.set_nodelay(true).map_err(|error| Trouble::Io(Stage::Dial, error))?;
-                return Ok(socket);
-            }
-            Err(error) => last = Trouble::Io(Stage::Dial, error),
-        }
-    }
-    Err(last)
-}
-
-/// The TLS connector. Building one reads the system's certificate store (0.2 s), so it is built once, on a thread
-/// that may block.
-async fn connector() -> Result<tokio_native_tls::TlsConnector, Trouble> {
-    static CONNECTOR: tokio::sync::OnceCell<tokio_native_tls::TlsConnector> = tokio::sync::OnceCell::const_new();
-    let build = || async {
-        let built = tokio::task::spawn_blocking(|| {
-            let mut builder = native_tls::TlsConnector::builder();
-            postgres_native_tls::set_postgresql_alpn(&mut builder);
-            // `require` and `prefer` encrypt without verifying, as libpq does without a root certificate.
-            builder.danger_accept_invalid_certs(true).danger_accept_invalid_hostnames(true).build()
-        });
-        match built.await {
-            Ok(Ok(connector)) => Ok(tokio_native_tls::TlsConnector::from(connector)),
-            Ok(Err(error)) => Err(Trouble::Tls(error.to_string())),
-            Err(error) => Err(Trouble::Other(error.to_string())),
-        }
-    };
-    CONNECTOR.get_or_try_init(build).await.cloned()
-}
-
-fn tls_text(error: &native_tls::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
-}
-
-/// Where an attempt stands, readable after its future was dropped by the deadline.
-#[derive(Clone)]
-struct StageMark(Arc<Mutex<Stage>>);
-
-impl Default for StageMark {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(Stage::Dns)))
-    }
-}
-
-impl StageMark {
-    fn set(&self, stage: Stage) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stage;
-    }
-
-    fn get(&self) -> Stage {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Hands the library the stream on which TLS, if any, is already done.
-struct Already;
-
-impl TlsConnect<PgStream> for Already {
-    type Stream = PgStream;
-    type Error = io::Error;
-    type Future = std::future::Ready<io::Result<PgStream>>;
-
-    fn connect(self, stream: PgStream) -> Self::Future {
-        std::future::ready(Ok(stream))
+/// An error of the server before `AuthenticationOk` makes libpq try the other way, except while it can't take
+/// connections at all. Unlike libpq walpilot does not offer a refused password a second time without TLS.
+fn server_said_no(trouble: &Trouble, encrypted: bool) -> bool {
+    match trouble {
+        Trouble::Server(error) => error.sqlstate != "57P03" && !(encrypted && error.sqlstate == "28P01"),
+        _ => false,
     }
 }

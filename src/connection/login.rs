@@ -6,33 +6,14 @@
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::authentication::{md5_hash, sasl};
-use postgres_protocol::message::backend::{AuthenticationSaslBody, ErrorFields, Message};
+use postgres_protocol::message::backend::{AuthenticationSaslBody, Message};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::cause::{ServerError, Stage, Trouble};
-use super::settings::Settings;
+use super::cause::{Stage, Trouble};
+pub use super::server_error::server_error;
+use super::settings::{ChannelBindingMode, Settings};
 use super::stream::PgStream;
-
-/// Reads the server's error fields.
-///
-/// # Errors
-/// When the message is malformed.
-pub fn server_error(mut fields: ErrorFields<'_>) -> std::io::Result<ServerError> {
-    let mut error = ServerError::default();
-    while let Some(field) = fields.next()? {
-        let value = String::from_utf8_lossy(field.value_bytes()).into_owned();
-        match field.type_() {
-            b'C' => error.sqlstate = value,
-            b'M' => error.message = value,
-            b'D' => error.detail = Some(value),
-            b'H' => error.hint = Some(value),
-            b'R' => error.routine = Some(value),
-            _ => {}
-        }
-    }
-    Ok(error)
-}
 
 /// Sends the start-up message with `parameters` beside user and database, authenticates, and reads until the server
 /// is ready. Returns the stream and whatever was read beyond.
@@ -51,12 +32,20 @@ pub(super) async fn log_in(
     send(&mut stream, &mut out).await?;
 
     let mut input = BytesMut::with_capacity(8 * 1024);
+    let mut bound = false;
     loop {
         match receive(&mut stream, &mut input).await? {
-            Message::AuthenticationOk
-            | Message::BackendKeyData(_)
-            | Message::ParameterStatus(_)
-            | Message::NoticeResponse(_) => {}
+            Message::AuthenticationOk => {
+                if settings.channel_binding == ChannelBindingMode::Require && !bound {
+                    return Err(Trouble::ChannelBinding);
+                }
+            }
+            Message::BackendKeyData(_) | Message::ParameterStatus(_) | Message::NoticeResponse(_) => {}
+            Message::AuthenticationCleartextPassword | Message::AuthenticationMd5Password(_)
+                if settings.channel_binding == ChannelBindingMode::Require =>
+            {
+                return Err(Trouble::ChannelBinding);
+            }
             Message::AuthenticationCleartextPassword => {
                 let password = password(settings)?;
                 frontend::password_message(password.as_bytes(), &mut out).map_err(failed)?;
@@ -67,7 +56,7 @@ pub(super) async fn log_in(
                 frontend::password_message(hash.as_bytes(), &mut out).map_err(failed)?;
                 send(&mut stream, &mut out).await?;
             }
-            Message::AuthenticationSasl(body) => scram(&mut stream, &mut input, &body, settings).await?,
+            Message::AuthenticationSasl(body) => bound = scram(&mut stream, &mut input, &body, settings).await?,
             Message::ReadyForQuery(_) => return Ok((stream, input)),
             Message::ErrorResponse(body) => {
                 return Err(Trouble::Server(Box::new(server_error(body.fields()).map_err(failed)?)));
@@ -77,13 +66,13 @@ pub(super) async fn log_in(
     }
 }
 
-/// SCRAM-SHA-256, bound to the TLS channel where there is one (RFC 5802, RFC 7677).
+/// SCRAM-SHA-256, bound to the TLS channel where there is one (RFC 5802, RFC 7677). Returns whether it was bound.
 async fn scram(
     stream: &mut PgStream,
     input: &mut BytesMut,
     offered: &AuthenticationSaslBody,
     settings: &Settings,
-) -> Result<(), Trouble> {
+) -> Result<bool, Trouble> {
     let (mut plain, mut plus) = (false, false);
     let mut mechanisms = offered.mechanisms();
     while let Some(mechanism) = mechanisms.next().map_err(failed)? {
@@ -96,12 +85,16 @@ async fn scram(
         None if plain => (sasl::SCRAM_SHA_256, sasl::ChannelBinding::unsupported()),
         _ => return Err(Trouble::AuthMethod),
     };
+    let bound = mechanism == sasl::SCRAM_SHA_256_PLUS;
+    if settings.channel_binding == ChannelBindingMode::Require && !bound {
+        return Err(Trouble::ChannelBinding);
+    }
     let mut exchange = sasl::ScramSha256::new(password(settings)?.as_bytes(), binding);
     let mut out = BytesMut::new();
     frontend::sasl_initial_response(mechanism, exchange.message(), &mut out).map_err(failed)?;
     send(stream, &mut out).await?;
     match receive(stream, input).await? {
-        Message::AuthenticationSaslContinue(body) => exchange.update(body.data()).map_err(failed)?,
+        Message::AuthenticationSaslContinue(body) => exchange.update(body.data()).map_err(unproven)?,
         Message::ErrorResponse(body) => {
             return Err(Trouble::Server(Box::new(server_error(body.fields()).map_err(failed)?)));
         }
@@ -110,7 +103,7 @@ async fn scram(
     frontend::sasl_response(exchange.message(), &mut out).map_err(failed)?;
     send(stream, &mut out).await?;
     match receive(stream, input).await? {
-        Message::AuthenticationSaslFinal(body) => exchange.finish(body.data()).map_err(failed),
+        Message::AuthenticationSaslFinal(body) => exchange.finish(body.data()).map_err(unproven).map(|()| bound),
         Message::ErrorResponse(body) => Err(Trouble::Server(Box::new(server_error(body.fields()).map_err(failed)?))),
         _ => Err(Trouble::AuthMethod),
     }
@@ -137,6 +130,11 @@ async fn receive(stream: &mut PgStream, input: &mut BytesMut) -> Result<Message,
             return Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
         }
     }
+}
+
+/// The other side did not prove that it knows the password, or asked for something absurd.
+fn unproven(error: std::io::Error) -> Trouble {
+    Trouble::Authentication(error.to_string())
 }
 
 fn failed(error: std::io::Error) -> Trouble {

@@ -33,7 +33,11 @@ pub fn apply(values: &Values, base: &Settings) -> Result<Settings, UriError> {
         assign(&mut settings, name, value)?;
     }
     addresses(&mut settings, values)?;
-    together(&mut settings, values)?;
+    // Everybody can get a certificate from a public authority, so only the name in it says whose it is. That a weaker
+    // mode was asked for is found when connecting.
+    if settings.tls.root_cert == RootCert::System && !values.contains_key("sslmode") {
+        settings.ssl_mode = SslMode::VerifyFull;
+    }
     Ok(settings)
 }
 
@@ -146,27 +150,6 @@ fn tls_version(name: &str, value: &str) -> Result<Option<TlsVersion>, UriError> 
     }))
 }
 
-/// What depends on more than one parameter.
-fn together(settings: &mut Settings, values: &Values) -> Result<(), UriError> {
-    if settings.tls.root_cert == RootCert::System {
-        // Everybody can get a certificate that some public authority signed, so only the name says whose it is.
-        if !values.contains_key("sslmode") {
-            settings.ssl_mode = SslMode::VerifyFull;
-        } else if settings.ssl_mode != SslMode::VerifyFull {
-            return Err(wrong("sslrootcert=system needs sslmode verify-full"));
-        }
-    }
-    if settings.tls.direct && matches!(settings.ssl_mode, SslMode::Disable | SslMode::Allow | SslMode::Prefer) {
-        return Err(wrong("sslnegotiation=direct needs sslmode require, verify-ca or verify-full"));
-    }
-    if let (Some(min), Some(max)) = (settings.tls.min_version, settings.tls.max_version)
-        && min > max
-    {
-        return Err(wrong("ssl_min_protocol_version is newer than ssl_max_protocol_version"));
-    }
-    Ok(())
-}
-
 /// Brings together libpq's lists: as many host names as addresses, and one port for all or one for each.
 fn addresses(settings: &mut Settings, values: &Values) -> Result<(), UriError> {
     let given = |name: &str| values.get(name).map(|value| value.as_str());
@@ -274,9 +257,6 @@ mod tests {
             ("host=h sslmode=''", "sslmode"),
             ("host=h sslmode=REQUIRE", "sslmode"),
             ("host=h channel_binding=x", "channel_binding"),
-            ("host=h sslnegotiation=direct", "sslnegotiation"),
-            ("host=h sslrootcert=system sslmode=verify-ca", "sslrootcert"),
-            ("host=h ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.2", "newer"),
             ("host=h target_session_attrs=x", "prefer-standby"),
             ("host=h load_balance_hosts=x", "random"),
             ("host=h gssencmode=require", "gssencmode"),
