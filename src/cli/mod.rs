@@ -2,7 +2,9 @@
 
 pub mod check;
 pub mod demo;
+pub mod duration;
 pub mod exit;
+pub mod interrupt;
 pub mod log;
 pub mod output;
 pub mod run;
