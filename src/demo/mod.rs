@@ -97,7 +97,6 @@ impl Demo {
 }
 
 /// A failure that is only passed on.
-#[expect(clippy::needless_pass_by_value, reason = "so that `map_err` takes it as it is")]
 fn failed(error: impl std::fmt::Display) -> DemoError {
     DemoError(error.to_string())
 }
