@@ -5,13 +5,22 @@
 //! same as a live one.
 
 pub mod destination;
+pub mod diagnosis;
+pub mod events;
+pub mod history;
+pub mod lsn_clock;
 pub mod moment;
+pub mod reading;
 pub mod sample;
 pub mod server;
 pub mod slot;
+pub mod state;
 pub mod table;
+mod thresholds;
 pub mod units;
+pub mod watcher;
 mod wire;
 
 pub use moment::Moment;
 pub use sample::{Sample, Sampler, Target};
+pub use watcher::Watcher;

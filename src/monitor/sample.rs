@@ -12,12 +12,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_postgres::types::{ToSql, Type};
 
-use super::destination::{Destination, Reached, Run, RunState};
+use super::destination::{Destination, Reached, RunState};
 use super::moment::Moment;
 use super::server::Server;
 use super::slot::Slot;
 use super::table::Tables;
-use super::wire::{Probe, Pulse, TableList, WireTables, for_version};
+use super::wire::{Probe, Pulse, RunThere, TableList, WireRun, WireTables, for_version};
 use crate::catalog::Lsn;
 use crate::connection::{Failure, Session, SessionOptions, Settings, connect, describe};
 use crate::profile::TableName;
@@ -243,8 +243,19 @@ async fn read_open(
 
 /// What the run for `slot` has written down (`replication` owns these tables; their absence is a value).
 async fn read_run(session: &Session, slot: Option<&str>) -> Result<RunState, String> {
-    let _ = (session, slot, Run::default());
-    Ok(RunState::None)
+    let state: RunThere = ask(session, include_str!("sql/run_there.sql"), &[]).await?;
+    if !state.there {
+        return Ok(RunState::None);
+    }
+    if !state.readable {
+        let role = crate::catalog::ident::quote_ident(&session.settings().user);
+        return Ok(RunState::Hidden(format!(
+            "The run's progress can't be read; as its owner: GRANT USAGE ON SCHEMA walpilot TO {role}; \
+             GRANT SELECT ON ALL TABLES IN SCHEMA walpilot TO {role};"
+        )));
+    }
+    let run: Option<WireRun> = ask(session, include_str!("sql/run.sql"), &[(&slot, Type::TEXT)]).await?;
+    Ok(run.map_or(RunState::None, |run| RunState::Known(Box::new(run.into()))))
 }
 
 async fn count_tables(session: &Session, names: &[TableName], found: bool) -> Result<Tables, String> {

@@ -16,8 +16,8 @@ pub enum SlotKind {
     Physical,
 }
 
-/// `pg_replication_slots.wal_status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// `pg_replication_slots.wal_status`, from good to bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WalStatus {
     /// Within `max_wal_size`.
@@ -103,6 +103,16 @@ impl Slot {
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.wal_status == Some(WalStatus::Lost) || self.invalidation_reason.is_some()
+    }
+
+    /// Whether its creation waits for transactions to end: it has a session and already holds log, but no position
+    /// that a consumer could start from (PostgreSQL source, `DecodingContextFindStartpoint`).
+    #[must_use]
+    pub fn is_being_created(&self) -> bool {
+        self.kind == SlotKind::Logical
+            && self.active
+            && self.confirmed_flush_lsn.is_none()
+            && self.restart_lsn.is_some()
     }
 
     /// Whether a native subscription made it for the first copy of one table (`pg_<sub>_sync_<table>_<system>`;

@@ -81,7 +81,11 @@ mod tests {
         let cases = [
             ("never analysed, nothing counted", Counters { reltuples: -1.0, ..base }, None),
             ("never analysed, version 13", base, None),
-            ("loaded since it was created", Counters { reltuples: -1.0, live: 7, inserts: 9, deletes: 2, ..base }, Some(7)),
+            (
+                "loaded since it was created",
+                Counters { reltuples: -1.0, live: 7, inserts: 9, deletes: 2, ..base },
+                Some(7),
+            ),
             ("analysed, then written", Counters { reltuples: 100.0, live: 130, analyzed: true, ..base }, Some(130)),
             ("analysed and emptied", Counters { reltuples: 100.0, live: 0, analyzed: true, ..base }, Some(0)),
             ("statistics lost in a crash", Counters { reltuples: 5e6, live: 3, inserts: 3, ..base }, Some(5_000_000)),

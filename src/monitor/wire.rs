@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::destination::{Account, Run, RunTable};
 use super::moment::Moment;
 use super::server::{Rights, Server, Setting};
 use super::slot::{Consumer, Slot, SlotKind, WalStatus};
@@ -193,6 +194,62 @@ impl Pulse {
     }
 }
 
+/// Whether a run's tables exist and may be read.
+#[derive(Deserialize)]
+pub(super) struct RunThere {
+    pub(super) there: bool,
+    pub(super) readable: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct WireRun {
+    at: f64,
+    slot: String,
+    system_identifier: String,
+    publication: String,
+    checkpoint: Option<Lsn>,
+    commit_time: Option<Moment>,
+    applied_at: Option<Moment>,
+    progress: Option<Account>,
+    tables: Option<Vec<WireRunTable>>,
+}
+
+#[derive(Deserialize)]
+struct WireRunTable {
+    schema_name: String,
+    table_name: String,
+    phase: String,
+    rows_copied: u64,
+    rows_estimated: Option<u64>,
+    inserts: u64,
+    updates: u64,
+    deletes: u64,
+    truncates: u64,
+}
+
+impl From<WireRun> for Run {
+    fn from(wire: WireRun) -> Self {
+        let table = |table: WireRunTable| RunTable {
+            table: TableName::new(table.schema_name, table.table_name),
+            phase: table.phase,
+            rows_copied: table.rows_copied,
+            rows_estimated: table.rows_estimated,
+            changes: table.inserts + table.updates + table.deletes + table.truncates,
+        };
+        Self {
+            at: Moment::from_epoch(wire.at),
+            slot: wire.slot,
+            system_identifier: wire.system_identifier,
+            publication: wire.publication,
+            checkpoint: wire.checkpoint,
+            commit_time: wire.commit_time,
+            applied_at: wire.applied_at,
+            account: wire.progress,
+            tables: wire.tables.unwrap_or_default().into_iter().map(table).collect(),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 pub(super) struct TableList {
     pub(super) found: bool,
@@ -220,7 +277,8 @@ impl WireTables {
     pub(super) fn tables(&self, names: &[TableName], publication_found: bool) -> Tables {
         let mut sums: Vec<Option<Table>> = vec![None; names.len()];
         for row in self.rows.iter().flatten() {
-            let Some((name, sum)) = row.at.checked_sub(1).and_then(|at| Some((names.get(at)?, sums.get_mut(at)?))) else {
+            let Some((name, sum)) = row.at.checked_sub(1).and_then(|at| Some((names.get(at)?, sums.get_mut(at)?)))
+            else {
                 continue;
             };
             let empty = || Table { name: name.clone(), rows: None, bytes: 0, inserts: 0, updates: 0, deletes: 0 };
