@@ -99,7 +99,7 @@ impl LsnClock {
             }
             _ => self.points.push_back(Point { lsn, first: at, last: at, next_xid }),
         }
-        if at.since(self.thinned) >= Duration::from_secs(60) {
+        if at.since(self.thinned) >= Duration::from_secs(600) {
             self.thin(at);
         }
     }

@@ -11,6 +11,7 @@ pub mod history;
 pub mod lsn_clock;
 pub mod moment;
 pub mod reading;
+pub mod report;
 pub mod sample;
 pub mod server;
 pub mod slot;
