@@ -12,6 +12,7 @@ pub mod script;
 pub mod setup;
 pub mod source;
 pub mod watch;
+mod watch_text;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::account::{Account, temporary};
 use super::binaries::Binaries;
-use super::cluster::ClusterError;
+use super::error::ClusterError;
 use super::keeper::{Answer, Keeper};
 use crate::connection::{Secret, printable};
 
@@ -17,7 +17,8 @@ pub(super) fn kept_directory(
     template: Option<&Path>,
     account: Account,
 ) -> std::io::Result<(PathBuf, Keeper)> {
-    let dir = tempfile::Builder::new().prefix("walpilot-").tempdir_in(temporary(account))?;
+    let private = fs::Permissions::from_mode(0o700);
+    let dir = tempfile::Builder::new().prefix("walpilot-").permissions(private).tempdir_in(temporary(account))?;
     account.own(dir.path())?;
     let keeper = Keeper::spawn(dir.path(), &binaries.dir, template, account)?;
     Ok((dir.keep(), keeper))

@@ -48,11 +48,17 @@ impl Keeper {
     /// When `sh` can't be started.
     pub(super) fn spawn(dir: &Path, bin: &Path, template: Option<&Path>, account: Account) -> std::io::Result<Self> {
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(SCRIPT).arg("walpilot-keeper").arg(dir).arg(bin).arg(template.unwrap_or(Path::new("")));
+        command
+            .args(["-c", r#"eval "$KEEPER""#, "walpilot-keeper"])
+            .arg(dir)
+            .arg(bin)
+            .arg(template.unwrap_or(Path::new("")));
         command.current_dir(dir).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         // A server must not take settings from the environment of whoever starts the demo or a test.
         command.env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("LC_ALL", "C").env("TZ", "UTC");
+        // As an argument the whole script would stand in everybody's process list.
+        command.env("KEEPER", SCRIPT);
         account.run_as(&mut command);
         let mut child = command.spawn()?;
         let (said, answers) = tokio::sync::mpsc::unbounded_channel();

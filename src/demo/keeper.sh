@@ -6,6 +6,7 @@
 #
 # Arguments: the cluster's directory, the directory of the server's programs, and the template to copy (may be empty).
 dir=$1 bin=$2 template=$3
+unset KEEPER
 umask 077
 # Walpilot may be gone when an answer is written; that must not end the cleaning up.
 trap '' HUP PIPE
