@@ -95,10 +95,7 @@ pub fn identity_full(table: &TableName) -> String {
 #[must_use]
 pub fn create_publication(publication: &str, tables: &[TableName]) -> String {
     let list = table_list(tables);
-    format!(
-        "CREATE PUBLICATION {} FOR TABLE {list} WITH (publish_via_partition_root = true)",
-        quote_ident(publication)
-    )
+    format!("CREATE PUBLICATION {} FOR TABLE {list} WITH (publish_via_partition_root = true)", quote_ident(publication))
 }
 
 /// Adds one table to a publication.

@@ -64,7 +64,9 @@ impl Provider {
     pub fn logical_switch(self) -> Option<&'static str> {
         match self {
             Self::SelfHosted => None,
-            Self::AmazonRds => Some("Set rds.logical_replication = 1 in the instance's parameter group, then reboot it"),
+            Self::AmazonRds => {
+                Some("Set rds.logical_replication = 1 in the instance's parameter group, then reboot it")
+            }
             Self::AmazonAurora => {
                 Some("Set rds.logical_replication = 1 in the cluster's parameter group, then reboot the writer")
             }

@@ -111,7 +111,8 @@ pub(super) const SCHEMAS: &str = "SELECT coalesce(json_agg(json_build_object(
 FROM pg_namespace n WHERE lower(n.nspname) IN (SELECT lower(s) FROM unnest($2) s)";
 
 /// `$1` schema names, `$2` table names, pairwise: relations of other spelling, or of the same name elsewhere.
-pub(super) const NEAR_MISSES: &str = "SELECT coalesce(json_agg(json_build_object('schema', x.nspname, 'name', x.relname)), '[]')::text
+pub(super) const NEAR_MISSES: &str =
+    "SELECT coalesce(json_agg(json_build_object('schema', x.nspname, 'name', x.relname)), '[]')::text
 FROM (SELECT DISTINCT n.nspname, c.relname
   FROM unnest($1, $2) AS w(schema, name)
   JOIN pg_class c ON lower(c.relname) = lower(w.name) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -122,7 +123,8 @@ FROM (SELECT DISTINCT n.nspname, c.relname
   ORDER BY 1, 2 LIMIT 20) x";
 
 /// A policy's condition that is the constant TRUE. `pg_get_expr` would open the table.
-const CONSTANT_TRUE: &str = "^\\{CONST :consttype 16 .*:constisnull false .*:constvalue 1 \\[ (1( 0){7}|(0 ){7}1) \\]\\}$";
+const CONSTANT_TRUE: &str =
+    "^\\{CONST :consttype 16 .*:constisnull false .*:constvalue 1 \\[ (1( 0){7}|(0 ){7}1) \\]\\}$";
 
 /// `$1` role OID, `$2` wanted schemas, `$3` and `$4` wanted tables (schemas and names, pairwise), `$5` publication.
 ///

@@ -45,7 +45,12 @@ pub async fn run(args: CheckArgs, output: Output) -> Result<Exit, Stop> {
     match args.format {
         Format::Json => output.json(&report)?,
         Format::Text => {
-            output.line(&format!("{} · PostgreSQL {} · {}", profile.source, facts.server.version, profile.method.name()))?;
+            output.line(&format!(
+                "{} · PostgreSQL {} · {}",
+                profile.source,
+                facts.server.version,
+                profile.method.name()
+            ))?;
             for line in text(&report, output) {
                 output.line(&line)?;
             }
@@ -114,7 +119,11 @@ pub fn text(report: &Report, output: Output) -> Vec<String> {
     }
     for (family, ids) in passed {
         let name = format!("{:<22}", family.name());
-        lines.push(format!("  {} {name} {}", output.paint(Paint::Good, "✔"), output.paint(Paint::Dim, &ids.join(", "))));
+        lines.push(format!(
+            "  {} {name} {}",
+            output.paint(Paint::Good, "✔"),
+            output.paint(Paint::Dim, &ids.join(", "))
+        ));
     }
     lines
 }

@@ -94,7 +94,9 @@ async fn run_step(
         let slot = step.sql.contains("pg_create_logical_replication_slot");
         let next = match (lock_timeout, slot, admin.client.is_closed()) {
             (_, _, true) => "The connection is gone; connect again, and apply again to go on.",
-            (true, true, _) => "A transaction that has written stays open (see the check long-writers); apply again when it is over.",
+            (true, true, _) => {
+                "A transaction that has written stays open (see the check long-writers); apply again when it is over."
+            }
             (true, false, _) => "Somebody holds a lock on the table for long; apply again when it is free.",
             _ => "What was done before stays; mend the cause and apply again.",
         };

@@ -111,21 +111,21 @@ impl Planner<'_> {
             None => {
                 let replication = if cdc && !rds { " REPLICATION" } else { "" };
                 // The verifier lets the server check the password; nobody can log in with it.
-                let password = options.role_password.as_ref().filter(|password| !password.is_empty()).map(|password| {
-                    postgres_protocol::password::scram_sha_256(password.reveal().as_bytes())
-                });
-                let clause = password.as_ref().map_or_else(String::new, |verifier| {
-                    format!(" PASSWORD {}", quote_literal(verifier))
-                });
+                let password = options
+                    .role_password
+                    .as_ref()
+                    .filter(|password| !password.is_empty())
+                    .map(|password| postgres_protocol::password::scram_sha_256(password.reveal().as_bytes()));
+                let clause = password
+                    .as_ref()
+                    .map_or_else(String::new, |verifier| format!(" PASSWORD {}", quote_literal(verifier)));
                 if password.is_none() {
                     let hint = format!("Give the new role a password, in psql: \\password {}", quote_ident(&user));
                     self.plan.by_hand.push(hint);
                 }
                 let sql = format!("CREATE ROLE {} LOGIN{replication}{clause}", quote_ident(&user));
-                self.step(&format!("Create role {user}"), "it does not exist", sql, "superuser").unless = Some(format!(
-                    "EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {})",
-                    quote_literal(&user)
-                ));
+                self.step(&format!("Create role {user}"), "it does not exist", sql, "superuser").unless =
+                    Some(format!("EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {})", quote_literal(&user)));
             }
             Some(role) => {
                 if !role.login {
@@ -282,8 +282,10 @@ impl Planner<'_> {
             let sql = ddl::create_publication(&name, &tables);
             let step = self.step(&format!("Create publication {name}"), "it is missing", sql, who);
             step.lock = lock;
-            step.unless =
-                Some(format!("EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = {})", quote_literal(&name)));
+            step.unless = Some(format!(
+                "EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = {})",
+                quote_literal(&name)
+            ));
             return;
         }
         let missing = publishable(self.facts).filter(|relation| !is_covered(relation, self.facts));
@@ -318,7 +320,8 @@ impl Planner<'_> {
             return;
         }
         if ["wal-level", "slots-free", "in-recovery"].into_iter().any(|id| self.blocked(id)) {
-            let text = format!("The slot {name} can't be created yet; after what is said below run walpilot script again.");
+            let text =
+                format!("The slot {name} can't be created yet; after what is said below run walpilot script again.");
             self.plan.by_hand.push(text);
             return;
         }

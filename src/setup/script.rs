@@ -94,10 +94,8 @@ mod tests {
 
     #[test]
     fn comments_can_not_be_broken_out_of() {
-        let plan = Plan {
-            steps: vec![step("x\n; DROP TABLE t; --", None)],
-            by_hand: vec!["a\r\nDROP TABLE t;".to_owned()],
-        };
+        let plan =
+            Plan { steps: vec![step("x\n; DROP TABLE t; --", None)], by_hand: vec!["a\r\nDROP TABLE t;".to_owned()] };
         let profile = Profile::new(Settings { user: "r\nDROP".to_owned(), ..Settings::default() });
         let text = render(&plan, &profile);
         assert!(text.lines().all(|line| !line.starts_with("DROP") && !line.starts_with(';')), "{text}");

@@ -56,7 +56,7 @@ pub(super) async fn run(demo: &Demo, rate: u32, run_for: Duration, output: Outpu
     output.line(&format!(
         "lag          at most {} and {} while writing; {} at the end",
         units::bytes(worst.bytes),
-        units::duration(Duration::from_millis(worst.millis)),
+        units::span(Duration::from_millis(worst.millis)),
         units::bytes(summary.progress.lag_bytes),
     ))?;
     output.line(&format!("checks       before: {}", count(&before)))?;
@@ -102,7 +102,8 @@ fn count(report: &Report) -> String {
             .count()
     };
     let passed = report.findings.iter().filter(|finding| finding.status == Status::Pass).count();
-    format!("{} blockers, {} warnings, {passed} passed", of(Severity::Blocker), of(Severity::Warning))
+    let many = |number: usize, thing: &str| format!("{number} {thing}{}", if number == 1 { "" } else { "s" });
+    format!("{}, {}, {passed} passed", many(of(Severity::Blocker), "blocker"), many(of(Severity::Warning), "warning"))
 }
 
 /// Plans with the administrator's eyes, shows every statement, and runs it.

@@ -165,7 +165,8 @@ pub(crate) static FULL_COST: Check = Check {
         }
         let better = |table: &Relation| table.identity.primary_key_usable || !table.identity.candidates.is_empty();
         let dear = full.iter().any(|table| better(table) || table.bytes >= BIG);
-        let names: Vec<String> = full.iter().map(|table| format!("{} ({})", table.table(), size(table.bytes))).collect();
+        let names: Vec<String> =
+            full.iter().map(|table| format!("{} ({})", table.table(), size(table.bytes))).collect();
         let mut outcome = Outcome::warn(format!("REPLICA IDENTITY FULL: {}", some_of(&names)))
             .severity(if dear { Severity::Warning } else { Severity::Info })
             .objects(full.iter().map(|table| table.table()));

@@ -35,8 +35,8 @@ pub(crate) static EXISTS: Check = Check {
             Seen::No(reason) => Outcome::unseen(&format!("publication {name}"), reason, None),
             Seen::Yes(None) => {
                 let tables: Vec<TableName> = publishable(facts).map(Relation::table).collect();
-                let outcome = Outcome::fail(format!("publication {name} is missing; walpilot script creates it"))
-                    .objects([name]);
+                let outcome =
+                    Outcome::fail(format!("publication {name} is missing; walpilot script creates it")).objects([name]);
                 if tables.is_empty() {
                     return Some(outcome);
                 }
@@ -125,7 +125,10 @@ pub(crate) static OPERATIONS: Check = Check {
         Some(
             Outcome::warn(format!("publication {} leaves out {}", profile.publication, missing.join(", ")))
                 .evidence("missing", missing.join(","))
-                .sql(ddl::publish_everything(&profile.publication), &format!("publication owner ({})", publication.owner)),
+                .sql(
+                    ddl::publish_everything(&profile.publication),
+                    &format!("publication owner ({})", publication.owner),
+                ),
         )
     },
 };

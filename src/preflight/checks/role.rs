@@ -33,9 +33,8 @@ fn can_replicate(facts: &Facts, profile: &Profile) -> Outcome {
         Ok(role) => role,
         Err(skipped) => return skipped,
     };
-    let evidence = |outcome: Outcome| {
-        outcome.evidence("rolreplication", role.replication).evidence("rolsuper", role.superuser)
-    };
+    let evidence =
+        |outcome: Outcome| outcome.evidence("rolreplication", role.replication).evidence("rolsuper", role.superuser);
     // What the server does counts for more than what the attributes say.
     let denied = matches!(&facts.replication, Some(ReplicationProbe::Refused(failure))
         if failure.sqlstate.as_deref() == Some("42501"));

@@ -21,10 +21,7 @@ fn unseen(facts: &Facts, name: &str) -> Outcome {
         Seen::Yes(_) => "this role may not read it",
     };
     Outcome::unseen(&format!("setting {name}"), reason, None).advice(
-        format!(
-            "GRANT pg_read_all_settings TO {};",
-            crate::catalog::ident::quote_ident(&facts.reader.name)
-        ),
+        format!("GRANT pg_read_all_settings TO {};", crate::catalog::ident::quote_ident(&facts.reader.name)),
         "superuser",
     )
 }
@@ -87,7 +84,8 @@ pub(crate) static PENDING_RESTART: Check = Check {
         // Only those that replication leans on are more than a note.
         let matters = names.iter().any(|name| name == "wal_level" || name.starts_with("max_"));
         let severity = if matters { Severity::Warning } else { Severity::Info };
-        let summary = format!("{} for a restart: {}", count(names.len(), "setting waits", "settings wait"), some_of(&names));
+        let summary =
+            format!("{} for a restart: {}", count(names.len(), "setting waits", "settings wait"), some_of(&names));
         Some(Outcome::warn(summary).severity(severity).objects(names).fix(Fix {
             kind: FixKind::Text,
             text: "Restart the server when its users can bear it.".to_owned(),
@@ -125,12 +123,17 @@ pub(crate) static SLOTS_FREE: Check = Check {
         let outcome = if free >= needed {
             Outcome::pass(summary)
         } else {
-            let idle: Vec<&str> =
-                slots.iter().filter(|slot| !slot.active && slot.slot_name != profile.slot).map(|slot| slot.slot_name.as_str()).collect();
+            let idle: Vec<&str> = slots
+                .iter()
+                .filter(|slot| !slot.active && slot.slot_name != profile.slot)
+                .map(|slot| slot.slot_name.as_str())
+                .collect();
             let mut outcome = Outcome::fail(summary);
             if !idle.is_empty() {
-                outcome = outcome
-                    .advice(format!("Drop slots that nobody needs; not in use now: {}.", idle.join(", ")), "slot owner");
+                outcome = outcome.advice(
+                    format!("Drop slots that nobody needs; not in use now: {}.", idle.join(", ")),
+                    "slot owner",
+                );
             }
             outcome.fix(Fix {
                 kind: FixKind::Setting,
@@ -198,11 +201,16 @@ pub(crate) static SLOT_WAL_KEEP_SIZE: Check = Check {
         };
         let outcome = match limit {
             ..0 => Outcome::warn("max_slot_wal_keep_size is -1: a stopped reader can fill the disk")
-                .advice("Choose a limit that the disk can bear and that outlasts the longest pause you expect.", "superuser")
+                .advice(
+                    "Choose a limit that the disk can bear and that outlasts the longest pause you expect.",
+                    "superuser",
+                )
                 .fix(raise("50GB")),
-            0 => Outcome::fail("max_slot_wal_keep_size is 0: the slot is lost at the first checkpoint behind its reader")
-                .severity(Severity::Blocker)
-                .fix(raise("50GB")),
+            0 => {
+                Outcome::fail("max_slot_wal_keep_size is 0: the slot is lost at the first checkpoint behind its reader")
+                    .severity(Severity::Blocker)
+                    .fix(raise("50GB"))
+            }
             1..SMALL_KEEP_MB => {
                 Outcome::warn(format!("max_slot_wal_keep_size is only {limit} MB: a short pause may cost the slot"))
                     .fix(raise("50GB"))
@@ -269,14 +277,17 @@ pub(crate) static IDLE_SLOT_TIMEOUT: Check = Check {
         let outcome = match seconds {
             0 => Outcome::pass("idle_replication_slot_timeout is off"),
             SHORT_IDLE_TIMEOUT_S.. => Outcome::pass(format!("idle_replication_slot_timeout is {}", duration(seconds))),
-            _ => Outcome::warn(format!("idle_replication_slot_timeout is {}: a longer pause costs the slot", duration(seconds)))
-                .fix(Fix {
-                    kind: FixKind::Setting,
-                    text: "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();".to_owned(),
-                    who: "superuser".to_owned(),
-                    lock: None,
-                    restart: false,
-                }),
+            _ => Outcome::warn(format!(
+                "idle_replication_slot_timeout is {}: a longer pause costs the slot",
+                duration(seconds)
+            ))
+            .fix(Fix {
+                kind: FixKind::Setting,
+                text: "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();".to_owned(),
+                who: "superuser".to_owned(),
+                lock: None,
+                restart: false,
+            }),
         };
         Some(outcome.evidence("idle_replication_slot_timeout_s", seconds))
     },

@@ -181,9 +181,11 @@ pub(crate) static LOST: Check = Check {
                 Outcome::fail(format!("slot {name} is lost: {reason}"))
                     .sql(ddl::drop_slot(name), "the replicating role; then create it again and copy everything anew")
             }
-            ("unreserved", _) => Outcome::warn(format!("slot {name} is about to be lost: it holds more WAL than allowed"))
-                .severity(Severity::Warning)
-                .advice("Raise max_slot_wal_keep_size and reload, then let its reader catch up.", "superuser"),
+            ("unreserved", _) => {
+                Outcome::warn(format!("slot {name} is about to be lost: it holds more WAL than allowed"))
+                    .severity(Severity::Warning)
+                    .advice("Raise max_slot_wal_keep_size and reload, then let its reader catch up.", "superuser")
+            }
             _ => return Some(Outcome::pass(format!("slot {name} has all its WAL ({status})"))),
         };
         Some(outcome.evidence("wal_status", status).objects([name]))

@@ -136,8 +136,7 @@ pub(crate) static SCHEMA_USAGE: Check = Check {
             return Some(Outcome::pass(format!("{user} has USAGE on the chosen schemas")));
         }
         let names: Vec<String> = closed.iter().map(|schema| schema.name.clone()).collect();
-        let mut outcome =
-            Outcome::fail(format!("{user} has no USAGE on schema {}", some_of(&names))).objects(&names);
+        let mut outcome = Outcome::fail(format!("{user} has no USAGE on schema {}", some_of(&names))).objects(&names);
         for schema in closed {
             outcome = outcome.sql(ddl::grant_usage(&schema.name, user), &format!("schema owner ({})", schema.owner));
         }
@@ -202,9 +201,11 @@ pub(crate) static DEFAULT_PRIVILEGES: Check = Check {
     judge: |facts, profile| {
         // Exactly the chosen tables are wanted: later ones are not.
         let Selection::Schemas(wanted) = &profile.selection else { return None };
-        if facts.role.as_ref().is_some_and(|role| {
-            role.superuser || role.member_of.iter().any(|group| group == "pg_read_all_data")
-        }) {
+        if facts
+            .role
+            .as_ref()
+            .is_some_and(|role| role.superuser || role.member_of.iter().any(|group| group == "pg_read_all_data"))
+        {
             return Some(Outcome::pass(format!("{} reads all tables anyway", profile.source.user)));
         }
         let schemas = match schemas(facts) {
@@ -257,9 +258,8 @@ pub(crate) static RLS_ACTIVE: Check = Check {
             return Some(Outcome::pass(format!("row-level security hides nothing from {user}")));
         }
         let names: Vec<String> = hidden.iter().map(|table| table.table().to_string()).collect();
-        let mut outcome =
-            Outcome::fail(format!("row-level security may hide rows of {} from {user}", some_of(&names)))
-                .objects(names);
+        let mut outcome = Outcome::fail(format!("row-level security may hide rows of {} from {user}", some_of(&names)))
+            .objects(names);
         if profile.method == Method::Cdc && !profile.initial_copy {
             outcome = outcome.severity(Severity::Info);
         }
@@ -285,7 +285,8 @@ pub(crate) static PUBLISHABLE: Check = Check {
         if let Some(unseen) = relations_unseen(facts) {
             return Some(unseen);
         }
-        let bad: Vec<_> = facts.relations().iter().filter(|relation| relation.wanted && !relation.publishable).collect();
+        let bad: Vec<_> =
+            facts.relations().iter().filter(|relation| relation.wanted && !relation.publishable).collect();
         if bad.is_empty() {
             return Some(Outcome::pass("every chosen table can be published"));
         }

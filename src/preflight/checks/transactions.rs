@@ -84,18 +84,26 @@ pub(crate) static PREPARED: Check = Check {
         if old.is_empty() {
             return Some(Outcome::pass("no transaction lies prepared"));
         }
-        let names: Vec<String> =
-            old.iter().map(|one| format!("'{}' in {} (for {})", one.gid, one.database, duration(one.seconds))).collect();
-        let mut outcome =
-            Outcome::fail(format!("{}: {}", count(old.len(), "prepared transaction", "prepared transactions"), some_of(&names)))
-                .objects(old.iter().map(|one| &one.gid));
+        let names: Vec<String> = old
+            .iter()
+            .map(|one| format!("'{}' in {} (for {})", one.gid, one.database, duration(one.seconds)))
+            .collect();
+        let mut outcome = Outcome::fail(format!(
+            "{}: {}",
+            count(old.len(), "prepared transaction", "prepared transactions"),
+            some_of(&names)
+        ))
+        .objects(old.iter().map(|one| &one.gid));
         if !makes_slot(facts, profile) {
             outcome = outcome.severity(Severity::Warning);
         }
         for one in old {
             outcome = outcome.sql(
                 format!("ROLLBACK PREPARED {}", quote_literal(&one.gid)),
-                &format!("{} or superuser, in database {}; COMMIT PREPARED if it was meant to be kept", one.owner, one.database),
+                &format!(
+                    "{} or superuser, in database {}; COMMIT PREPARED if it was meant to be kept",
+                    one.owner, one.database
+                ),
             );
         }
         Some(outcome)
