@@ -2,7 +2,9 @@
 
 pub mod check;
 pub mod demo;
+pub mod duration;
 pub mod exit;
+pub mod interrupt;
 pub mod log;
 pub mod output;
 pub mod run;
@@ -10,6 +12,7 @@ pub mod script;
 pub mod setup;
 pub mod source;
 pub mod watch;
+mod watch_text;
 
 use std::process::ExitCode;
 use std::time::Duration;
