@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::cause::{Failure, Stage, Trouble, Try};
 use super::class::{Class, Explained};
 use super::dial::{Encryption, Mark, dial, offered_certificate};
-use super::hosts;
+use super::hosts::{self, Walk};
 use super::identity::shown;
 use super::login;
 use super::security::{ClientCertificate, Security, ServerView};
@@ -28,8 +28,26 @@ const LOOK: Duration = Duration::from_secs(3);
 /// # Errors
 /// A [`Failure`] that names the cause and the next step; always within `settings.connect_timeout` for each host.
 pub async fn connect(settings: &Settings, options: &SessionOptions) -> Result<Session, Failure> {
-    let one = async |one: &Settings| connect_one(one, options).await;
-    hosts::first_suitable(settings, one, session::state).await
+    let mut walk = Walk::over(settings);
+    while let Some((one, target)) = walk.current() {
+        match suitable(one, target, options).await {
+            Ok(session) => return Ok(session),
+            Err(failure) => walk.failed(failure),
+        }
+    }
+    Err(walk.failure())
+}
+
+/// Connects to one host, if its server will do.
+async fn suitable(one: &Settings, target: TargetSession, options: &SessionOptions) -> Result<Session, Failure> {
+    let session = connect_one(one, options).await?;
+    if target != TargetSession::Any {
+        let state = session::state(&session).await?;
+        if let Some(failure) = hosts::unsuitable(one, target, state) {
+            return Err(failure);
+        }
+    }
+    Ok(session)
 }
 
 async fn connect_one(settings: &Settings, options: &SessionOptions) -> Result<Session, Failure> {
@@ -55,7 +73,8 @@ pub async fn connect_replication(
         found = connect(settings, &SessionOptions::inspect()).await?.settings;
         &found
     };
-    let (logged_in, security) = establish(one, &Purpose::Replication(parameters)).await?;
+    let established = establish(one, &Purpose::Replication(parameters)).await;
+    let (logged_in, security) = established.map_err(|failure| hosts::with_source_of_password(failure, one))?;
     let LoggedIn::Replication(stream, input) = logged_in else { unreachable!("replication was asked for") };
     Ok((*stream, input, security))
 }

@@ -6,7 +6,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use super::cause::Failure;
+use super::cause::{Failure, Trouble};
 use super::class::{Class, Explained};
 use super::printable;
 use super::settings::{Settings, TargetSession};
@@ -88,57 +88,77 @@ pub fn mismatch(target: TargetSession, state: ServerState) -> Option<&'static st
     }
 }
 
-/// Connects to the first host that will do. `connect` tries one host; `ask` is asked about a server only where that
-/// matters.
-///
-/// # Errors
-/// The failure of the only host, or of the last one tried with a message that tells about each.
-pub async fn first_suitable<T>(
-    settings: &Settings,
-    connect: impl AsyncFn(&Settings) -> Result<T, Failure>,
-    ask: impl AsyncFn(&T) -> Result<ServerState, Failure>,
-) -> Result<T, Failure> {
-    let order = each(settings, RandomState::new().build_hasher().finish());
-    let passes: &[TargetSession] = match settings.target_session {
-        TargetSession::PreferStandby => &[TargetSession::PreferStandby, TargetSession::Any],
-        ref only => std::slice::from_ref(only),
-    };
-    let mut failures = Vec::new();
-    for target in passes {
-        failures.clear();
-        for one in &order {
-            let failure = match suitable(one, *target, &connect, &ask).await {
-                Ok(connected) => return Ok(connected),
-                Err(failure) => with_source_of_password(failure, one),
-            };
-            let stop = !next_may_help(failure.class) && failure.class != Class::TargetSessionMismatch;
-            failures.push((one, failure));
-            if stop {
-                return Err(together(failures));
-            }
-        }
-    }
-    Err(together(failures))
-}
-
-async fn suitable<T>(
-    one: &Settings,
-    target: TargetSession,
-    connect: &impl AsyncFn(&Settings) -> Result<T, Failure>,
-    ask: &impl AsyncFn(&T) -> Result<ServerState, Failure>,
-) -> Result<T, Failure> {
-    let connected = connect(one).await?;
-    if target == TargetSession::Any {
-        return Ok(connected);
-    }
-    let state = ask(&connected).await?;
-    let Some(why) = mismatch(target, state) else { return Ok(connected) };
+/// The failure of a server that was reached and will not do, if it will not.
+#[must_use]
+pub fn unsuitable(one: &Settings, target: TargetSession, state: ServerState) -> Option<Failure> {
+    let why = mismatch(target, state)?;
     let explained = Explained::new(
         Class::TargetSessionMismatch,
         format!("The server at {} will not do for target_session_attrs={}: {why}.", place(one), target.name()),
         "Name the right server, or several of which one is right.",
     );
-    Err(Failure::explain(&super::cause::Trouble::Explained(explained), one))
+    Some(Failure::explain(&Trouble::Explained(explained), one))
+}
+
+/// The way through a list of hosts: which is next, and what to tell when none was right.
+pub struct Walk {
+    order: Vec<Settings>,
+    /// What kind of server will do, pass by pass: `prefer-standby` takes any in its second.
+    passes: Vec<TargetSession>,
+    at: usize,
+    failures: Vec<Failure>,
+}
+
+impl Walk {
+    /// Begins a walk over the hosts of `settings`.
+    #[must_use]
+    pub fn over(settings: &Settings) -> Self {
+        let passes = match settings.target_session {
+            TargetSession::PreferStandby => vec![TargetSession::PreferStandby, TargetSession::Any],
+            only => vec![only],
+        };
+        let order = each(settings, RandomState::new().build_hasher().finish());
+        Self { order, passes, at: 0, failures: Vec::new() }
+    }
+
+    /// The host to try now, and what kind of server it must be; none after the last.
+    #[must_use]
+    pub fn current(&self) -> Option<(&Settings, TargetSession)> {
+        let target = self.passes.get(self.at / self.order.len())?;
+        Some((&self.order[self.at % self.order.len()], *target))
+    }
+
+    /// Notes that the current host failed, and goes on to the next if that may help.
+    pub fn failed(&mut self, failure: Failure) {
+        let Some((one, _)) = self.current() else { return };
+        let failure = with_source_of_password(failure, one);
+        let goes_on = next_may_help(failure.class) || failure.class == Class::TargetSessionMismatch;
+        if self.at.is_multiple_of(self.order.len()) {
+            // What an earlier pass found is found again.
+            self.failures.clear();
+        }
+        self.failures.push(failure);
+        self.at = if goes_on { self.at + 1 } else { usize::MAX };
+    }
+
+    /// One failure that tells about all hosts; its class and remedy are those of the last.
+    #[must_use]
+    pub fn failure(mut self) -> Failure {
+        let Some(mut last) = self.failures.pop() else {
+            let explained = Explained::new(Class::ConfigError, "No host was tried.", "Name one.");
+            return Failure::explain(&Trouble::Explained(explained), &self.order[0]);
+        };
+        let mut tries = Vec::new();
+        let mut message = String::new();
+        for failure in self.failures {
+            message.push_str(&failure.message);
+            message.push(' ');
+            tries.extend(failure.tries);
+        }
+        message.push_str(&last.message);
+        tries.append(&mut last.tries);
+        Failure { message, tries, ..last }
+    }
 }
 
 fn place(one: &Settings) -> String {
@@ -146,7 +166,7 @@ fn place(one: &Settings) -> String {
 }
 
 /// libpq says where a refused password came from, because an old line in a forgotten file is a common cause.
-fn with_source_of_password(mut failure: Failure, one: &Settings) -> Failure {
+pub(super) fn with_source_of_password(mut failure: Failure, one: &Settings) -> Failure {
     if failure.sqlstate.as_deref() == Some("28P01")
         && one.password.is_some()
         && let Some(file) = &one.password_file
@@ -156,33 +176,9 @@ fn with_source_of_password(mut failure: Failure, one: &Settings) -> Failure {
     failure
 }
 
-/// One failure that tells about all hosts; its class and remedy are those of the last.
-fn together(mut failures: Vec<(&Settings, Failure)>) -> Failure {
-    let Some((_, mut last)) = failures.pop() else {
-        let explained = Explained::new(Class::ConfigError, "No host is given.", "Name one.");
-        return Failure::explain(&super::cause::Trouble::Explained(explained), &Settings::default());
-    };
-    if !failures.is_empty() {
-        let mut message = String::new();
-        let mut tries = Vec::new();
-        for (_, failure) in failures {
-            message.push_str(&failure.message);
-            message.push(' ');
-            tries.extend(failure.tries);
-        }
-        message.push_str(&last.message);
-        last.message = message;
-        tries.append(&mut last.tries);
-        last.tries = tries;
-    }
-    last
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
-    use super::{ServerState, each, first_suitable, mismatch};
+    use super::{ServerState, Walk, each, mismatch, unsuitable};
     use crate::connection::cause::{Failure, Trouble};
     use crate::connection::class::{Class, Explained};
     use crate::connection::settings::TargetSession as Target;
@@ -236,24 +232,29 @@ mod tests {
         }
     }
 
-    /// Runs over hosts whose names say what they are; returns the one that was taken, and all that were tried.
-    fn run(text: &str) -> (Result<String, Class>, String) {
-        let tried = Mutex::new(Vec::new());
-        let connect = async |one: &Settings| {
-            tried.lock().unwrap().push(one.host.clone());
-            let class = match one.host.as_str() {
-                "dead" => Class::Refused,
-                "starting" => Class::CannotConnectNow,
-                "no" => Class::PasswordWrong,
-                _ => return Ok(one.host.clone()),
+    /// Walks over hosts whose names say what they are; returns the one that was taken, and all that were tried.
+    fn walk(text: &str) -> (Result<String, Class>, String) {
+        let mut walk = Walk::over(&hosts(text));
+        let mut tried = Vec::new();
+        while let Some((one, target)) = walk.current() {
+            tried.push(one.host.clone());
+            let failed = |class| {
+                Some(Failure::explain(&Trouble::Explained(Explained::new(class, "x.", "y.")), &Settings::default()))
             };
-            Err(Failure::explain(&Trouble::Explained(Explained::new(class, "x.", "y.")), one))
-        };
-        let ask = async |host: &String| Ok(if host == "standby" { STANDBY } else { PRIMARY });
-        let settings = hosts(text);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let result = runtime.block_on(first_suitable(&settings, connect, ask)).map_err(|failure| failure.class);
-        (result, tried.into_inner().unwrap().join(" "))
+            let failure = match one.host.as_str() {
+                "dead" => failed(Class::Refused),
+                "starting" => failed(Class::CannotConnectNow),
+                "no" => failed(Class::PasswordWrong),
+                host => unsuitable(one, target, if host == "standby" { STANDBY } else { PRIMARY }),
+            };
+            match failure {
+                None => return (Ok(one.host.clone()), tried.join(" ")),
+                Some(failure) => walk.failed(failure),
+            }
+        }
+        let failure = walk.failure();
+        assert!(failure.message.matches('.').count() >= tried.len().min(2), "{failure}");
+        (Err(failure.class), tried.join(" "))
     }
 
     #[test]
@@ -268,7 +269,7 @@ mod tests {
             ("host=primary,standby target_session_attrs=prefer-standby", Ok("standby"), "primary standby"),
             ("host=dead,primary target_session_attrs=prefer-standby", Ok("primary"), "dead primary dead primary"),
         ] {
-            assert_eq!(run(text), (taken.map(str::to_owned), tried.to_owned()), "{text}");
+            assert_eq!(walk(text), (taken.map(str::to_owned), tried.to_owned()), "{text}");
         }
     }
 }
