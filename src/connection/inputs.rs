@@ -33,8 +33,6 @@ pub enum Origin {
     Environment(&'static str),
     /// This `~/.pgpass`.
     PasswordFile(PathBuf),
-    /// The output of the profile's `password_command`.
-    Command,
     /// libpq's default, or walpilot's.
     Default,
 }
@@ -49,7 +47,6 @@ impl fmt::Display for Origin {
             Self::ServiceFile(path) => write!(f, "service file {}", shown(path)),
             Self::Environment(variable) => f.write_str(variable),
             Self::PasswordFile(path) => write!(f, "password file {}", shown(path)),
-            Self::Command => f.write_str("password command"),
             Self::Default => f.write_str("default"),
         }
     }
@@ -63,8 +60,8 @@ pub struct Given {
     /// Single parameters, which win over the connection string. A `dbname` that is itself a connection string is taken
     /// apart, as `PQconnectdbParams` and with it `psql -d` do.
     pub fields: Vec<Pair>,
-    /// What `fields` are.
-    pub fields_are: Option<Origin>,
+    /// A saved profile: its name and its parameters, which fill in what neither of the above says.
+    pub profile: Option<(String, Vec<Pair>)>,
 }
 
 /// A file as it was found.
@@ -149,7 +146,7 @@ pub fn resolve(given: &Given, around: &Surroundings<'_>) -> Result<Resolved, Uri
 }
 
 fn explicit(given: &Given, all: &mut Collected) -> Result<(), UriError> {
-    let origin = given.fields_are.clone().unwrap_or(Origin::Field);
+    let origin = Origin::Field;
     let whole = |pair: &&Pair| pair.0 == "dbname" && uri::is_connection_string(&pair.1);
     all.fill(given.fields.iter().filter(|pair| !whole(pair)).cloned(), &origin);
     for (_, text) in given.fields.iter().filter(whole) {
@@ -168,6 +165,9 @@ fn explicit(given: &Given, all: &mut Collected) -> Result<(), UriError> {
             );
         }
         all.fill(last_of_each(pairs), &Origin::ConnectionString);
+    }
+    if let Some((name, pairs)) = &given.profile {
+        all.fill(pairs.iter().cloned(), &Origin::Profile(name.clone()));
     }
     Ok(())
 }

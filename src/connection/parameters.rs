@@ -95,9 +95,7 @@ fn assign(settings: &mut Settings, name: &str, value: &str) -> Result<(), UriErr
         "ssl_min_protocol_version" => settings.tls.min_version = tls_version(name, value)?,
         "ssl_max_protocol_version" => settings.tls.max_version = tls_version(name, value)?,
         "channel_binding" => {
-            use ChannelBindingMode as Mode;
-            let all = [("disable", Mode::Disable), ("prefer", Mode::Prefer), ("require", Mode::Require)];
-            settings.channel_binding = choice(name, value, &all)?;
+            settings.channel_binding = choice(name, value, &ChannelBindingMode::ALL.map(|mode| (mode.name(), mode)))?;
         }
         "target_session_attrs" => {
             settings.target_session = choice(name, value, &TargetSession::ALL.map(|target| (target.name(), target)))?;
@@ -140,14 +138,63 @@ fn integer(name: &str, value: &str, meaning: &str) -> Result<Option<i32>, UriErr
 }
 
 fn tls_version(name: &str, value: &str) -> Result<Option<TlsVersion>, UriError> {
-    Ok(Some(match value.to_ascii_lowercase().as_str() {
-        "" => return Ok(None),
-        "tlsv1" => TlsVersion::V1_0,
-        "tlsv1.1" => TlsVersion::V1_1,
-        "tlsv1.2" => TlsVersion::V1_2,
-        "tlsv1.3" => TlsVersion::V1_3,
-        _ => return Err(wrong(format!("{name} is unknown; use TLSv1, TLSv1.1, TLSv1.2 or TLSv1.3"))),
-    }))
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let known = TlsVersion::ALL.into_iter().find(|version| version.name().eq_ignore_ascii_case(value));
+    known.map(Some).ok_or_else(|| wrong(format!("{name} is unknown; use TLSv1, TLSv1.1, TLSv1.2 or TLSv1.3")))
+}
+
+/// The other way round: the parameters that say what `settings` say, without its secrets. Host, port, database, role
+/// and `sslmode` are always among them, other parameters only where they differ from the default.
+#[must_use]
+pub fn without_secrets(settings: &Settings) -> BTreeMap<&'static str, String> {
+    let default = Settings::default();
+    let others = &settings.alternatives;
+    let list = |first: &str, rest: &dyn Fn(&Address) -> String| -> String {
+        std::iter::once(first.to_owned()).chain(others.iter().map(rest)).collect::<Vec<_>>().join(",")
+    };
+    let mut all = BTreeMap::from([
+        ("port", list(&settings.port.to_string(), &|other| other.port.to_string())),
+        ("dbname", settings.database.clone()),
+        ("user", settings.user.clone()),
+        ("sslmode", settings.ssl_mode.name().to_owned()),
+    ]);
+    let mut add = |name, value: String, is_default: bool| {
+        if !is_default && !value.is_empty() {
+            all.insert(name, value);
+        }
+    };
+    let hosts = list(&settings.host, &|other| other.host.clone());
+    add("host", hosts, settings.host.is_empty() && others.iter().all(|other| other.host.is_empty()));
+    let addresses =
+        list(settings.hostaddr.as_deref().unwrap_or_default(), &|other| other.hostaddr.clone().unwrap_or_default());
+    let unnumbered = settings.hostaddr.is_none() && others.iter().all(|other| other.hostaddr.is_none());
+    add("hostaddr", addresses, unnumbered);
+    let timeout = settings.connect_timeout;
+    add("connect_timeout", timeout.as_secs().max(1).to_string(), timeout == default.connect_timeout);
+    let tls = &settings.tls;
+    let path = |path: &Option<PathBuf>| path.as_ref().map_or_else(String::new, |path| path.display().to_string());
+    let root = match &tls.root_cert {
+        RootCert::Default => String::new(),
+        RootCert::System => "system".to_owned(),
+        RootCert::File(file) => file.display().to_string(),
+    };
+    add("sslrootcert", root, false);
+    add("sslcert", path(&tls.cert), false);
+    add("sslkey", path(&tls.key), false);
+    let version = |version: Option<TlsVersion>| version.map_or("", TlsVersion::name).to_owned();
+    add("ssl_min_protocol_version", version(tls.min_version), false);
+    add("ssl_max_protocol_version", version(tls.max_version), false);
+    add("sslnegotiation", "direct".to_owned(), !tls.direct);
+    add("sslsni", "0".to_owned(), !tls.no_sni);
+    let binding = settings.channel_binding;
+    add("channel_binding", binding.name().to_owned(), binding == default.channel_binding);
+    let target = settings.target_session;
+    add("target_session_attrs", target.name().to_owned(), target == default.target_session);
+    add("load_balance_hosts", "random".to_owned(), !settings.load_balance);
+    add("options", settings.options.clone().unwrap_or_default(), false);
+    all
 }
 
 /// Brings together libpq's lists: as many host names as addresses, and one port for all or one for each.
@@ -279,5 +326,24 @@ mod tests {
         assert_eq!((all.target_session, all.load_balance), (TargetSession::PreferStandby, true));
         assert_eq!(all.options.as_deref(), Some("-c geqo=off"));
         assert_eq!(all.connect_timeout, Settings::default().connect_timeout, "never for ever");
+    }
+
+    #[test]
+    fn settings_say_again_what_made_them() {
+        for text in [
+            "host=h",
+            "host=a,b,/tmp port=1,2,3 hostaddr=10.0.0.1,,::1 user=u dbname='a b' options='-c x=y'",
+            "hostaddr=127.0.0.1 sslmode=verify-full sslrootcert=system connect_timeout=3 channel_binding=require",
+            "host=h sslrootcert=/r sslcert=/c sslkey=/k ssl_min_protocol_version=TLSv1.3 sslsni=0 sslmode=require \
+             sslnegotiation=direct target_session_attrs=standby load_balance_hosts=random",
+        ] {
+            let settings = read(&format!("{text} password=S3NT1NEL sslpassword=S3NT1NEL"));
+            let said = super::without_secrets(&settings);
+            assert!(said.values().all(|value| !value.contains("S3NT1NEL")), "{text}");
+            let values = said.into_iter().map(|(name, value)| (name, value.into())).collect();
+            let again = super::apply(&values, &Settings::default()).unwrap();
+            assert_eq!(again, Settings { password: None, tls: again.tls.clone(), ..settings.clone() }, "{text}");
+            assert_eq!(again.tls.root_cert, settings.tls.root_cert);
+        }
     }
 }

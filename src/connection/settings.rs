@@ -119,6 +119,22 @@ pub enum TlsVersion {
     V1_3,
 }
 
+impl TlsVersion {
+    /// All versions, the oldest first.
+    pub const ALL: [Self; 4] = [Self::V1_0, Self::V1_1, Self::V1_2, Self::V1_3];
+
+    /// The name as in `ssl_min_protocol_version=…`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1_0 => "TLSv1",
+            Self::V1_1 => "TLSv1.1",
+            Self::V1_2 => "TLSv1.2",
+            Self::V1_3 => "TLSv1.3",
+        }
+    }
+}
+
 /// Whether the password exchange must be bound to the TLS channel (`channel_binding`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the names are libpq's")]
@@ -127,6 +143,21 @@ pub enum ChannelBindingMode {
     #[default]
     Prefer,
     Require,
+}
+
+impl ChannelBindingMode {
+    /// All modes.
+    pub const ALL: [Self; 3] = [Self::Disable, Self::Prefer, Self::Require];
+
+    /// The name as in `channel_binding=…`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+        }
+    }
 }
 
 /// What kind of server will do (`target_session_attrs`).
