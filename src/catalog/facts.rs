@@ -1,5 +1,332 @@
 //! What was read from a server, as values: the only input of the checks.
+//!
+//! Nothing in here judges. Whatever could not be read is [`Seen::No`] with the reason, never "no problem", so a check
+//! can tell a healthy server from one that hides something.
 
-/// Everything that the checks judge. What could not be seen is a value of its own, never "no problem".
-#[derive(Clone, Debug, Default)]
-pub struct Facts {}
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+pub use super::relation::{Identity, Relation};
+use super::{Lsn, Provider};
+use crate::connection::Failure;
+use crate::profile::TableName;
+
+/// A part of the facts that may be hidden.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen<T> {
+    /// It was read.
+    Yes(T),
+    /// It was not, for this reason (one line, safe to print).
+    No(String),
+}
+
+impl<T> Default for Seen<T> {
+    fn default() -> Self {
+        Self::No("it was not asked for".to_owned())
+    }
+}
+
+impl<T> Seen<T> {
+    /// The value, if it was read.
+    pub fn get(&self) -> Option<&T> {
+        match self {
+            Self::Yes(value) => Some(value),
+            Self::No(_) => None,
+        }
+    }
+}
+
+/// Everything that the checks judge.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// The server itself.
+    pub server: Server,
+    /// Who gathered: the replicating role, or an administrator on its behalf.
+    pub reader: Reader,
+    /// How the connection is protected.
+    pub link: Link,
+    /// Whose platform it looks like.
+    pub provider: Provider,
+    /// The role that will replicate (the profile's user); `None` when there is no such role.
+    pub role: Option<Role>,
+    /// The database that holds the tables.
+    pub database: Seen<Database>,
+    /// `pg_settings`, by name: those that the checks ask for, and all that wait for a restart.
+    pub settings: Seen<BTreeMap<String, Setting>>,
+    /// All replication slots of the cluster.
+    pub slots: Seen<Vec<Slot>>,
+    /// What is going on in the cluster.
+    pub activity: Seen<Activity>,
+    /// The profile's publication; `None` when there is none of that name.
+    pub publication: Seen<Option<Publication>>,
+    /// The schemas that the profile names, and those whose names differ only in case.
+    pub schemas: Seen<Vec<Schema>>,
+    /// The chosen relations, their partitions, and whatever the publication covers beside them.
+    pub relations: Seen<Vec<Relation>>,
+    /// Relations with nearly the name of a chosen table that does not exist.
+    pub near_misses: Vec<TableName>,
+    /// Whether a replication connection opens; `None` when that was not tried.
+    pub replication: Option<ReplicationProbe>,
+}
+
+/// The server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Server {
+    /// `server_version_num`, for example 150018.
+    pub version_num: u32,
+    /// `server_version`, for example `15.18`.
+    pub version: String,
+    /// Whether it is a standby.
+    pub in_recovery: bool,
+    /// The backend's process id changed between two statements: a pooler hands out sessions by transaction.
+    #[serde(default)]
+    pub pid_changed: bool,
+}
+
+impl Server {
+    /// The major version, for example 15.
+    #[must_use]
+    pub fn major(&self) -> u32 {
+        self.version_num / 10_000
+    }
+}
+
+/// Who gathered the facts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Reader {
+    /// The role.
+    pub name: String,
+    /// Whether it is a superuser.
+    pub superuser: bool,
+}
+
+/// How the connection is protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// TLS was negotiated.
+    pub encrypted: bool,
+    /// A Unix socket or a loopback address: nobody else can listen.
+    pub local: bool,
+}
+
+/// The replicating role's attributes (`pg_roles`).
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Role {
+    /// Its object identifier.
+    pub oid: u32,
+    /// `rolsuper`.
+    pub superuser: bool,
+    /// `rolreplication`; not inherited through membership.
+    pub replication: bool,
+    /// `rolcanlogin`.
+    pub login: bool,
+    /// `rolbypassrls`.
+    pub bypass_rls: bool,
+    /// Seconds until its password expires, negative when it has; `None` for never.
+    pub expires_in: Option<f64>,
+    /// Those well-known roles (providers' and predefined ones) of which it is a member.
+    pub member_of: Vec<String>,
+}
+
+impl Role {
+    /// Whether the server lets it start a walsender, as far as attributes tell. On Amazon RDS the membership counts.
+    #[must_use]
+    pub fn may_replicate(&self) -> bool {
+        self.superuser || self.replication || self.member_of.iter().any(|role| role == "rds_replication")
+    }
+}
+
+/// The database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Database {
+    /// Its name.
+    pub name: String,
+    /// Its owner.
+    pub owner: String,
+    /// Whether the replicating role (or everybody, while there is no such role) has CONNECT.
+    pub connect: bool,
+}
+
+/// A setting of the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Setting {
+    /// The value in effect, in `unit`.
+    pub value: String,
+    /// `MB`, `ms`, …; `None` for plain numbers and words.
+    pub unit: Option<String>,
+    /// A new value waits for a restart.
+    #[serde(default)]
+    pub pending_restart: bool,
+}
+
+/// A replication slot (`pg_replication_slots`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Slot {
+    /// Its name.
+    pub slot_name: String,
+    /// The output plugin; `None` for physical slots.
+    pub plugin: Option<String>,
+    /// `logical` or `physical`.
+    pub slot_type: String,
+    /// The database of a logical slot.
+    pub database: Option<String>,
+    /// Dropped at the end of its session.
+    pub temporary: bool,
+    /// Somebody reads it.
+    pub active: bool,
+    /// Who.
+    pub active_pid: Option<i32>,
+    /// Up to where its reader has confirmed.
+    pub confirmed_flush_lsn: Option<Lsn>,
+    /// The oldest WAL that it holds.
+    pub restart_lsn: Option<Lsn>,
+    /// `reserved`, `extended`, `unreserved` or `lost`.
+    pub wal_status: Option<String>,
+    /// Why it was invalidated (PostgreSQL 17 and later).
+    pub invalidation_reason: Option<String>,
+    /// A copy that the standby keeps in step (17 and later); can't be read there.
+    pub synced: bool,
+    /// Bytes of WAL that it holds back.
+    pub retained: Option<i64>,
+    /// Age of `catalog_xmin` in transactions.
+    pub catalog_age: Option<i64>,
+    /// Bytes decoded so far (14 and later).
+    pub decoded_bytes: Option<i64>,
+}
+
+/// What is going on in the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Activity {
+    /// Walsenders in use.
+    pub walsenders: u32,
+    /// Sessions with a transaction that has written, in any database.
+    pub writers: Vec<Writer>,
+    /// Prepared transactions, in any database.
+    pub prepared: Vec<Prepared>,
+    /// The backend that answered.
+    pub pid: i32,
+}
+
+/// A session with an open transaction that has written (`pg_locks` shows it to everybody).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Writer {
+    /// Its process.
+    pub pid: i32,
+    /// Its oldest transaction id.
+    pub xid: String,
+    /// Its database.
+    pub database: Option<String>,
+    /// Its role.
+    pub user: Option<String>,
+    /// For how long, in seconds; hidden from roles without `pg_read_all_stats`.
+    pub seconds: Option<i64>,
+    /// It was still there when walpilot looked again.
+    #[serde(default)]
+    pub lasting: bool,
+}
+
+/// A prepared transaction (`pg_prepared_xacts`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Prepared {
+    /// Its global identifier.
+    pub gid: String,
+    /// Its database.
+    pub database: String,
+    /// Who prepared it.
+    pub owner: String,
+    /// For how long, in seconds.
+    pub seconds: i64,
+}
+
+/// A publication (`pg_publication`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the columns of the catalog")]
+pub struct Publication {
+    /// Its name.
+    pub pubname: String,
+    /// Its owner.
+    pub owner: String,
+    /// FOR ALL TABLES.
+    pub puballtables: bool,
+    /// Publishes INSERT.
+    pub pubinsert: bool,
+    /// Publishes UPDATE.
+    pub pubupdate: bool,
+    /// Publishes DELETE.
+    pub pubdelete: bool,
+    /// Publishes TRUNCATE.
+    pub pubtruncate: bool,
+    /// Changes of partitions arrive under their root's name.
+    pub pubviaroot: bool,
+    /// Transactions since its row was last written.
+    pub age: i64,
+}
+
+/// A schema.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Schema {
+    /// Its name.
+    pub name: String,
+    /// Its owner.
+    pub owner: String,
+    /// Whether the replicating role has USAGE.
+    pub usage: bool,
+    /// Roles that own tables in it, without the replicating role and roles whose rights it has.
+    pub creators: Vec<String>,
+    /// Those whose new tables the replicating role may read (default privileges).
+    pub covered: Vec<String>,
+}
+
+/// Whether a replication connection (`replication=database`) opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplicationProbe {
+    /// It opened, and the server answered IDENTIFY_SYSTEM.
+    Opened {
+        /// The cluster's identity.
+        system_id: String,
+    },
+    /// The server, or something in between, said no.
+    Refused(Failure),
+    /// It opened, but IDENTIFY_SYSTEM was not understood: the parameter was dropped on the way.
+    NotAWalsender(String),
+}
+
+impl Facts {
+    /// A setting's value; `None` when it is hidden or unknown to this version.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.get()?.get(name).map(|setting| setting.value.as_str())
+    }
+
+    /// A setting that is a number, in its own unit.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<i64> {
+        self.setting(name)?.parse().ok()
+    }
+
+    /// The relations that the profile asks for; partitions only where they were chosen by themselves.
+    pub fn chosen(&self) -> impl Iterator<Item = &Relation> {
+        self.relations().iter().filter(|relation| relation.chosen)
+    }
+
+    /// All relations that were read; none when they could not be.
+    #[must_use]
+    pub fn relations(&self) -> &[Relation] {
+        self.relations.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// The slot of that name.
+    #[must_use]
+    pub fn slot(&self, name: &str) -> Option<&Slot> {
+        self.slots.get()?.iter().find(|slot| slot.slot_name == name)
+    }
+
+    /// The profile's publication, if it was read and exists.
+    #[must_use]
+    pub fn the_publication(&self) -> Option<&Publication> {
+        self.publication.get()?.as_ref()
+    }
+}

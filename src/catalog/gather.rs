@@ -1,8 +1,23 @@
-//! Reads [`Facts`] from a server in few round trips.
+//! Reads [`Facts`] from a server in two round trips, as whoever is logged in.
+//!
+//! Promises: no query waits for a lock on a user's table, none writes, and each has the session's time limits. A part
+//! that can't be read becomes [`Seen::No`]; only a broken connection is an error.
 
-use super::facts::Facts;
-use crate::connection::Session;
-use crate::profile::{Profile, TableName};
+use std::time::Duration;
+
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::message::backend::Message;
+use postgres_protocol::message::frontend;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_postgres::types::{ToSql, Type};
+
+use super::facts::{Activity, Facts, Link, Publication, Reader, ReplicationProbe, Role, Seen, Server};
+use super::{Provider, queries};
+use crate::connection::login::server_error;
+use crate::connection::{Session, Settings, attempt, describe, printable};
+use crate::profile::{Method, Profile, Selection, TableName};
 
 /// Why the facts could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -16,26 +31,241 @@ pub struct TableChoice {
     pub table: TableName,
     /// Estimated rows (`pg_class.reltuples`); `None` when the table was never analysed.
     pub rows: Option<u64>,
-    /// Size on disk in bytes, indexes and TOAST included.
+    /// Size on disk in bytes, indexes and TOAST included; estimated where a lock forbids to look, 0 for a partitioned
+    /// table, which holds nothing itself.
     pub bytes: u64,
     /// Whether it is a partitioned table (its partitions are not listed by themselves).
     pub partitioned: bool,
 }
 
-/// Reads everything that the checks of `profile` need, as the role that is logged in.
+/// The answer to [`queries::basics`].
+#[derive(Deserialize)]
+struct Basics {
+    server: Server,
+    pid: i32,
+    reader: Reader,
+    role: Option<Role>,
+    known_roles: Vec<String>,
+}
+
+/// A wait between two looks at open transactions whose age is hidden: long enough for ordinary ones to end.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// Reads everything that the checks of `profile` need, as the role that is logged in. The privileges are those of the
+/// profile's user, whoever asks.
 ///
 /// # Errors
 /// When the connection breaks. A missing privilege or a locked table is a value in the facts, not an error.
 pub async fn gather(session: &Session, profile: &Profile) -> Result<Facts, GatherError> {
-    let _ = (session, profile);
-    unimplemented!()
+    let user = profile.source.user.as_str();
+    let basics: Basics = match read(session, &queries::basics(), &[(&user, Type::TEXT)]).await? {
+        Seen::Yes(Some(basics)) => basics,
+        Seen::Yes(None) => return Err(GatherError("The server gave no answer about itself.".to_owned())),
+        Seen::No(reason) => return Err(GatherError(format!("The server's catalogs can't be read: {reason}."))),
+    };
+    let role_oid = basics.role.as_ref().map_or(0, |role| role.oid);
+    let (schemas, tables) = match &profile.selection {
+        Selection::Schemas(schemas) => (schemas.clone(), Vec::new()),
+        Selection::Tables(tables) => (Vec::new(), tables.clone()),
+    };
+    let table_schemas: Vec<&str> = tables.iter().map(|table| table.schema.as_str()).collect();
+    let table_names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+    let mut all_schemas: Vec<&str> = schemas.iter().map(String::as_str).chain(table_schemas.iter().copied()).collect();
+    all_schemas.sort_unstable();
+    all_schemas.dedup();
+
+    // All at once on one connection: the server answers in order, and an error in one leaves the others alone.
+    let version = basics.server.version_num;
+    let publication_name = if profile.method == Method::Cdc { profile.publication.as_str() } else { "" };
+    let slots_sql = queries::slots(version);
+    let relations_sql = queries::relations(version);
+    let oid: (&(dyn ToSql + Sync), Type) = (&role_oid, Type::OID);
+    let names = queries::SETTING_NAMES.as_slice();
+    let settings_args: [(&(dyn ToSql + Sync), Type); 1] = [(&names, Type::TEXT_ARRAY)];
+    let database_args = [oid.clone()];
+    let publication_args: [(&(dyn ToSql + Sync), Type); 1] = [(&publication_name, Type::TEXT)];
+    let schema_args: [(&(dyn ToSql + Sync), Type); 2] = [oid.clone(), (&all_schemas, Type::TEXT_ARRAY)];
+    let near_args: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&table_schemas, Type::TEXT_ARRAY), (&table_names, Type::TEXT_ARRAY)];
+    let relation_args: [(&(dyn ToSql + Sync), Type); 5] = [
+        oid,
+        (&schemas, Type::TEXT_ARRAY),
+        (&table_schemas, Type::TEXT_ARRAY),
+        (&table_names, Type::TEXT_ARRAY),
+        (&publication_name, Type::TEXT),
+    ];
+    let (database, settings, slots, activity, publication, schemas, near_misses, relations) = tokio::try_join!(
+        read(session, queries::DATABASE, &database_args),
+        read(session, queries::SETTINGS, &settings_args),
+        read(session, &slots_sql, &[]),
+        read(session, queries::ACTIVITY, &[]),
+        read::<Publication>(session, queries::PUBLICATION, &publication_args),
+        read(session, queries::SCHEMAS, &schema_args),
+        read(session, queries::NEAR_MISSES, &near_args),
+        read(session, &relations_sql, &relation_args),
+    )?;
+
+    let mut facts = Facts {
+        server: basics.server,
+        reader: basics.reader,
+        link: Link { encrypted: session.security.encrypted, local: session.settings().is_local() },
+        provider: Provider::default(),
+        role: basics.role,
+        database: row(database),
+        settings: row(settings),
+        slots: row(slots),
+        activity: row(activity),
+        publication,
+        schemas: row(schemas),
+        near_misses: row(near_misses).get().cloned().unwrap_or_default(),
+        relations: row(relations),
+        replication: None,
+    };
+    if let Some(settings) = facts.settings.get() {
+        facts.provider = Provider::detect(settings.keys().map(String::as_str), &basics.known_roles);
+    }
+    if let Seen::Yes(activity) = &mut facts.activity {
+        facts.server.pid_changed = activity.pid != basics.pid;
+        if profile.method == Method::Cdc {
+            look_again(session, activity).await?;
+        }
+    }
+    Ok(facts)
+}
+
+/// [`gather`], and for CDC [`probe_replication`] where that makes sense: as the replicating role itself, and while a
+/// walsender is free.
+///
+/// # Errors
+/// As [`gather`].
+pub async fn gather_and_probe(session: &Session, profile: &Profile) -> Result<Facts, GatherError> {
+    let mut facts = gather(session, profile).await?;
+    let free = match (facts.number("max_wal_senders"), facts.activity.get()) {
+        (Some(max), Some(activity)) => i64::from(activity.walsenders) < max,
+        _ => true,
+    };
+    if profile.method == Method::Cdc && free && session.settings().user == profile.source.user {
+        facts.replication = Some(probe_replication(session.settings()).await);
+    }
+    Ok(facts)
+}
+
+/// Tells transactions that last from those that were merely passing by, where their age is hidden.
+async fn look_again(session: &Session, activity: &mut Activity) -> Result<(), GatherError> {
+    if activity.writers.iter().all(|writer| writer.seconds.is_some()) {
+        return Ok(());
+    }
+    tokio::time::sleep(SECOND_LOOK).await;
+    let again: Seen<Option<Activity>> = read(session, queries::ACTIVITY, &[]).await?;
+    let Seen::Yes(Some(again)) = again else { return Ok(()) };
+    for writer in &mut activity.writers {
+        writer.lasting = again.writers.iter().any(|later| (later.pid, &later.xid) == (writer.pid, &writer.xid));
+    }
+    Ok(())
+}
+
+/// Runs one query that answers with at most one row of JSON text.
+async fn read<T: DeserializeOwned>(
+    session: &Session,
+    sql: &str,
+    args: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<Seen<Option<T>>, GatherError> {
+    let text = match session.client.query_typed(sql, args).await {
+        Ok(rows) => match rows.first().map(|row| row.try_get::<_, String>(0)) {
+            None => return Ok(Seen::Yes(None)),
+            Some(Ok(text)) => text,
+            Some(Err(error)) => return Ok(Seen::No(describe(&error))),
+        },
+        Err(error) if session.client.is_closed() || error.as_db_error().is_none() => {
+            return Err(GatherError(format!("The connection to {} broke: {}.", session.settings(), describe(&error))));
+        }
+        Err(error) => return Ok(Seen::No(describe(&error))),
+    };
+    match serde_json::from_str(&text) {
+        Ok(value) => Ok(Seen::Yes(Some(value))),
+        Err(error) => Ok(Seen::No(format!("the server's answer has an unexpected shape ({error})"))),
+    }
+}
+
+/// A part that always has a row.
+fn row<T>(seen: Seen<Option<T>>) -> Seen<T> {
+    match seen {
+        Seen::Yes(Some(value)) => Seen::Yes(value),
+        Seen::Yes(None) => Seen::No("the server gave no answer".to_owned()),
+        Seen::No(reason) => Seen::No(reason),
+    }
+}
+
+/// Tries what a replication client does first: opens a walsender connection to the database and sends
+/// IDENTIFY_SYSTEM. It costs one walsender for a moment and leaves nothing behind.
+pub async fn probe_replication(settings: &Settings) -> ReplicationProbe {
+    let opened = attempt::connect_replication(settings, &[("replication", "database")]).await;
+    let (mut stream, mut input, _) = match opened {
+        Ok(opened) => opened,
+        Err(failure) => return ReplicationProbe::Refused(failure),
+    };
+    let ask = async {
+        let mut out = bytes::BytesMut::new();
+        frontend::query("IDENTIFY_SYSTEM", &mut out)?;
+        stream.write_all(&out).await?;
+        stream.flush().await?;
+        let mut answer = Err("no row came back".to_owned());
+        loop {
+            match Message::parse(&mut input)? {
+                Some(Message::DataRow(body)) => {
+                    let first = body.ranges().next()?.flatten();
+                    let text = first.map(|range| String::from_utf8_lossy(&body.buffer()[range]).into_owned());
+                    answer = text.ok_or_else(|| "the system identifier is empty".to_owned());
+                }
+                Some(Message::ErrorResponse(body)) => answer = Err(server_error(body.fields())?.to_string()),
+                Some(Message::ReadyForQuery(_)) => return std::io::Result::Ok(answer),
+                Some(_) => {}
+                None if stream.read_buf(&mut input).await? == 0 => {
+                    return Err(std::io::ErrorKind::UnexpectedEof.into());
+                }
+                None => {}
+            }
+        }
+    };
+    match tokio::time::timeout(settings.connect_timeout, ask).await {
+        Ok(Ok(Ok(system_id))) => ReplicationProbe::Opened { system_id },
+        Ok(Ok(Err(reason))) => ReplicationProbe::NotAWalsender(reason),
+        Ok(Err(error)) => ReplicationProbe::NotAWalsender(printable(&error.to_string()).into_owned()),
+        Err(_) => ReplicationProbe::NotAWalsender("no answer in time".to_owned()),
+    }
 }
 
 /// Lists the ordinary and partitioned tables outside the system schemas, by schema and name.
 ///
 /// # Errors
-/// When the connection breaks.
+/// When the connection breaks or the catalogs can't be read.
 pub async fn list_tables(session: &Session) -> Result<Vec<TableChoice>, GatherError> {
-    let _ = session;
-    unimplemented!()
+    let failed = |error| GatherError(format!("The tables can't be listed: {}.", describe(&error)));
+    let rows = match session.client.query_typed(queries::TABLES, &[]).await {
+        Ok(rows) => rows,
+        // A lock was taken between the look at pg_locks and the size, or the table was dropped.
+        Err(error) if error.as_db_error().is_some() => {
+            session.client.query_typed(queries::TABLES_BY_ESTIMATE, &[]).await.map_err(failed)?
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    rows.iter()
+        .map(|row| {
+            let estimate: f64 = row.try_get(3)?;
+            let bytes: Option<i64> = row.try_get(4)?;
+            Ok(TableChoice {
+                table: TableName::new(row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?),
+                rows: rows_estimate(estimate),
+                bytes: bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+                partitioned: row.try_get(2)?,
+            })
+        })
+        .collect::<Result<_, _>>()
+        .map_err(failed)
+}
+
+/// `reltuples` as a count: negative means never analysed (PostgreSQL 14 and later).
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range, and an estimate")]
+fn rows_estimate(reltuples: f64) -> Option<u64> {
+    (reltuples >= 0.0 && reltuples < 1e18).then_some(reltuples as u64)
 }

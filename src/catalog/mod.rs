@@ -1,9 +1,14 @@
 //! What a server says about itself: positions, names, and the facts that the checks judge.
 
+pub mod ddl;
 pub mod facts;
 pub mod gather;
 pub mod ident;
 pub mod lsn;
+pub mod provider;
+mod queries;
+pub mod relation;
 
-pub use facts::Facts;
+pub use facts::{Facts, Seen};
 pub use lsn::Lsn;
+pub use provider::Provider;

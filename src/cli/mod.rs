@@ -3,14 +3,20 @@
 pub mod check;
 pub mod connect;
 pub mod demo;
+pub mod duration;
 pub mod exit;
+pub mod inputs;
+pub mod interrupt;
 pub mod log;
 pub mod output;
+pub mod profiles;
+mod prompt;
 pub mod run;
 pub mod script;
 pub mod setup;
 pub mod source;
 pub mod watch;
+mod watch_text;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -60,6 +66,8 @@ pub enum Command {
     Run(Box<run::RunArgs>),
     /// Watch slots, lag, WAL and rows
     Watch(Box<watch::WatchArgs>),
+    /// Keep sources under a name
+    Profiles(Box<profiles::ProfilesArgs>),
     /// Try everything on two throwaway clusters
     Demo(Box<demo::DemoArgs>),
     /// Print a completion script for a shell
@@ -120,6 +128,7 @@ async fn run_command(command: Option<Command>, output: Output) -> Result<Exit, S
         Some(Command::Script(args)) => script::run(*args, output).await,
         Some(Command::Run(args)) => run::run(*args, output).await,
         Some(Command::Watch(args)) => watch::run(*args, output).await,
+        Some(Command::Profiles(args)) => profiles::run(*args, output).await,
         Some(Command::Demo(args)) => demo::run(*args, output).await,
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

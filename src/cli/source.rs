@@ -1,32 +1,89 @@
-//! Which server: from the command line, the environment and a password file.
+//! Which server: from the command line, a saved profile, the environment, service and password files.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use zeroize::Zeroizing;
 
 use super::exit::{Exit, Stop};
-use crate::connection::{Secret, Settings, printable, uri};
+use super::{inputs, prompt};
+use crate::connection::inputs::Given;
+use crate::connection::settings::Tunnel;
+use crate::connection::{Secret, Settings, printable};
+use crate::profile::password_command;
+use crate::profile::saved::{PasswordSource, Saved};
+use crate::profile::store::Store;
 use crate::profile::{Method, Profile, Selection, TableName};
 
 /// The source and what is wanted from it, for every command that takes a URI.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SourceArgs {
-    /// The source: a postgres:// URI or "host=… dbname=…"; parts left out come from PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD and PGSSLMODE
+    /// The source: a postgres:// URI or "host=… dbname=…"; parts left out come from the profile, the service file, and libpq's variables (PGHOST, PGUSER, PGPASSWORD, …)
     #[arg(value_name = "URI")]
     pub uri: Option<String>,
-    /// Reads the password from this file's first line (- for standard input) instead of the URI or PGPASSWORD
+    /// A saved profile; what stands beside it on the command line wins
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Reads the password from this file's first line (- for standard input) instead of anywhere else
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
+    pub ssh: SshArgs,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
     pub wanted: WantedArgs,
 }
 
+/// A bastion on the way to the source.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SshArgs {
+    /// Goes through this bastion with ssh: a host or an alias of your ssh configuration
+    #[arg(long, value_name = "[USER@]HOST[:PORT]", allow_hyphen_values = true)]
+    pub ssh: Option<String>,
+    /// The private key for the bastion, if not the configured one
+    #[arg(long, value_name = "FILE", requires = "ssh")]
+    pub ssh_key: Option<PathBuf>,
+    /// A jump host in front of the bastion
+    #[arg(long, value_name = "[USER@]HOST[:PORT]", requires = "ssh", allow_hyphen_values = true)]
+    pub ssh_jump: Option<String>,
+    /// An ssh configuration file instead of your own
+    #[arg(long, value_name = "FILE", requires = "ssh")]
+    pub ssh_config: Option<PathBuf>,
+}
+
+impl SshArgs {
+    /// The bastion that these arguments describe, if one.
+    ///
+    /// # Errors
+    /// When its port is no number.
+    pub fn tunnel(&self) -> Result<Option<Tunnel>, Stop> {
+        let Some(text) = &self.ssh else { return Ok(None) };
+        // An address of IPv6 has colons of its own; one with a port is written in brackets.
+        let (destination, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
+            _ => (text.as_str(), None),
+        };
+        let number = |port: &str| {
+            port.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
+                usage(format!("The port of --ssh \"{}\" is no number from 1 to 65535.", printable(text)))
+            })
+        };
+        Ok(Some(Tunnel {
+            destination: destination.replace(['[', ']'], ""),
+            port: port.map(number).transpose()?,
+            identity: self.ssh_key.clone(),
+            jump: self.ssh_jump.clone(),
+            config: self.ssh_config.clone(),
+        }))
+    }
+}
+
 /// What is wanted from the source.
 #[derive(Args, Clone, Debug, Default)]
 pub struct WantedArgs {
-    /// How changes are found: cdc (write-ahead log, sees deletes) or xmin (re-reads newer rows)
-    #[arg(long, value_name = "METHOD", default_value = "cdc", value_parser = ["cdc", "xmin"])]
+    /// How changes are found: cdc (write-ahead log, sees deletes) or xmin (re-reads newer rows) [default: cdc]
+    #[arg(long, value_name = "METHOD", value_parser = ["cdc", "xmin"])]
     pub method: Option<String>,
     /// Every table of these schemas [default: public]
     #[arg(long, value_name = "S1,S2", value_delimiter = ',', conflicts_with = "tables")]
@@ -34,11 +91,11 @@ pub struct WantedArgs {
     /// Exactly these tables
     #[arg(long, value_name = "S.T,…", value_delimiter = ',')]
     pub tables: Vec<String>,
-    /// The publication's name
-    #[arg(long, value_name = "NAME", default_value = Profile::DEFAULT_PUBLICATION)]
+    /// The publication's name [default: walpilot_publication]
+    #[arg(long, value_name = "NAME")]
     pub publication: Option<String>,
-    /// The replication slot's name
-    #[arg(long, value_name = "NAME", default_value = Profile::DEFAULT_SLOT)]
+    /// The replication slot's name [default: walpilot_slot]
+    #[arg(long, value_name = "NAME")]
     pub slot: Option<String>,
     /// Follow changes only, without copying the rows that exist
     #[arg(long)]
@@ -49,13 +106,61 @@ impl SourceArgs {
     /// The profile that these arguments describe.
     ///
     /// # Errors
-    /// When an argument can't be read; the sentence names it.
+    /// When an argument, a variable or a file can't be read; the sentence names it.
     pub fn profile(&self) -> Result<Profile, Stop> {
-        let mut source = settings(self.uri.as_deref())?;
-        if let Some(file) = &self.password_file {
-            source.password = Some(password_from(file)?);
+        let saved = self.saved()?;
+        let mut source = self.source(saved.as_ref())?;
+        if let Some(password) = self.password(saved.as_ref().map(|(_, saved)| &saved.password), &source)? {
+            source = source.with_password(Some(password));
         }
-        self.wanted.profile(source)
+        let base = match saved {
+            Some((name, saved)) => {
+                saved.profile(source).map_err(|error| usage(format!("The profile {name}: {error}.")))?
+            }
+            None => Profile::new(source),
+        };
+        self.wanted.over(base)
+    }
+
+    /// The saved profile that is named, with its name.
+    ///
+    /// # Errors
+    /// When there is none, or it can't be used.
+    pub fn saved(&self) -> Result<Option<(String, Saved)>, Stop> {
+        let Some(name) = &self.profile else { return Ok(None) };
+        let saved = Store::of_user().and_then(|store| store.load(name)).map_err(|error| usage(error.to_string()))?;
+        Ok(Some((name.clone(), saved)))
+    }
+
+    /// The source without what has to be asked for: the settings that arguments, profile and surroundings give.
+    ///
+    /// # Errors
+    /// As [`Self::profile`].
+    pub fn source(&self, saved: Option<&(String, Saved)>) -> Result<Settings, Stop> {
+        let profile = saved.map(|(name, saved)| Ok((name.clone(), saved.pairs()?))).transpose();
+        let profile =
+            profile.map_err(|error: crate::profile::saved::BadProfile| usage(format!("The profile: {error}.")))?;
+        let mut settings = given(self.uri.as_deref(), profile)?;
+        settings.tunnel = self.ssh.tunnel()?.or_else(|| saved.and_then(|(_, saved)| saved.tunnel()));
+        Ok(settings)
+    }
+
+    /// A password that comes from none of libpq's places.
+    fn password(&self, source: Option<&PasswordSource>, settings: &Settings) -> Result<Option<Secret>, Stop> {
+        if let Some(file) = &self.password_file {
+            return password_from(file).map(Some);
+        }
+        match source {
+            Some(PasswordSource::Command { command }) => {
+                let run = async { password_command::run(command).await };
+                let password = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(run));
+                password.map(Some).map_err(|error| usage(error.to_string()))
+            }
+            Some(PasswordSource::Prompt) if settings.password.is_none() => {
+                prompt::secret(&format!("Password for {settings}"))
+            }
+            _ => Ok(None),
+        }
     }
 }
 
@@ -65,9 +170,18 @@ impl WantedArgs {
     /// # Errors
     /// When an argument can't be read; the sentence names it.
     pub fn profile(&self, source: Settings) -> Result<Profile, Stop> {
-        let mut profile = Profile::new(source);
-        if self.method.as_deref() == Some("xmin") {
-            profile.method = Method::Xmin;
+        self.over(Profile::new(source))
+    }
+
+    /// `profile` with what these arguments say instead.
+    ///
+    /// # Errors
+    /// As [`Self::profile`].
+    pub fn over(&self, mut profile: Profile) -> Result<Profile, Stop> {
+        match self.method.as_deref() {
+            Some("xmin") => profile.method = Method::Xmin,
+            Some(_) => profile.method = Method::Cdc,
+            None => {}
         }
         if !self.tables.is_empty() {
             let tables: Result<Vec<TableName>, _> = self.tables.iter().map(|text| text.parse()).collect();
@@ -87,45 +201,28 @@ impl WantedArgs {
                 printable(&profile.slot)
             )));
         }
-        profile.initial_copy = !self.no_initial_copy;
+        profile.initial_copy &= !self.no_initial_copy;
         Ok(profile)
     }
 }
 
-/// Connection settings from a connection string over the environment.
+/// Connection settings from a connection string of the command line over what surrounds us.
 ///
 /// # Errors
-/// When the string or a variable can't be read.
+/// When the string, a variable or a file can't be read.
 pub fn settings(text: Option<&str>) -> Result<Settings, Stop> {
-    let defaults = from_environment()?;
-    let settings = match text {
-        Some(text) => uri::parse(text, &defaults).map_err(|error| usage(format!("The connection string: {error}.")))?,
-        None => defaults,
-    };
-    Ok(settings)
+    given(text, None)
 }
 
-/// libpq's environment variables (PostgreSQL documentation, "Environment Variables").
-fn from_environment() -> Result<Settings, Stop> {
-    let mut settings = Settings::default();
-    if let Some(user) = var("PGUSER").or_else(|| var("USER")) {
-        settings.database.clone_from(&user);
-        settings.user = user;
+fn given(
+    text: Option<&str>,
+    profile: Option<(String, Vec<crate::connection::keyword::Pair>)>,
+) -> Result<Settings, Stop> {
+    if let Some(text) = text {
+        inputs::warn_of_secrets(text);
     }
-    if let Some(host) = var("PGHOST") {
-        settings.host = host;
-    }
-    if let Some(port) = var("PGPORT") {
-        settings.port = port.parse().map_err(|_| usage("PGPORT is not a port number."))?;
-    }
-    if let Some(database) = var("PGDATABASE") {
-        settings.database = database;
-    }
-    if let Some(mode) = var("PGSSLMODE") {
-        settings.ssl_mode = mode.parse().map_err(|error| usage(format!("PGSSLMODE: {error}.")))?;
-    }
-    settings.password = var("PGPASSWORD").map(Secret::new);
-    Ok(settings)
+    let text = text.map(|text| Zeroizing::new(text.to_owned()));
+    inputs::resolved(&Given { text, profile, ..Given::default() }).map(|resolved| resolved.settings)
 }
 
 /// An environment variable that is set, not empty and UTF-8.

@@ -1,17 +1,228 @@
 //! `walpilot watch`.
 
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
 use super::exit::{Exit, Stop};
-use super::output::Output;
+use super::output::{Format, Output};
+use super::source;
+use super::watch_text::{line, text};
+use crate::connection::printable;
+use crate::monitor::report::Report;
+use crate::monitor::{Sampler, Target, Watcher};
 
 /// Watch slots, lag, WAL and rows
 #[derive(clap::Args, Clone, Debug)]
-pub struct WatchArgs {}
+#[command(after_help = EXAMPLES)]
+pub struct WatchArgs {
+    /// The source: a postgres:// URI or "host=… dbname=…"; parts left out come from PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD and PGSSLMODE
+    #[arg(value_name = "URI")]
+    pub uri: Option<String>,
+    /// Reads the source's password from this file's first line (- for standard input)
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<std::path::PathBuf>,
+    /// Where walpilot run writes, to show its progress and the rows there
+    #[arg(long, value_name = "URI")]
+    pub to: Option<String>,
+    /// Reads the destination's password from this file's first line
+    #[arg(long, value_name = "FILE")]
+    pub to_password_file: Option<std::path::PathBuf>,
+    /// The slot of most interest (all slots are shown)
+    #[arg(long, value_name = "NAME")]
+    pub slot: Option<String>,
+    /// The publication whose tables are shown; without it, the largest tables
+    #[arg(long, value_name = "NAME")]
+    pub publication: Option<String>,
+    /// Print one report and end
+    #[arg(long, conflicts_with = "interval")]
+    pub once: bool,
+    /// Print a line each TIME (2s, 1m), until Ctrl-C
+    #[arg(long, value_name = "TIME", value_parser = pause)]
+    pub interval: Option<Duration>,
+    /// text, or json: one document with --once, one line for each sample with --interval
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: Format,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  walpilot watch postgres://watch@db.example/shop                      the dashboard
+  walpilot watch postgres://watch@db.example/shop --once               one report
+  walpilot watch postgres://… --to postgres://… --interval 5s          a line each five seconds
+  walpilot watch postgres://… --once --format json | jq '.findings'    for programs
+
+The role needs no privilege; GRANT pg_monitor shows the walsenders too. Nothing is written to either server.";
+
+/// How long two samples lie apart when only one report is asked for: rates need two.
+const PAIR: Duration = Duration::from_secs(1);
 
 /// Runs the command.
 ///
 /// # Errors
 /// With the exit code and one sentence for standard error.
 pub async fn run(args: WatchArgs, output: Output) -> Result<Exit, Stop> {
-    let _ = (args, output);
-    unimplemented!()
+    let target = target(&args)?;
+    let ended = async {
+        if args.once {
+            return once(target, args.format, output).await;
+        }
+        match args.interval {
+            Some(every) => stream(target, every, args.format, output).await,
+            None => dashboard(target, output).await,
+        }
+    };
+    if !args.once && args.interval.is_none() {
+        // The dashboard owns the keyboard and the signals.
+        return ended.await;
+    }
+    tokio::select! {
+        ended = ended => ended,
+        _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+        () = terminated() => Ok(Exit::Interrupted),
+    }
+}
+
+async fn terminated() {
+    let Ok(mut signal) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    signal.recv().await;
+}
+
+fn target(args: &WatchArgs) -> Result<Target, Stop> {
+    let mut source = source::settings(args.uri.as_deref())?;
+    if let Some(file) = &args.password_file {
+        source.password = Some(source::password_from(file)?);
+    }
+    let mut destination = args.to.as_deref().map(|uri| source::settings(Some(uri))).transpose()?;
+    match (&args.to_password_file, &mut destination) {
+        (Some(file), Some(destination)) => destination.password = Some(source::password_from(file)?),
+        (Some(_), None) => return Err(Stop::new(Exit::Usage, "--to-password-file needs --to.")),
+        (None, _) => {}
+    }
+    Ok(Target { source, slot: args.slot.clone(), publication: args.publication.clone(), destination })
+}
+
+async fn dashboard(_target: Target, _output: Output) -> Result<Exit, Stop> {
+    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+        return Err(Stop::new(
+            Exit::Usage,
+            "The dashboard needs a terminal; use --once for one report or --interval 5s for a stream of lines.",
+        ));
+    }
+    // CALL SITE: crate::tui::watch(target, …)
+    Err(Stop::new(Exit::Usage, "The dashboard is not wired in yet; use --once or --interval 5s."))
+}
+
+async fn once(target: Target, format: Format, output: Output) -> Result<Exit, Stop> {
+    let mut sampler = Sampler::connect(target.clone()).await?;
+    sampler.settle().await;
+    let mut watcher = Watcher::default();
+    watcher.push(sample(&mut sampler).await?);
+    tokio::time::sleep(PAIR).await;
+    watcher.push(sample(&mut sampler).await?);
+    let Some(report) = Report::of(&watcher) else { return Ok(Exit::Failed) };
+    missing(&target, &report, output);
+    match format {
+        Format::Json => output.json(&report)?,
+        Format::Text => {
+            for line in text(&report, target.slot.as_deref(), output) {
+                output.line(&line)?;
+            }
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+/// Says that a slot or a publication that was named does not exist; the report is printed all the same.
+fn missing(target: &Target, report: &Report, output: Output) {
+    if let Some(name) = target.slot.as_ref().filter(|name| !report.slots.iter().any(|slot| &slot.slot.name == *name)) {
+        output.note(&format!("walpilot: There is no slot \"{}\" on the source.", printable(name)));
+    }
+    if let (Some(name), Some(false)) = (&target.publication, report.publication_found) {
+        let database = printable(&report.source.database).into_owned();
+        output.note(&format!("walpilot: There is no publication \"{}\" in database {database}.", printable(name)));
+    }
+}
+
+async fn sample(sampler: &mut Sampler) -> Result<crate::monitor::Sample, Stop> {
+    sampler.sample().await.map_err(|reason| Stop::new(Exit::Failed, reason))
+}
+
+/// A line for each sample; a source that goes away is a line too, and is tried again at the same pace.
+async fn stream(target: Target, every: Duration, format: Format, output: Output) -> Result<Exit, Stop> {
+    let mut sampler = Some(Sampler::connect(target.clone()).await?);
+    let mut watcher = Watcher::default();
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let result = match &mut sampler {
+            Some(sampler) => sampler.sample().await,
+            None => match Sampler::connect(target.clone()).await {
+                Ok(fresh) => sampler.insert(fresh).sample().await,
+                Err(failure) => Err(failure.to_string()),
+            },
+        };
+        match result {
+            Ok(sample) => {
+                let events = watcher.push(sample);
+                let Some(report) = Report::of(&watcher) else { continue };
+                match format {
+                    Format::Json => output.line(&serde_json::to_string(&report).map_err(std::io::Error::other)?)?,
+                    Format::Text => {
+                        for event in events {
+                            output.line(&format!("{}Z event {}", event.at.clock(), event.text))?;
+                        }
+                        output.line(&line(&report, target.slot.as_deref(), output))?;
+                    }
+                }
+            }
+            Err(reason) => {
+                sampler = None;
+                match format {
+                    Format::Json => output.line(&serde_json::json!({ "format": 1, "error": reason }).to_string())?,
+                    Format::Text => output.note(&format!("walpilot: {reason} Trying again.")),
+                }
+            }
+        }
+    }
+}
+
+/// `500ms`, `5s`, `2m`, `1h`, or a number of seconds.
+fn pause(text: &str) -> Result<Duration, String> {
+    let (digits, millis) = if let Some(digits) = text.strip_suffix("ms") {
+        (digits, 1)
+    } else if let Some(digits) = text.strip_suffix('s') {
+        (digits, 1000)
+    } else if let Some(digits) = text.strip_suffix('m') {
+        (digits, 60_000)
+    } else if let Some(digits) = text.strip_suffix('h') {
+        (digits, 3_600_000)
+    } else {
+        (text, 1000)
+    };
+    let time = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(millis));
+    match time {
+        Some(millis @ 500..=86_400_000) => Ok(Duration::from_millis(millis)),
+        _ => Err("write a time from 500ms to 24h, like 5s or 1m".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pause;
+    use std::time::Duration;
+
+    #[test]
+    fn pauses_are_read_with_their_unit_and_within_reason() {
+        for (text, millis) in [("500ms", 500), ("5s", 5000), ("5", 5000), ("2m", 120_000), ("1h", 3_600_000)] {
+            assert_eq!(pause(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for bad in ["", "0", "1ms", "s", "-5s", "5 s", "48h", "99999999999999999999s", "1d"] {
+            assert!(pause(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -11,12 +11,14 @@ use tokio::time::{Instant, timeout_at};
 use super::cause::{Failure, Stage, Trouble, Try};
 use super::class::{Class, Explained};
 use super::dial::{Encryption, Mark, dial, offered_certificate};
+use super::hosts::{self, Walk};
 use super::identity::shown;
 use super::login;
 use super::security::{ClientCertificate, Security, ServerView};
 use super::session::{self, Session};
-use super::settings::{SessionOptions, Settings, SslMode};
+use super::settings::{SessionOptions, Settings, SslMode, TargetSession};
 use super::stream::PgStream;
+use super::tunnel;
 
 /// How long the look at a certificate that was refused may take beyond the attempt itself; within the deadline.
 const LOOK: Duration = Duration::from_secs(3);
@@ -24,8 +26,31 @@ const LOOK: Duration = Duration::from_secs(3);
 /// Connects for queries and sets `options`.
 ///
 /// # Errors
-/// A [`Failure`] that names the cause and the next step; always within `settings.connect_timeout`.
+/// A [`Failure`] that names the cause and the next step; always within `settings.connect_timeout` for each host.
 pub async fn connect(settings: &Settings, options: &SessionOptions) -> Result<Session, Failure> {
+    let mut walk = Walk::over(settings);
+    while let Some((one, target)) = walk.current() {
+        match suitable(one, target, options).await {
+            Ok(session) => return Ok(session),
+            Err(failure) => walk.failed(failure),
+        }
+    }
+    Err(walk.failure())
+}
+
+/// Connects to one host, if its server will do.
+async fn suitable(one: &Settings, target: TargetSession, options: &SessionOptions) -> Result<Session, Failure> {
+    let session = connect_one(one, options).await?;
+    if target != TargetSession::Any {
+        let state = session::state(&session).await?;
+        if let Some(failure) = hosts::unsuitable(one, target, state) {
+            return Err(failure);
+        }
+    }
+    Ok(session)
+}
+
+async fn connect_one(settings: &Settings, options: &SessionOptions) -> Result<Session, Failure> {
     let (logged_in, security) = establish(settings, &Purpose::Queries(options)).await?;
     let LoggedIn::Queries(session) = logged_in else { unreachable!("queries were asked for") };
     Ok(Session { security, ..*session })
@@ -40,7 +65,16 @@ pub async fn connect_replication(
     settings: &Settings,
     parameters: &[(&str, &str)],
 ) -> Result<(PgStream, BytesMut, Security), Failure> {
-    let (logged_in, security) = establish(settings, &Purpose::Replication(parameters)).await?;
+    let found;
+    let one = if settings.alternatives.is_empty() && settings.target_session == TargetSession::Any {
+        settings
+    } else {
+        // Which of several servers will do is asked in a session for queries.
+        found = connect(settings, &SessionOptions::inspect()).await?.settings;
+        &found
+    };
+    let established = establish(one, &Purpose::Replication(parameters)).await;
+    let (logged_in, security) = established.map_err(|failure| hosts::with_source_of_password(failure, one))?;
     let LoggedIn::Replication(stream, input) = logged_in else { unreachable!("replication was asked for") };
     Ok((*stream, input, security))
 }
@@ -158,11 +192,8 @@ fn contradiction(settings: &Settings) -> Option<Explained> {
 
 /// When both tries failed: the one over TLS is what the user wants to see mended, unless there is no TLS at all.
 fn both(tls: Failure, plain: Failure) -> Failure {
-    let (first, second, how) = if tls.class == Class::TlsUnsupported {
-        (plain, tls, "Over TLS")
-    } else {
-        (tls, plain, "Without TLS")
-    };
+    let (first, second, how) =
+        if tls.class == Class::TlsUnsupported { (plain, tls, "Over TLS") } else { (tls, plain, "Without TLS") };
     let message = format!("{} {how}: {}", first.message, second.message);
     Failure { message, ..first }
 }
@@ -194,6 +225,7 @@ async fn one_try(
             Ok(established)
         }
         Err((trouble, other_way_may_help)) => {
+            let trouble = tunnelled(trouble);
             let failure = Failure::explain(&trouble, settings);
             tries.push((failed_try(tls, &failure), Some(failure.clone())));
             Err(Failed { failure, other_way_may_help })
@@ -256,6 +288,14 @@ async fn one_login(
             let may_help = seen.error && !seen.authenticated && !tried_both && server_said_no(&trouble, link.encrypted);
             Err((trouble, may_help))
         }
+    }
+}
+
+/// What broke a stream through a bastion is what ssh said, not that the stream broke.
+fn tunnelled(trouble: Trouble) -> Trouble {
+    match &trouble {
+        Trouble::Io(_, error) => tunnel::cause(error).map_or(trouble, Trouble::Explained),
+        _ => trouble,
     }
 }
 

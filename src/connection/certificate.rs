@@ -48,8 +48,7 @@ impl Certificate {
             }
         }
         let common_name = x509.subject_name().entries_by_nid(Nid::COMMONNAME).next();
-        matcher.common_name =
-            common_name.and_then(|entry| entry.data().to_string().ok());
+        matcher.common_name = common_name.and_then(|entry| entry.data().to_string().ok());
         let digest = x509.digest(MessageDigest::sha256()).ok()?;
         Some(Self {
             subject: distinguished_name(x509.subject_name()),

@@ -59,6 +59,7 @@ pub enum Class {
     NoConnectPriv,
     TooManyConnections,
     CannotConnectNow,
+    TargetSessionMismatch,
     PermissionDenied,
     // What stands in front of it.
     PoolerError,

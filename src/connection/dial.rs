@@ -21,6 +21,7 @@ use super::server_error::chain;
 use super::settings::{ChannelBindingMode, Settings, SslMode};
 use super::stream::{Duplex, PgStream, Refusal};
 use super::tls::{self, Verified};
+use super::tunnel;
 
 /// A stream that is ready for the start-up message, and what is known about it.
 pub(super) struct Link {
@@ -91,12 +92,11 @@ async fn ask_for_tls(socket: &mut Box<dyn Duplex>) -> Result<u8, Trouble> {
 async fn nothing_yet(socket: &mut Box<dyn Duplex>) -> Result<(), Trouble> {
     let mut byte = [0];
     let mut buffer = ReadBuf::new(&mut byte);
-    let looked = poll_fn(|cx| Poll::Ready(Pin::new(&mut *socket).poll_read(cx, &mut buffer))).await;
-    match (looked, buffer.filled().first()) {
-        (_, Some(injected)) => Err(Trouble::Refused(Refusal::NotPostgres(*injected))),
-        (Poll::Ready(Err(error)), None) => Err(Trouble::Io(Stage::TlsAnswer, error)),
-        // Nothing is there, or the other end has gone, which the handshake will notice.
-        _ => Ok(()),
+    // Whether the other end has gone is for the handshake to notice.
+    let _ = poll_fn(|cx| Poll::Ready(Pin::new(&mut *socket).poll_read(cx, &mut buffer))).await;
+    match buffer.filled().first() {
+        Some(injected) => Err(Trouble::Refused(Refusal::NotPostgres(*injected))),
+        None => Ok(()),
     }
 }
 
@@ -113,8 +113,10 @@ async fn secure(socket: Box<dyn Duplex>, settings: &Settings, peer: Option<Socke
         trouble,
     })?;
     let handshake = prepared.connector.connect(server_name(settings), socket).await;
-    let secured =
-        handshake.map_err(|error| NotDialled { trouble: Trouble::Tls(chain(&error)), tls_failed: true })?;
+    let secured = handshake.map_err(|error| match tunnel::cause(&error) {
+        Some(explained) => NotDialled::from(Trouble::Explained(explained)),
+        None => NotDialled { trouble: Trouble::Tls(chain(&error)), tls_failed: true },
+    })?;
     let certificate = leaf(&secured);
     if settings.ssl_mode == SslMode::VerifyFull && settings.host.is_empty() {
         let message = "sslmode verify-full needs a host name to compare with the certificate; only hostaddr is given.";
@@ -164,8 +166,13 @@ pub(super) async fn offered_certificate(settings: &Settings) -> Option<Certifica
     leaf(&stream)
 }
 
-/// Opens the socket: a Unix socket or TCP.
+/// Opens the way to the server: a bastion, a Unix socket or TCP.
 async fn open(settings: &Settings, mark: &Mark) -> Result<(Box<dyn Duplex>, Option<SocketAddr>), Trouble> {
+    if let Some(bastion) = &settings.tunnel {
+        mark.set(Stage::Dial);
+        let stream = tunnel::open(bastion, settings).map_err(Trouble::Explained)?;
+        return Ok((Box::new(stream), None));
+    }
     if settings.is_unix_socket() {
         mark.set(Stage::Dial);
         let path = format!("{}/.s.PGSQL.{}", settings.host, settings.port);

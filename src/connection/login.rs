@@ -40,9 +40,7 @@ pub(super) async fn log_in(
                     return Err(Trouble::ChannelBinding);
                 }
             }
-            Message::BackendKeyData(_)
-            | Message::ParameterStatus(_)
-            | Message::NoticeResponse(_) => {}
+            Message::BackendKeyData(_) | Message::ParameterStatus(_) | Message::NoticeResponse(_) => {}
             Message::AuthenticationCleartextPassword | Message::AuthenticationMd5Password(_)
                 if settings.channel_binding == ChannelBindingMode::Require =>
             {

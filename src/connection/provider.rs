@@ -12,7 +12,10 @@ pub(super) fn root_certificate(host: &str) -> Option<&'static str> {
             ".postgres.database.azure.com",
             "Azure's servers are signed by public authorities: use sslmode verify-full with sslrootcert=system.",
         ),
-        (".neon.tech", "Neon's servers are signed by a public authority: use sslmode verify-full with sslrootcert=system."),
+        (
+            ".neon.tech",
+            "Neon's servers are signed by a public authority: use sslmode verify-full with sslrootcert=system.",
+        ),
         (".supabase.co", "Download the certificate from the project's database settings and name it in sslrootcert."),
         (".supabase.com", "Download the certificate from the project's database settings and name it in sslrootcert."),
         (".aivencloud.com", "Download ca.pem from the service's overview and name it in sslrootcert."),

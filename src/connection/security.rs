@@ -73,7 +73,8 @@ impl Security {
             };
             return format!("NOT ENCRYPTED{why}");
         }
-        let version = self.tls.as_ref().map_or_else(String::new, |tls| format!(" with {}, {}", tls.version, tls.cipher));
+        let version =
+            self.tls.as_ref().map_or_else(String::new, |tls| format!(" with {}, {}", tls.version, tls.cipher));
         let verified = match self.verified {
             Verified::Nothing => "the server's certificate was not verified",
             Verified::Authority => "a trusted authority signed the server's certificate, for whatever name",

@@ -50,7 +50,11 @@ fn authentication(error: &ServerError, place: &str, settings: &Settings) -> Expl
         );
     }
     if says("valid client certificate") {
-        return Explained::new(Class::ClientCertRequired, format!("The server at {place} requires a client certificate."), client_cert_remedy(settings));
+        return Explained::new(
+            Class::ClientCertRequired,
+            format!("The server at {place} requires a client certificate."),
+            client_cert_remedy(settings),
+        );
     }
     if says("certificate authentication failed") {
         return Explained::new(
@@ -62,7 +66,10 @@ fn authentication(error: &ServerError, place: &str, settings: &Settings) -> Expl
     if says("channel binding") {
         return Explained::new(
             Class::ChannelBinding,
-            format!("The server at {place} sees another TLS connection than walpilot does: {}.", printable(&error.message)),
+            format!(
+                "The server at {place} sees another TLS connection than walpilot does: {}.",
+                printable(&error.message)
+            ),
             "Something in between ends TLS: a proxy, or an impostor. Connect to the database directly, or set channel_binding=disable if the proxy is yours.",
         );
     }
@@ -120,7 +127,9 @@ fn no_pg_hba(error: &ServerError, place: &str, settings: &Settings) -> Explained
         printable(&settings.database)
     );
     let remedy = if plain && settings.ssl_mode < super::settings::SslMode::Require {
-        format!("It may let you in over TLS: use sslmode require. Otherwise add to pg_hba.conf: {line} and run SELECT pg_reload_conf();")
+        format!(
+            "It may let you in over TLS: use sslmode require. Otherwise add to pg_hba.conf: {line} and run SELECT pg_reload_conf();"
+        )
     } else {
         format!("Add to pg_hba.conf: {line} and run SELECT pg_reload_conf();")
     };
@@ -204,7 +213,10 @@ fn free_a_connection(error: &ServerError, settings: &Settings) -> String {
         return "End an unused replication connection, or raise max_wal_senders (restart).".into();
     }
     if error.message.contains("for database") {
-        return format!("Close some, or raise its limit: ALTER DATABASE {} CONNECTION LIMIT …;", quoted(&settings.database));
+        return format!(
+            "Close some, or raise its limit: ALTER DATABASE {} CONNECTION LIMIT …;",
+            quoted(&settings.database)
+        );
     }
     if error.raised_by("InitializeSessionUserId") {
         return format!("Close some, or raise its limit: ALTER ROLE {} CONNECTION LIMIT …;", quoted(&settings.user));
@@ -236,10 +248,19 @@ mod tests {
         let settings = Settings { user: "app".into(), database: "shop".into(), ..Settings::default() };
         for (error, class) in [
             (server("28P01", "x", "auth_failed"), Class::PasswordWrong),
-            (server("28000", "no pg_hba.conf entry for host \"::1\", no encryption", "ClientAuthentication"), Class::NoPgHba),
+            (
+                server("28000", "no pg_hba.conf entry for host \"::1\", no encryption", "ClientAuthentication"),
+                Class::NoPgHba,
+            ),
             (server("28000", "pg_hba.conf rejects connection for host", "ClientAuthentication"), Class::HbaReject),
-            (server("28000", "connection requires a valid client certificate", "ClientAuthentication"), Class::ClientCertRequired),
-            (server("28000", "certificate authentication failed for user \"app\"", "auth_failed"), Class::ClientCertUserMismatch),
+            (
+                server("28000", "connection requires a valid client certificate", "ClientAuthentication"),
+                Class::ClientCertRequired,
+            ),
+            (
+                server("28000", "certificate authentication failed for user \"app\"", "auth_failed"),
+                Class::ClientCertUserMismatch,
+            ),
             (server("28000", "LDAP authentication failed for user \"app\"", "auth_failed"), Class::LdapFailed),
             (server("28000", "Peer authentication failed for user \"app\"", "auth_failed"), Class::PeerFailed),
             (server("28000", "role \"app\" does not exist", "InitializeSessionUserId"), Class::RoleMissing),
@@ -261,8 +282,12 @@ mod tests {
 
     #[test]
     fn the_missing_line_of_pg_hba_conf_is_written_out() {
-        let settings =
-            Settings { user: "my app".into(), database: "all".into(), ssl_mode: SslMode::Require, ..Settings::default() };
+        let settings = Settings {
+            user: "my app".into(),
+            database: "all".into(),
+            ssl_mode: SslMode::Require,
+            ..Settings::default()
+        };
         let text = "no pg_hba.conf entry for host \"2001:db8::7\", user \"my app\", database \"all\", SSL encryption";
         let remedy = explain(&server("28000", text, "ClientAuthentication"), "h:1", &settings).remedy;
         assert!(remedy.contains("hostssl \"all\" \"my app\" 2001:db8::7/128 scram-sha-256"), "{remedy}");

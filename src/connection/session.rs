@@ -10,11 +10,13 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::cause::{Failure, Stage, Trouble};
 use super::dial::{Encryption, Mark, dial};
+use super::hosts::{self, ServerState};
 use super::printable;
 use super::security::{Security, ServerView, TlsFacts};
 use super::server_error::{ServerError, describe};
 use super::settings::{ChannelBindingMode, SessionOptions, Settings};
 use super::stream::PgStream;
+use super::tunnel;
 
 /// An open connection for queries. Its background task ends when it is dropped.
 pub struct Session {
@@ -119,6 +121,13 @@ pub(super) async fn log_in(
     Ok(Queries { client, driver, server_view })
 }
 
+/// What the server is, for `target_session_attrs`.
+pub(super) async fn state(session: &Session) -> Result<ServerState, Failure> {
+    let row = session.client.query_one(hosts::STATE_SQL, &[]).await;
+    let read = row.and_then(|row| Ok(ServerState { in_recovery: row.try_get(0)?, read_only: row.try_get(1)? }));
+    read.map_err(|error| Failure::explain(&trouble(&error), &session.settings))
+}
+
 /// A session may always see its own row (PostgreSQL documentation, "pg_stat_ssl").
 const STAT_SSL: &str = "SELECT ssl, version, cipher, bits, client_dn FROM pg_catalog.pg_stat_ssl \
                         WHERE pid = pg_catalog.pg_backend_pid()";
@@ -161,6 +170,9 @@ fn millis(limit: Duration) -> u128 {
 fn trouble(error: &tokio_postgres::Error) -> Trouble {
     if let Some(db) = error.as_db_error() {
         return Trouble::Server(Box::new(ServerError::from(db)));
+    }
+    if let Some(explained) = tunnel::cause(error) {
+        return Trouble::Explained(explained);
     }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
     while let Some(inner) = cause {

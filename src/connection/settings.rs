@@ -119,6 +119,22 @@ pub enum TlsVersion {
     V1_3,
 }
 
+impl TlsVersion {
+    /// All versions, the oldest first.
+    pub const ALL: [Self; 4] = [Self::V1_0, Self::V1_1, Self::V1_2, Self::V1_3];
+
+    /// The name as in `ssl_min_protocol_version=…`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1_0 => "TLSv1",
+            Self::V1_1 => "TLSv1.1",
+            Self::V1_2 => "TLSv1.2",
+            Self::V1_3 => "TLSv1.3",
+        }
+    }
+}
+
 /// Whether the password exchange must be bound to the TLS channel (`channel_binding`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the names are libpq's")]
@@ -127,6 +143,21 @@ pub enum ChannelBindingMode {
     #[default]
     Prefer,
     Require,
+}
+
+impl ChannelBindingMode {
+    /// All modes.
+    pub const ALL: [Self; 3] = [Self::Disable, Self::Prefer, Self::Require];
+
+    /// The name as in `channel_binding=…`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+        }
+    }
 }
 
 /// What kind of server will do (`target_session_attrs`).
@@ -140,6 +171,25 @@ pub enum TargetSession {
     Primary,
     Standby,
     PreferStandby,
+}
+
+impl TargetSession {
+    /// All kinds.
+    pub const ALL: [Self; 6] =
+        [Self::Any, Self::ReadWrite, Self::ReadOnly, Self::Primary, Self::Standby, Self::PreferStandby];
+
+    /// The name as in `target_session_attrs=…`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::ReadWrite => "read-write",
+            Self::ReadOnly => "read-only",
+            Self::Primary => "primary",
+            Self::Standby => "standby",
+            Self::PreferStandby => "prefer-standby",
+        }
+    }
 }
 
 /// Files and limits of TLS.
@@ -172,10 +222,20 @@ pub struct Address {
     pub hostaddr: Option<String>,
     /// As [`Settings::port`].
     pub port: u16,
+    /// This server's own password, when passwords come from a file ([`Settings::password_file`]).
+    pub password: Option<Secret>,
+}
+
+impl Address {
+    /// As [`Settings::place`].
+    #[must_use]
+    pub fn place(&self) -> &str {
+        if self.host.is_empty() { self.hostaddr.as_deref().unwrap_or_default() } else { &self.host }
+    }
 }
 
 /// A bastion through which the server is reached, by the system's `ssh`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Tunnel {
     /// `[user@]host` or an alias of the user's ssh configuration; never begins with `-`.
     pub destination: String,
@@ -185,12 +245,15 @@ pub struct Tunnel {
     pub identity: Option<PathBuf>,
     /// A jump host in front of it (`ssh -J`).
     pub jump: Option<String>,
+    /// A configuration file instead of the user's (`ssh -F`).
+    pub config: Option<PathBuf>,
 }
 
 /// Where a server is and who logs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// A host name, an IP address (IPv6 without brackets), or the absolute path of a Unix socket's directory.
+    /// A host name, an IP address (IPv6 without brackets), or the absolute path of a Unix socket's directory. Empty if
+    /// only `hostaddr` is known.
     pub host: String,
     /// The TCP port, also part of the Unix socket's file name.
     pub port: u16,
@@ -214,6 +277,11 @@ pub struct Settings {
     pub channel_binding: ChannelBindingMode,
     /// What kind of server will do.
     pub target_session: TargetSession,
+    /// Whether the servers are tried in random order (`load_balance_hosts=random`).
+    pub load_balance: bool,
+    /// The password file (`~/.pgpass`) that was consulted because no password was given otherwise. Then each server has
+    /// its own password or none.
+    pub password_file: Option<PathBuf>,
     /// Command-line options for the server process (`options`), as they are.
     pub options: Option<String>,
     /// A bastion to go through.
@@ -235,6 +303,8 @@ impl Default for Settings {
             tls: TlsSettings::default(),
             channel_binding: ChannelBindingMode::default(),
             target_session: TargetSession::default(),
+            load_balance: false,
+            password_file: None,
             options: None,
             tunnel: None,
         }
@@ -245,28 +315,42 @@ impl Settings {
     /// Whether the server is reached through a Unix socket, where encryption does not apply.
     #[must_use]
     pub fn is_unix_socket(&self) -> bool {
-        self.host.starts_with('/')
+        self.hostaddr.is_none() && self.host.starts_with('/')
     }
 
-    /// Whether nobody outside this machine can listen: a Unix socket or a loopback address.
+    /// Whether nobody outside this machine can listen: a Unix socket or a loopback address, and no bastion, whose
+    /// `localhost` is another machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        self.is_unix_socket()
-            || self.host.eq_ignore_ascii_case("localhost")
-            || self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        let reached = self.hostaddr.as_ref().unwrap_or(&self.host);
+        let loopback = reached.eq_ignore_ascii_case("localhost")
+            || reached.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        self.tunnel.is_none() && (self.is_unix_socket() || loopback)
+    }
+
+    /// The host as it was named, or its address if it has no name.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        if self.host.is_empty() { self.hostaddr.as_deref().unwrap_or_default() } else { &self.host }
     }
 
     /// The same server and database, logging in as somebody else.
     #[must_use]
     pub fn as_user(&self, user: impl Into<String>, password: Option<Secret>) -> Self {
-        Self { user: user.into(), password, ..self.clone() }
+        Self { user: user.into(), ..self.with_password(password) }
+    }
+
+    /// The same with this password for every server, wherever an earlier one came from.
+    #[must_use]
+    pub fn with_password(&self, password: Option<Secret>) -> Self {
+        Self { password, password_file: None, ..self.clone() }
     }
 }
 
 /// `user@host:port/database`, for messages. Never holds the password.
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = super::printable(&self.host);
+        let host = super::printable(self.place());
         let host = if host.contains(':') { format!("[{host}]") } else { host.into_owned() };
         write!(f, "{}@{host}:{}/{}", super::printable(&self.user), self.port, super::printable(&self.database))
     }

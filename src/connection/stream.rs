@@ -113,4 +113,3 @@ impl TlsStream for PgStream {
         }
     }
 }
-

@@ -252,7 +252,9 @@ fn root_missing(path: &Path, settings: &Settings, named: bool) -> Explained {
 fn weak_system(mode: SslMode) -> Explained {
     Explained::new(
         Class::ConfigError,
-        format!("sslmode {mode} is too weak for sslrootcert=system: anybody can get a certificate from a public authority."),
+        format!(
+            "sslmode {mode} is too weak for sslrootcert=system: anybody can get a certificate from a public authority."
+        ),
         "Use sslmode verify-full.",
     )
 }

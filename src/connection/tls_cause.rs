@@ -9,8 +9,13 @@ use super::settings::Settings;
 pub(super) fn explain(text: &str, place: &str, settings: &Settings) -> Explained {
     let lower = text.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    if has(&["wrong version number", "packet length too long", "http request", "https proxy request", "record overflow"])
-    {
+    if has(&[
+        "wrong version number",
+        "packet length too long",
+        "http request",
+        "https proxy request",
+        "record overflow",
+    ]) {
         return Explained::new(
             Class::NotPostgres,
             format!("{place} answered the TLS handshake with something that is not TLS."),
@@ -152,7 +157,8 @@ mod tests {
 
     #[test]
     fn each_text_of_the_library_has_its_class() {
-        let verify = "error:0A000086:SSL routines:tls_post_process_server_certificate:certificate verify failed:x.c:1: ";
+        let verify =
+            "error:0A000086:SSL routines:tls_post_process_server_certificate:certificate verify failed:x.c:1: ";
         let alert = "error:0A000418:SSL routines:ssl3_read_bytes:tlsv1 alert ";
         for (text, class) in [
             (format!("{verify}(self-signed certificate in certificate chain)"), Class::CertUntrusted),
@@ -164,7 +170,10 @@ mod tests {
             (format!("{verify}(EE certificate key too weak)"), Class::CertWeakKey),
             (format!("{verify}(certificate revoked)"), Class::CertRevoked),
             (format!("{verify}(hostname mismatch)"), Class::CertHostMismatch),
-            (format!("{alert}unknown ca:x.c:1:SSL alert number 48 (self-signed certificate)"), Class::ClientCertRejected),
+            (
+                format!("{alert}unknown ca:x.c:1:SSL alert number 48 (self-signed certificate)"),
+                Class::ClientCertRejected,
+            ),
             (format!("{alert}protocol version:x.c:1:SSL alert number 70"), Class::TlsVersion),
             (format!("{alert}internal error:x.c:1:SSL alert number 80"), Class::TlsFailed),
             ("error:0A00010B:SSL routines:ssl3_get_record:wrong version number:x.c:1:".into(), Class::NotPostgres),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::account::{Account, temporary};
 use super::binaries::Binaries;
-use super::cluster::ClusterError;
+use super::error::ClusterError;
 use super::keeper::{Answer, Keeper};
 use crate::connection::{Secret, printable};
 

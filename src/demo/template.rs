@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use super::account::Account;
 use super::binaries::Binaries;
-use super::cluster::ClusterError;
+use super::error::ClusterError;
 use super::files;
 use super::keeper::Keeper;
 use crate::connection::Secret;

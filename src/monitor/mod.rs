@@ -1,5 +1,27 @@
 //! Watching: samples of a server, their history, and what is wrong.
+//!
+//! `Sampler -> Sample -> Watcher (history, events, diagnosis) -> Reading -> text, JSON or dashboard`. Only
+//! [`sample`] talks to a server; everything else takes values and returns values, so that a recorded sample says the
+//! same as a live one.
 
+pub mod destination;
+pub mod diagnosis;
+pub mod events;
+pub mod history;
+pub mod lsn_clock;
+pub mod moment;
+pub mod reading;
+pub mod report;
 pub mod sample;
+pub mod server;
+pub mod slot;
+pub mod state;
+pub mod table;
+mod thresholds;
+pub mod units;
+pub mod watcher;
+mod wire;
 
+pub use moment::Moment;
 pub use sample::{Sample, Sampler, Target};
+pub use watcher::Watcher;

@@ -1,5 +1,8 @@
 //! What to replicate: a source, the method, the tables, and the names of publication and slot.
 
+pub mod password_command;
+pub mod saved;
+pub mod store;
 mod table;
 
 use serde::{Deserialize, Serialize};

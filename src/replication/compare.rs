@@ -26,11 +26,7 @@ pub struct Comparison {
 ///
 /// # Errors
 /// One sentence that names the side and the table; safe to print.
-pub async fn compare(
-    source: &Session,
-    destination: &Session,
-    tables: &[TableName],
-) -> Result<Vec<Comparison>, String> {
+pub async fn compare(source: &Session, destination: &Session, tables: &[TableName]) -> Result<Vec<Comparison>, String> {
     let mut comparisons = Vec::with_capacity(tables.len());
     for table in tables {
         let columns = columns(source, table).await.map_err(|error| wrong("source", table, &error))?;
@@ -58,7 +54,11 @@ fn wrong(side: &str, table: &TableName, error: &tokio_postgres::Error) -> String
 pub async fn published_tables(source: &Session, publication: &str) -> Result<Vec<TableName>, String> {
     let sql = "SELECT schemaname::text, tablename::text FROM pg_publication_tables WHERE pubname = $1 ORDER BY 1, 2";
     let rows = source.client.query(sql, &[&publication]).await.map_err(|error| {
-        format!("The tables of publication {} can't be listed: {}.", crate::connection::printable(publication), describe(&error))
+        format!(
+            "The tables of publication {} can't be listed: {}.",
+            crate::connection::printable(publication),
+            describe(&error)
+        )
     })?;
     Ok(rows.iter().map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1))).collect())
 }

@@ -8,6 +8,7 @@
 
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test program uses a part of the harness")]
 
+pub mod bastion;
 pub mod certificates;
 pub mod fakes;
 pub mod oracle;

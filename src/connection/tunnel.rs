@@ -1,0 +1,296 @@
+//! Through a bastion: the system's `ssh -W` with its standard input and output as the stream to the server.
+//!
+//! So the user's ssh configuration, agent, known hosts and jump hosts work, and no local port is opened that others on
+//! this machine could use. The names in the server's certificate are compared with the database's own host, because
+//! nothing here pretends to be somewhere else. What this file promises: ssh never asks on the terminal, gets no secret
+//! and no PG* variable, is given its arguments one by one without a shell, and ends with the stream.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::process::Stdio;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+use super::class::{Class, Explained};
+use super::printable;
+use super::settings::{Settings, Tunnel};
+use super::ssh_cause::{self, Ended};
+
+/// How much of ssh's standard error is kept: its end is of no use beyond that.
+const KEPT: usize = 16 * 1024;
+/// How long ssh may take to end after its output has ended, before its fate counts as unknown.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A stream to the server through the bastion. Dropping it ends ssh.
+pub struct TunnelStream {
+    input: ChildStdin,
+    output: ChildStdout,
+    /// Why ssh ended, told once by the task that watches it.
+    fate: oneshot::Receiver<Fate>,
+    known: Option<Option<Explained>>,
+    /// Runs out when ssh's output has ended and ssh itself has not.
+    patience: Option<Pin<Box<tokio::time::Sleep>>>,
+    had_worked: bool,
+    tunnel: Tunnel,
+    server: String,
+    _group: Group,
+}
+
+/// What an ssh client left.
+struct Fate {
+    said: Vec<u8>,
+    code: Option<i32>,
+}
+
+/// ssh with the helpers that it starts (jump hosts), which all end with this.
+struct Group {
+    leader: Option<Pid>,
+    watcher: AbortHandle,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.leader
+            && !self.watcher.is_finished()
+        {
+            // It may have ended a moment ago.
+            let _ = kill_process_group(leader, Signal::TERM);
+        }
+        // The task owns the child, which is killed with it if that was not enough.
+        self.watcher.abort();
+    }
+}
+
+/// Starts ssh towards the server of `settings`. Whether it arrives shows at the first read; see [`cause`].
+///
+/// # Errors
+/// When the tunnel can't be meant like this, or no ssh is installed.
+pub fn open(tunnel: &Tunnel, settings: &Settings) -> Result<TunnelStream, Explained> {
+    let server = server_address(settings)?;
+    let mut child = command(tunnel, &server, settings.connect_timeout)?.spawn().map_err(|error| not_started(&error))?;
+    let (Some(input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(not_started(&io::ErrorKind::BrokenPipe.into()));
+    };
+    let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let (tell, fate) = oneshot::channel();
+    let watcher = tokio::spawn(watch(child, errors, tell)).abort_handle();
+    let tunnel = tunnel.clone();
+    let _group = Group { leader, watcher };
+    Ok(TunnelStream { input, output, fate, known: None, patience: None, had_worked: false, tunnel, server, _group })
+}
+
+/// The failure of a tunnel that hides in `error` or its causes: the query library and the TLS library wrap what a
+/// [`TunnelStream`] returned.
+#[must_use]
+pub fn cause(error: &(dyn std::error::Error + 'static)) -> Option<Explained> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(broken) = error.downcast_ref::<Broken>() {
+            return Some(broken.0.clone());
+        }
+        if let Some(io) = error.downcast_ref::<io::Error>()
+            && let Some(broken) = io.get_ref().and_then(|inner| inner.downcast_ref::<Broken>())
+        {
+            return Some(broken.0.clone());
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// The error of a [`TunnelStream`] whose ssh failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.message)]
+struct Broken(Explained);
+
+/// `host:port` for `ssh -W`, as the bastion is to reach it.
+fn server_address(settings: &Settings) -> Result<String, Explained> {
+    if settings.is_unix_socket() {
+        return Err(Explained::new(
+            Class::ConfigError,
+            "A Unix socket can't be reached through a bastion.",
+            "Give the server's host name or address as the bastion sees it.",
+        ));
+    }
+    let host = settings.hostaddr.as_deref().unwrap_or(&settings.host);
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    Ok(format!("{host}:{}", settings.port))
+}
+
+/// The whole command. Nothing in it is read by a shell, and nothing of the user's can become an option.
+fn command(tunnel: &Tunnel, server: &str, limit: Duration) -> Result<Command, Explained> {
+    let jump = tunnel.jump.as_deref();
+    for (what, value) in [("bastion", Some(tunnel.destination.as_str())), ("jump host", jump)] {
+        let Some(value) = value else { continue };
+        if value.is_empty() || value.starts_with('-') || value.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(Explained::new(
+                Class::ConfigError,
+                format!("The {what} \"{}\" is no host name.", printable(value)),
+                "Write [user@]host or an alias of your ssh configuration.",
+            ));
+        }
+    }
+    // A little less than the whole attempt may take, so that ssh itself can say that it waited in vain.
+    let seconds = limit.as_secs().saturating_sub(1).clamp(1, 10);
+    let mut command = Command::new("ssh");
+    command.arg("-T");
+    for option in [
+        "BatchMode=yes",
+        &format!("ConnectTimeout={seconds}"),
+        "ServerAliveInterval=15",
+        "ServerAliveCountMax=3",
+        "ClearAllForwardings=yes",
+        "PermitLocalCommand=no",
+        // An existing master connection is used, but ours, which ends with the stream, is nobody's master.
+        "ControlMaster=no",
+    ] {
+        command.args(["-o", option]);
+    }
+    if let Some(file) = &tunnel.config {
+        command.arg("-F").arg(file);
+    }
+    if let Some(port) = tunnel.port {
+        command.args(["-p", &port.to_string()]);
+    }
+    if let Some(file) = &tunnel.identity {
+        command.arg("-i").arg(file);
+    }
+    if let Some(jump) = jump {
+        command.args(["-J", jump]);
+    }
+    command.args(["-W", server, "--", &tunnel.destination]);
+    #[expect(clippy::disallowed_methods, reason = "only names are looked at, to keep them from ssh")]
+    for (name, _) in std::env::vars_os() {
+        let shown = name.to_string_lossy();
+        if shown.starts_with("PG") || shown.starts_with("WALPILOT") {
+            command.env_remove(&name);
+        }
+    }
+    // Also the ssh of a jump host, which knows nothing of BatchMode, must not ask on the terminal: it asks a program
+    // that always says no (ssh(1), SSH_ASKPASS_REQUIRE).
+    command.env("SSH_ASKPASS", "false").env("SSH_ASKPASS_REQUIRE", "force");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A group of its own: Ctrl-C in the terminal is for walpilot, and all of the group ends with the stream.
+    command.kill_on_drop(true).process_group(0);
+    Ok(command)
+}
+
+fn not_started(error: &io::Error) -> Explained {
+    if error.kind() == io::ErrorKind::NotFound {
+        return Explained::new(
+            Class::SshMissing,
+            "There is no ssh program on this machine, and the bastion is reached with it.",
+            "Install it, for example with apt-get install openssh-client.",
+        );
+    }
+    let message = format!("ssh can't be started: {}.", printable(&error.to_string()));
+    Explained::new(Class::SshFailed, message, "Check that the program ssh runs in a terminal.")
+}
+
+/// Reads all that ssh says on its standard error, waits for its end, and tells both.
+async fn watch(mut child: Child, mut errors: ChildStderr, tell: oneshot::Sender<Fate>) {
+    let mut said = Vec::new();
+    let mut chunk = [0; 1024];
+    let mut status = None;
+    while status.is_none() {
+        tokio::select! {
+            // Words first: they tell why it ended.
+            biased;
+            read = errors.read(&mut chunk) => match read {
+                Ok(0) | Err(_) => break,
+                Ok(count) => keep(&mut said, &chunk[..count]),
+            },
+            ended = child.wait() => status = ended.ok(),
+        }
+    }
+    let status = match status {
+        Some(status) => {
+            // What stands in the pipe is all there is to come, unless somebody else holds it open.
+            while let Ok(Ok(count @ 1..)) =
+                tokio::time::timeout(Duration::from_millis(100), errors.read(&mut chunk)).await
+            {
+                keep(&mut said, &chunk[..count]);
+            }
+            Some(status)
+        }
+        None => child.wait().await.ok(),
+    };
+    // Nobody may be waiting any more.
+    let _ = tell.send(Fate { said, code: status.and_then(|status| status.code()) });
+}
+
+fn keep(said: &mut Vec<u8>, more: &[u8]) {
+    said.extend_from_slice(more);
+    let excess = said.len().saturating_sub(KEPT);
+    said.drain(..excess);
+}
+
+impl TunnelStream {
+    /// Why ssh ended; ready when it has, or when it takes too long to.
+    fn poll_fate(&mut self, cx: &mut Context<'_>) -> Poll<Option<Explained>> {
+        if let Some(known) = &self.known {
+            return Poll::Ready(known.clone());
+        }
+        let fate = match Pin::new(&mut self.fate).poll(cx) {
+            Poll::Ready(fate) => fate.ok(),
+            Poll::Pending => {
+                let patience = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(LAST_WORDS)));
+                ready!(patience.as_mut().poll(cx));
+                None
+            }
+        };
+        let explained = fate.and_then(|fate| {
+            let said = String::from_utf8_lossy(&fate.said);
+            tracing::debug!(said = &*printable(said.trim()), code = fate.code, "ssh ended");
+            let ended = Ended { said: &said, code: fate.code, had_worked: self.had_worked };
+            ssh_cause::explain(ended, &self.tunnel, &self.server)
+        });
+        self.known = Some(explained.clone());
+        Poll::Ready(explained)
+    }
+
+    /// What a read or write returns once ssh's side has ended.
+    fn poll_ended<T>(&mut self, cx: &mut Context<'_>, otherwise: io::Result<T>) -> Poll<io::Result<T>> {
+        match ready!(self.poll_fate(cx)) {
+            Some(explained) => Poll::Ready(Err(io::Error::other(Broken(explained)))),
+            None => Poll::Ready(otherwise),
+        }
+    }
+}
+
+impl AsyncRead for TunnelStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = ready!(Pin::new(&mut self.output).poll_read(cx, buf));
+        if result.is_ok() && (buf.filled().len() > before || buf.remaining() == 0) {
+            self.had_worked = true;
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_ended(cx, result)
+    }
+}
+
+impl AsyncWrite for TunnelStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match ready!(Pin::new(&mut self.input).poll_write(cx, buf)) {
+            Ok(count) => Poll::Ready(Ok(count)),
+            Err(error) => self.poll_ended(cx, Err(error)),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.input).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.input).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,125 @@
+//! The destination as seen from outside: its rows, and what `walpilot run` has written down there.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::moment::Moment;
+use super::table::Tables;
+use crate::catalog::Lsn;
+use crate::profile::TableName;
+
+/// The other side. That it can't be reached is a value: the source goes on being watched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state", content = "detail")]
+pub enum Destination {
+    /// The first connection is being made.
+    Connecting,
+    /// One sentence that says why.
+    Unreachable(String),
+    /// It answered.
+    Reached(Box<Reached>),
+}
+
+/// What the destination answered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reached {
+    /// The tables that the source publishes, as far as they exist there.
+    pub tables: Tables,
+    /// The run for the watched slot.
+    pub run: RunState,
+}
+
+/// What is written down of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state", content = "detail")]
+pub enum RunState {
+    /// No run has ever written here, or none for this slot.
+    #[default]
+    None,
+    /// It can't be read; one sentence that says why.
+    Hidden(String),
+    /// It is there.
+    Known(Box<Run>),
+}
+
+/// A run, as it has written itself down (`replication::checkpoint` tells what the tables mean).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// When this was read, on the destination's clock.
+    pub at: Moment,
+    /// The slot that it reads.
+    pub slot: String,
+    /// The source's system identifier.
+    pub system_identifier: String,
+    /// The publication.
+    pub publication: String,
+    /// End of the last source transaction that is committed here.
+    pub checkpoint: Option<Lsn>,
+    /// When that transaction was committed, on the source's clock.
+    pub commit_time: Option<Moment>,
+    /// When it was committed here, on the destination's clock.
+    pub applied_at: Option<Moment>,
+    /// The run's own account, about once a second.
+    pub account: Option<Account>,
+    /// Every table of the run.
+    pub tables: Vec<RunTable>,
+}
+
+/// `walpilot.progress`: what a run says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    /// `starting`, `copying`, `streaming`, `reconnecting`, `stopping` or `stopped`.
+    pub phase: String,
+    /// Source transactions applied by this run.
+    pub transactions: u64,
+    /// Row changes applied by this run.
+    pub changes: u64,
+    /// End of the source's log as the run last heard it.
+    pub source_end: Lsn,
+    /// What is not confirmed, in bytes.
+    pub lag_bytes: u64,
+    /// Age of the oldest transaction that is received but not committed here, in milliseconds.
+    pub lag_millis: u64,
+    /// Where it runs.
+    pub host: Option<String>,
+    /// Its process there.
+    pub pid: Option<i32>,
+    /// When it wrote this, on the destination's clock.
+    pub updated_at: Moment,
+}
+
+/// One table of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunTable {
+    /// The table, as named at the source.
+    pub table: TableName,
+    /// `waiting`, `copying` or `streaming`.
+    pub phase: String,
+    /// Rows copied so far.
+    pub rows_copied: u64,
+    /// Estimated rows when the copy began.
+    pub rows_estimated: Option<u64>,
+    /// Applied inserts, updates, deletes and truncates.
+    pub changes: u64,
+}
+
+/// A run that has not written for this long, and did not say goodbye, is gone.
+const SILENT_AFTER: Duration = Duration::from_secs(15);
+
+impl Run {
+    /// How long the run has been silent, if that is too long for a run that still works; `None` while it works, and
+    /// after an orderly end.
+    #[must_use]
+    pub fn silent_for(&self) -> Option<Duration> {
+        let account = self.account.as_ref()?;
+        let silence = self.at.since(account.updated_at);
+        (account.phase != "stopped" && silence > SILENT_AFTER).then_some(silence)
+    }
+
+    /// Whether the run has ended in order.
+    #[must_use]
+    pub fn has_stopped(&self) -> bool {
+        self.account.as_ref().is_some_and(|account| account.phase == "stopped")
+    }
+}

@@ -1,0 +1,191 @@
+//! What `walpilot watch` prints, as one value: the JSON of `--format json`, and what the text is made of.
+
+use serde::Serialize;
+
+use super::destination::{Destination, Run, RunState};
+use super::diagnosis::Finding;
+use super::moment::Moment;
+use super::reading::SlotReading;
+use super::server::{Rights, Unseen};
+use super::slot::Slot;
+use super::watcher::Watcher;
+use crate::catalog::Lsn;
+use crate::profile::TableName;
+
+/// Everything about one moment. `format` grows when a field changes its meaning or goes away.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The version of this layout.
+    pub format: u32,
+    /// The source's clock.
+    pub at: Moment,
+    /// The source.
+    pub source: Source,
+    /// Its log.
+    pub wal: Wal,
+    /// Every slot, the worst first.
+    pub slots: Vec<SlotReport>,
+    /// The tables at both sides.
+    pub tables: Vec<TableLine>,
+    /// Whether the publication exists; `None` when the tables could not be read.
+    pub publication_found: Option<bool>,
+    /// The other side: `connecting`, `unreachable` or `reached`; `None` when none was named.
+    pub destination: Option<DestinationReport>,
+    /// What the run says of itself.
+    pub run: Option<Run>,
+    /// What is wrong, the worst first.
+    pub findings: Vec<Finding>,
+}
+
+/// The source.
+#[derive(Clone, Debug, Serialize)]
+pub struct Source {
+    /// `15.18`.
+    pub version: String,
+    /// `primary` or `standby`.
+    pub role: &'static str,
+    /// The cluster.
+    pub system_identifier: String,
+    /// Its timeline.
+    pub timeline: u32,
+    /// The database.
+    pub database: String,
+    /// Who looks.
+    pub login: String,
+    /// What that role may see.
+    pub rights: Rights,
+    /// When the server was started.
+    pub started: Moment,
+    /// What can't be seen, with the statement that opens it.
+    pub unseen: Vec<Unseen>,
+}
+
+/// The source's log.
+#[derive(Clone, Debug, Serialize)]
+pub struct Wal {
+    /// Its end.
+    pub lsn: Option<Lsn>,
+    /// Its growth; `None` before there are two samples.
+    pub bytes_per_second: Option<f64>,
+}
+
+/// A slot: the server's columns and the numbers made of them.
+#[derive(Clone, Debug, Serialize)]
+pub struct SlotReport {
+    /// As the server has it.
+    pub slot: Slot,
+    /// What follows from it.
+    pub reading: SlotReading,
+}
+
+/// The destination.
+#[derive(Clone, Debug, Serialize)]
+pub struct DestinationReport {
+    /// `connecting`, `unreachable` or `reached`.
+    pub state: &'static str,
+    /// Why it can't be reached, or why the run's progress can't be read.
+    pub reason: Option<String>,
+}
+
+/// One table at both sides.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TableLine {
+    /// Its name.
+    pub table: TableName,
+    /// Estimated rows at the source.
+    pub source_rows: Option<u64>,
+    /// Estimated rows at the destination.
+    pub destination_rows: Option<u64>,
+    /// Where a run is with it: `waiting`, `copying`, `streaming`.
+    pub phase: Option<String>,
+    /// Rows that a run has copied.
+    pub rows_copied: Option<u64>,
+    /// Changes that a run has applied.
+    pub changes_applied: Option<u64>,
+    /// Changes per second at the source.
+    pub changes_per_second: Option<f64>,
+}
+
+impl Report {
+    /// What `watcher` knows; `None` before the first sample.
+    #[must_use]
+    pub fn of(watcher: &Watcher) -> Option<Self> {
+        let sample = watcher.sample()?;
+        let server = &sample.server;
+        let reading = watcher.reading();
+        let slots = reading.slots.iter().filter_map(|numbers| {
+            let slot = sample.slots.iter().find(|slot| slot.name == numbers.name)?.clone();
+            Some(SlotReport { slot, reading: numbers.clone() })
+        });
+        Some(Self {
+            format: 1,
+            at: sample.at,
+            source: Source {
+                version: server.version_text(),
+                role: server.recovery_role(),
+                system_identifier: server.system_identifier.clone(),
+                timeline: server.timeline,
+                database: server.database.clone(),
+                login: server.role.clone(),
+                rights: server.rights,
+                started: server.started,
+                unseen: server.unseen(),
+            },
+            wal: Wal { lsn: reading.lsn, bytes_per_second: reading.wal_rate },
+            slots: slots.collect(),
+            tables: table_lines(watcher),
+            publication_found: sample.tables.as_ref().map(|tables| tables.publication_found),
+            destination: sample.destination.as_ref().map(|side| match side {
+                Destination::Connecting => DestinationReport { state: "connecting", reason: None },
+                Destination::Unreachable(reason) => {
+                    DestinationReport { state: "unreachable", reason: Some(reason.clone()) }
+                }
+                Destination::Reached(reached) => DestinationReport {
+                    state: "reached",
+                    reason: match &reached.run {
+                        RunState::Hidden(reason) => Some(reason.clone()),
+                        RunState::None | RunState::Known(_) => None,
+                    },
+                },
+            }),
+            run: known_run(watcher).cloned(),
+            findings: watcher.diagnosis().findings().to_vec(),
+        })
+    }
+}
+
+/// What the destination knows of the run, if anything.
+#[must_use]
+pub fn known_run(watcher: &Watcher) -> Option<&Run> {
+    match watcher.sample()?.destination.as_ref()? {
+        Destination::Reached(reached) => match &reached.run {
+            RunState::Known(run) => Some(run),
+            RunState::None | RunState::Hidden(_) => None,
+        },
+        Destination::Connecting | Destination::Unreachable(_) => None,
+    }
+}
+
+/// The tables at both sides, as the source lists them.
+#[must_use]
+pub fn table_lines(watcher: &Watcher) -> Vec<TableLine> {
+    let Some(sample) = watcher.sample() else { return Vec::new() };
+    let there = match &sample.destination {
+        Some(Destination::Reached(reached)) => Some(&reached.tables),
+        _ => None,
+    };
+    let run = known_run(watcher);
+    let line = |table: &super::table::Table| {
+        let run_table = run.and_then(|run| run.tables.iter().find(|known| known.table == table.name));
+        TableLine {
+            table: table.name.clone(),
+            source_rows: table.rows,
+            destination_rows: there.and_then(|tables| tables.find(&table.name)).and_then(|table| table.rows),
+            phase: run_table.map(|known| known.phase.clone()),
+            rows_copied: run_table.map(|known| known.rows_copied),
+            changes_applied: run_table.map(|known| known.changes),
+            changes_per_second: watcher.history().table_rate(&table.name),
+        }
+    };
+    sample.tables.iter().flat_map(|tables| &tables.tables).map(line).collect()
+}

@@ -1,0 +1,6 @@
+SELECT json_build_object(
+ 'there', count(*) = 4,
+ 'readable', coalesce(bool_and(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')), false)
+)::text
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'walpilot' AND c.relname IN ('source', 'checkpoint', 'progress', 'table_progress')

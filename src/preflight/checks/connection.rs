@@ -1,0 +1,189 @@
+//! The connection and the server behind it.
+
+use super::outcome::Outcome;
+use super::{Check, Family};
+use crate::catalog::facts::ReplicationProbe;
+use crate::catalog::{Facts, Seen, ddl};
+use crate::connection::Class;
+use crate::preflight::finding::Severity;
+use crate::profile::{Method, Profile};
+
+/// The oldest major version that walpilot works with.
+const OLDEST: u32 = 13;
+/// The newest that it was tested with.
+const NEWEST_TESTED: u32 = 18;
+
+pub(crate) static AUTH: Check = Check {
+    id: "connect-auth",
+    family: Family::Connection,
+    method: None,
+    severity: Severity::Blocker,
+    why: "Without a login nothing else can be judged.",
+    doc: "https://www.postgresql.org/docs/current/client-authentication.html",
+    judge: |facts, profile| {
+        let (reader, user) = (&facts.reader.name, &profile.source.user);
+        let outcome = if facts.role.is_none() {
+            // Known only when somebody else gathered.
+            Outcome::fail(format!("role {user} does not exist; walpilot script creates it"))
+                .advice("Run what walpilot script prints.", "superuser")
+        } else if facts.role.as_ref().is_some_and(|role| !role.login) {
+            Outcome::fail(format!("role {user} may not log in"))
+                .sql(format!("ALTER ROLE {} LOGIN", crate::catalog::ident::quote_ident(user)), "superuser")
+        } else if reader == user {
+            Outcome::pass(format!("logged in as {user}"))
+        } else {
+            Outcome::pass(format!("role {user} exists (looked at as {reader})"))
+        };
+        Some(outcome.evidence("role", user.as_str()).evidence("checked_as", reader.as_str()))
+    },
+};
+
+pub(crate) static TLS: Check = Check {
+    id: "connect-tls",
+    family: Family::Connection,
+    method: None,
+    severity: Severity::Warning,
+    why: "Rows and queries that travel unencrypted can be read and changed on the way.",
+    doc: "https://www.postgresql.org/docs/current/libpq-ssl.html",
+    judge: |facts, profile| {
+        let mode = profile.source.ssl_mode;
+        let outcome = if facts.link.encrypted {
+            Outcome::pass(format!("encrypted with TLS (sslmode {mode})"))
+        } else if facts.link.local {
+            Outcome::pass("not encrypted, but the server is on this machine")
+        } else {
+            Outcome::warn(format!("the connection is not encrypted (sslmode {mode})"))
+                .advice("Set ssl = on at the server and connect with sslmode=require or stronger.", "superuser")
+        };
+        Some(outcome.evidence("encrypted", facts.link.encrypted).evidence("sslmode", mode.name()))
+    },
+};
+
+pub(crate) static VERSION: Check = Check {
+    id: "server-version",
+    family: Family::Connection,
+    method: None,
+    severity: Severity::Blocker,
+    why: "Older servers lack what walpilot relies on; newer ones may have changed it.",
+    doc: "https://www.postgresql.org/docs/current/runtime-config-preset.html",
+    judge: |facts, _| {
+        let (major, version) = (facts.server.major(), &facts.server.version);
+        let outcome = if major < OLDEST {
+            Outcome::fail(format!("PostgreSQL {version} is too old; walpilot needs {OLDEST} or later"))
+                .advice("Upgrade the server.", "superuser")
+        } else if major > NEWEST_TESTED {
+            Outcome::warn(format!("PostgreSQL {version} is newer than walpilot was tested with ({NEWEST_TESTED})"))
+                .severity(Severity::Info)
+        } else {
+            Outcome::pass(format!("PostgreSQL {version}"))
+        };
+        Some(outcome.evidence("server_version_num", facts.server.version_num))
+    },
+};
+
+pub(crate) static RECOVERY: Check = Check {
+    id: "in-recovery",
+    family: Family::Connection,
+    method: None,
+    severity: Severity::Blocker,
+    why: "A standby takes no publication, and before PostgreSQL 16 no logical slot.",
+    doc: "https://www.postgresql.org/docs/current/logicaldecoding-explanation.html",
+    judge: |facts, profile| {
+        let outcome = if !facts.server.in_recovery {
+            Outcome::pass("the server is a primary")
+        } else if profile.method == Method::Xmin {
+            Outcome::warn("the server is a standby: a long read may be cancelled by recovery")
+                .severity(Severity::Warning)
+                .advice("Set hot_standby_feedback = on at the standby, or read from the primary.", "superuser")
+        } else if facts.server.major() >= 16 {
+            Outcome::warn("the server is a standby: publication and grants have to be made on its primary")
+                .severity(Severity::Warning)
+                .advice("Connect to the primary if you can.", "you")
+        } else {
+            Outcome::fail("the server is a standby, and logical decoding on standbys needs PostgreSQL 16")
+                .advice("Connect to the primary.", "you")
+        };
+        Some(outcome.evidence("in_recovery", facts.server.in_recovery))
+    },
+};
+
+pub(crate) static POOLER: Check = Check {
+    id: "pooler-detected",
+    family: Family::Connection,
+    method: None,
+    severity: Severity::Blocker,
+    why: "A pooler does not carry the replication protocol, and may change the session between two statements.",
+    doc: "https://www.postgresql.org/docs/current/protocol-replication.html",
+    judge: |facts, profile| {
+        let host = &profile.source.host;
+        let cdc = profile.method == Method::Cdc;
+        let sign = match &facts.replication {
+            Some(ReplicationProbe::NotAWalsender(reason)) => {
+                Some(format!("a replication connection opened, but is no walsender: {reason}"))
+            }
+            Some(ReplicationProbe::Refused(failure)) if failure.sqlstate.as_deref() == Some("08P01") => {
+                Some(format!("the parameter replication was refused: {}", failure.message))
+            }
+            _ if facts.server.pid_changed => Some("two statements ran in different sessions".to_owned()),
+            _ => None,
+        };
+        let outcome = match sign {
+            Some(sign) if cdc => Outcome::fail(format!("{host} looks like a connection pooler: {sign}")),
+            Some(sign) => {
+                Outcome::warn(format!("{host} looks like a connection pooler: {sign}")).severity(Severity::Warning)
+            }
+            None => return Some(Outcome::pass("no connection pooler in between, as far as can be told")),
+        };
+        Some(outcome.advice("Connect to the server's own host and port, not to the pooler's.", "you"))
+    },
+};
+
+pub(crate) static CONNECT_PRIVILEGE: Check = Check {
+    id: "db-connect-privilege",
+    family: Family::Connection,
+    method: None,
+    severity: Severity::Blocker,
+    why: "A role needs CONNECT on the database that holds the tables.",
+    doc: "https://www.postgresql.org/docs/current/ddl-priv.html",
+    judge: |facts, profile| {
+        let database = match &facts.database {
+            Seen::Yes(database) => database,
+            Seen::No(reason) => return Some(Outcome::unseen("the database's privileges", reason, None)),
+        };
+        let user = &profile.source.user;
+        Some(if database.connect {
+            Outcome::pass(format!("{user} may connect to {}", database.name))
+        } else {
+            Outcome::fail(format!("{user} has no CONNECT privilege on database {}", database.name))
+                .objects([&database.name])
+                .sql(ddl::grant_connect(&database.name, user), "database owner")
+        })
+    },
+};
+
+/// Which check a failed connection belongs to.
+pub(crate) fn owner_of(class: Class) -> &'static Check {
+    match class {
+        Class::DnsFailure
+        | Class::Refused
+        | Class::Unreachable
+        | Class::Timeout
+        | Class::SocketMissing
+        | Class::SocketPermission
+        | Class::NotPostgres
+        | Class::ServerClosed => &DIAL,
+        Class::TlsUnsupported | Class::TlsVersion | Class::TlsFailed => &TLS,
+        _ => &AUTH,
+    }
+}
+
+/// Never judged from facts: where there are facts, the server was reached.
+pub(crate) static DIAL: Check = Check {
+    id: "connect-dns-tcp",
+    family: Family::Connection,
+    method: None,
+    severity: Severity::Blocker,
+    why: "The server has to be reached before anything else can be judged.",
+    doc: "https://www.postgresql.org/docs/current/runtime-config-connection.html",
+    judge: |_: &Facts, _: &Profile| None,
+};

@@ -1,0 +1,162 @@
+//! The catalogue of checks. A check is a pure function of the facts and the profile; its place in [`CATALOGUE`] is its
+//! place in a report among findings of equal rank.
+//!
+//! A check answers `None` where it does not apply (an older server, another method). Where another check owns the cause
+//! it answers `skipped` and names that check, so that one mistake is reported once.
+
+mod connection;
+pub(crate) mod identity;
+mod outcome;
+pub(crate) mod publication;
+mod role;
+mod settings;
+mod slot;
+pub(crate) mod tables;
+mod transactions;
+mod xmin;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+
+pub(super) use connection::owner_of as connection_owner;
+use outcome::Outcome;
+
+use super::finding::{Finding, Severity};
+use crate::catalog::Facts;
+use crate::profile::{Method, Profile};
+
+/// What a check belongs to; reports for people are grouped by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub enum Family {
+    Connection,
+    Settings,
+    Role,
+    Tables,
+    Identity,
+    Publication,
+    Slot,
+    Transactions,
+    Xmin,
+}
+
+impl Family {
+    /// The heading.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connection => "Connection and server",
+            Self::Settings => "Server settings",
+            Self::Role => "Role",
+            Self::Tables => "Tables",
+            Self::Identity => "Replica identity",
+            Self::Publication => "Publication",
+            Self::Slot => "Replication slot",
+            Self::Transactions => "Open transactions",
+            Self::Xmin => "xmin method",
+        }
+    }
+}
+
+/// One check.
+#[derive(Debug)]
+pub struct Check {
+    /// Its public name, which stands in reports and in the documentation.
+    pub id: &'static str,
+    /// What it belongs to.
+    pub family: Family,
+    /// The method that it is for; `None` for all.
+    pub method: Option<Method>,
+    /// How much it matters when it does not hold, unless the case says otherwise.
+    pub severity: Severity,
+    /// Why it matters, in one line.
+    pub why: &'static str,
+    /// Where PostgreSQL's documentation speaks of it.
+    pub doc: &'static str,
+    judge: fn(&Facts, &Profile) -> Option<Outcome>,
+}
+
+impl Check {
+    /// Judges; `None` where the check does not apply.
+    #[must_use]
+    pub fn run(&self, facts: &Facts, profile: &Profile) -> Option<Finding> {
+        if self.method.is_some_and(|method| method != profile.method) {
+            return None;
+        }
+        (self.judge)(facts, profile).map(|outcome| outcome.finding(self))
+    }
+}
+
+/// The check of that name.
+#[must_use]
+pub fn check(id: &str) -> Option<&'static Check> {
+    CATALOGUE.iter().copied().find(|check| check.id == id)
+}
+
+/// Every check, in the order in which a user would mend things.
+pub static CATALOGUE: &[&Check] = &[
+    &connection::AUTH,
+    &connection::TLS,
+    &connection::VERSION,
+    &connection::RECOVERY,
+    &connection::POOLER,
+    &connection::CONNECT_PRIVILEGE,
+    &settings::WAL_LEVEL,
+    &settings::PENDING_RESTART,
+    &settings::SLOTS_FREE,
+    &settings::WALSENDERS_FREE,
+    &settings::SLOT_WAL_KEEP_SIZE,
+    &settings::DEAD_SLOTS,
+    &settings::IDLE_SLOT_TIMEOUT,
+    &settings::WAL_SENDER_TIMEOUT,
+    &role::CAN_REPLICATE,
+    &role::HBA,
+    &role::SUPERUSER,
+    &role::EXPIRY,
+    &tables::SCHEMA_EXISTS,
+    &tables::TABLE_EXISTS,
+    &tables::SCHEMA_USAGE,
+    &tables::TABLE_SELECT,
+    &tables::DEFAULT_PRIVILEGES,
+    &tables::RLS_ACTIVE,
+    &tables::PUBLISHABLE,
+    &identity::USABLE,
+    &identity::LEAF_PARTITIONS,
+    &identity::FULL_COST,
+    &identity::FULL_GENERATED,
+    &identity::AFFECTS_OTHERS,
+    &publication::EXISTS,
+    &publication::COVERS_TABLES,
+    &publication::OPERATIONS,
+    &publication::VIA_ROOT,
+    &publication::AFTER_SLOT,
+    &slot::NAME_VALID,
+    &slot::EXISTS,
+    &slot::DATABASE,
+    &slot::TYPE,
+    &slot::PLUGIN,
+    &slot::ACTIVE_ELSEWHERE,
+    &slot::LOST,
+    &transactions::LONG_WRITERS,
+    &transactions::PREPARED,
+    &xmin::RELATION_KIND,
+    &xmin::DELETES,
+    &xmin::FULL_SCAN,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::CATALOGUE;
+
+    #[test]
+    fn ids_are_unique_and_texts_are_lines() {
+        let mut ids: Vec<_> = CATALOGUE.iter().map(|check| check.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), CATALOGUE.len());
+        for check in CATALOGUE {
+            assert!(check.why.ends_with('.') && !check.why.contains('\n'), "{}", check.id);
+            assert!(check.doc.starts_with("https://www.postgresql.org/docs/current/"), "{}", check.id);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The role that replicates.
+
+use super::outcome::{Outcome, duration};
+use super::{Check, Family, connection};
+use crate::catalog::facts::{ReplicationProbe, Role};
+use crate::catalog::ident::quote_ident;
+use crate::catalog::{Facts, ddl};
+use crate::connection::Class;
+use crate::preflight::finding::Severity;
+use crate::profile::{Method, Profile};
+
+/// A password that expires within this many seconds is worth a word.
+const SOON: f64 = 90.0 * 86_400.0;
+
+/// The role's attributes, or why they can't be judged.
+pub(crate) fn role(facts: &Facts) -> Result<&Role, Outcome> {
+    facts.role.as_ref().ok_or_else(|| Outcome::skipped(&connection::AUTH, "the role does not exist"))
+}
+
+pub(crate) static CAN_REPLICATE: Check = Check {
+    id: "role-can-replicate",
+    family: Family::Role,
+    method: Some(Method::Cdc),
+    severity: Severity::Blocker,
+    why: "Only a role with REPLICATION may start a walsender; the attribute is not inherited from other roles.",
+    doc: "https://www.postgresql.org/docs/current/logical-replication-security.html",
+    judge: |facts, profile| Some(can_replicate(facts, profile)),
+};
+
+fn can_replicate(facts: &Facts, profile: &Profile) -> Outcome {
+    let user = &profile.source.user;
+    let role = match role(facts) {
+        Ok(role) => role,
+        Err(skipped) => return skipped,
+    };
+    let evidence =
+        |outcome: Outcome| outcome.evidence("rolreplication", role.replication).evidence("rolsuper", role.superuser);
+    // What the server does counts for more than what the attributes say.
+    let denied = matches!(&facts.replication, Some(ReplicationProbe::Refused(failure))
+        if failure.sqlstate.as_deref() == Some("42501"));
+    if let Some(ReplicationProbe::Opened { system_id }) = &facts.replication {
+        return evidence(Outcome::pass(format!("{user} may replicate: a replication connection opened")))
+            .evidence("system_identifier", system_id.as_str());
+    }
+    if role.may_replicate() && !denied {
+        let how = if role.superuser { "superuser" } else { "REPLICATION" };
+        return evidence(Outcome::pass(format!("{user} may replicate ({how})")));
+    }
+    let outcome = evidence(Outcome::fail(format!("{user} may not replicate: it lacks REPLICATION")));
+    if facts.provider.grants_rds_replication() {
+        return outcome.sql(ddl::grant_role("rds_replication", user), "a member of rds_superuser");
+    }
+    let who = if facts.server.major() >= 16 {
+        "superuser, or a role with CREATEROLE, REPLICATION and ADMIN OPTION on it"
+    } else {
+        "superuser"
+    };
+    outcome.sql(ddl::alter_role_replication(user), who)
+}
+
+pub(crate) static HBA: Check = Check {
+    id: "replication-hba",
+    family: Family::Role,
+    method: Some(Method::Cdc),
+    severity: Severity::Blocker,
+    why: "Logical replication connections are let in by a pg_hba.conf line for the database; the keyword replication matches only physical ones.",
+    doc: "https://www.postgresql.org/docs/current/auth-pg-hba-conf.html",
+    judge: |facts, profile| {
+        let failure = match facts.replication.as_ref()? {
+            ReplicationProbe::Opened { .. } => return Some(Outcome::pass("a replication connection opened")),
+            ReplicationProbe::NotAWalsender(_) => {
+                return Some(Outcome::skipped(&connection::POOLER, "a pooler is in between"));
+            }
+            ReplicationProbe::Refused(failure) => failure,
+        };
+        Some(match (failure.class, failure.sqlstate.as_deref()) {
+            (_, Some("42501")) => Outcome::skipped(&CAN_REPLICATE, "the role may not replicate"),
+            (_, Some("08P01")) => Outcome::skipped(&connection::POOLER, "a pooler is in between"),
+            (_, Some("53300")) => Outcome::skipped(&super::settings::WALSENDERS_FREE, "no walsender is free"),
+            (Class::NoPgHba | Class::HbaReject, _) => {
+                Outcome::fail(format!("pg_hba.conf lets {} query, but not replicate", profile.source.user)).advice(
+                    format!(
+                        "Add to pg_hba.conf: host {} {} <this address>/32 scram-sha-256, then SELECT pg_reload_conf();",
+                        profile.source.database, profile.source.user
+                    ),
+                    "superuser",
+                )
+            }
+            _ => Outcome::fail(format!("a replication connection did not open: {}", failure.message))
+                .advice(failure.remedy.clone(), "you"),
+        })
+    },
+};
+
+pub(crate) static SUPERUSER: Check = Check {
+    id: "role-is-superuser",
+    family: Family::Role,
+    method: None,
+    severity: Severity::Warning,
+    why: "A superuser may do far more than replication needs, and hides which grants a lesser role would miss.",
+    doc: "https://www.postgresql.org/docs/current/role-attributes.html",
+    judge: |facts, profile| {
+        let user = &profile.source.user;
+        let role = match role(facts) {
+            Ok(role) => role,
+            Err(skipped) => return Some(skipped),
+        };
+        Some(if role.superuser {
+            Outcome::warn(format!("{user} is a superuser"))
+                .advice("Replicate as a role of its own; walpilot script creates one if you name it.", "superuser")
+        } else {
+            Outcome::pass(format!("{user} is no superuser"))
+        })
+    },
+};
+
+pub(crate) static EXPIRY: Check = Check {
+    id: "role-expiry",
+    family: Family::Role,
+    method: None,
+    severity: Severity::Warning,
+    why: "When the role's password expires, the next reconnect fails and the slot starts to hold WAL.",
+    doc: "https://www.postgresql.org/docs/current/sql-alterrole.html",
+    judge: |facts, profile| {
+        let user = &profile.source.user;
+        let role = match role(facts) {
+            Ok(role) => role,
+            Err(skipped) => return Some(skipped),
+        };
+        let Some(left) = role.expires_in.filter(|left| *left < SOON) else {
+            return Some(Outcome::pass(format!("the password of {user} does not expire soon")));
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "smaller than SOON, and saturating below")]
+        let left = left as i64;
+        let outcome = if left <= 0 {
+            Outcome::fail(format!("the password of {user} has expired")).severity(Severity::Blocker)
+        } else {
+            Outcome::warn(format!("the password of {user} expires in {}", duration(left)))
+        };
+        Some(
+            outcome
+                .evidence("expires_in_s", left)
+                .sql(format!("ALTER ROLE {} VALID UNTIL 'infinity'", quote_ident(user)), "superuser"),
+        )
+    },
+};

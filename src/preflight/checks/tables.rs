@@ -1,0 +1,313 @@
+//! The chosen tables: whether they exist, what they are, and what the role may do with them.
+
+use super::outcome::{Outcome, count, some_of};
+use super::{Check, Family};
+use crate::catalog::facts::Schema;
+use crate::catalog::{Facts, Seen, ddl};
+use crate::preflight::finding::Severity;
+use crate::profile::{Method, Profile, Selection, TableName};
+
+/// The relations were not read: every check on them says so by this.
+pub(crate) fn relations_unseen(facts: &Facts) -> Option<Outcome> {
+    match &facts.relations {
+        Seen::Yes(_) => None,
+        Seen::No(reason) => Some(Outcome::unseen("the tables", reason, None)),
+    }
+}
+
+fn schemas(facts: &Facts) -> Result<&[Schema], Outcome> {
+    match &facts.schemas {
+        Seen::Yes(schemas) => Ok(schemas),
+        Seen::No(reason) => Err(Outcome::unseen("the schemas", reason, None)),
+    }
+}
+
+/// The schemas that the profile names, each once.
+pub(crate) fn wanted_schemas(profile: &Profile) -> Vec<&str> {
+    let mut names: Vec<&str> = match &profile.selection {
+        Selection::Schemas(names) => names.iter().map(String::as_str).collect(),
+        Selection::Tables(tables) => tables.iter().map(|table| table.schema.as_str()).collect(),
+    };
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+pub(crate) static SCHEMA_EXISTS: Check = Check {
+    id: "schema-exists",
+    family: Family::Tables,
+    method: None,
+    severity: Severity::Blocker,
+    why: "Names are compared exactly: what was created with quotes keeps its capitals.",
+    doc: "https://www.postgresql.org/docs/current/sql-syntax-lexical.html",
+    judge: |facts, profile| {
+        let schemas = match schemas(facts) {
+            Ok(schemas) => schemas,
+            Err(unseen) => return Some(unseen),
+        };
+        let wanted = wanted_schemas(profile);
+        let missing: Vec<String> = wanted
+            .iter()
+            .filter(|name| schemas.iter().all(|schema| schema.name != **name))
+            .map(|name| (*name).to_owned())
+            .collect();
+        if missing.is_empty() {
+            return Some(Outcome::pass(format!("{} found", count(wanted.len(), "schema", "schemas"))));
+        }
+        let near: Vec<&str> =
+            schemas.iter().map(|schema| schema.name.as_str()).filter(|name| !wanted.contains(name)).collect();
+        let outcome = Outcome::fail(format!(
+            "{} not in this database: {}",
+            count(missing.len(), "schema is", "schemas are"),
+            some_of(&missing)
+        ))
+        .objects(&missing);
+        Some(if near.is_empty() {
+            outcome.advice("Check the name, and that this is the right database.", "you")
+        } else {
+            outcome.advice(format!("Did you mean {}?", near.join(", ")), "you")
+        })
+    },
+};
+
+pub(crate) static TABLE_EXISTS: Check = Check {
+    id: "table-exists",
+    family: Family::Tables,
+    method: None,
+    severity: Severity::Blocker,
+    why: "A table that does not exist can't be replicated; names are compared exactly.",
+    doc: "https://www.postgresql.org/docs/current/sql-syntax-lexical.html",
+    judge: |facts, profile| {
+        if let Some(unseen) = relations_unseen(facts) {
+            return Some(unseen);
+        }
+        let Selection::Tables(tables) = &profile.selection else {
+            let chosen = facts.chosen().count();
+            return Some(if chosen == 0 {
+                Outcome::fail(format!("no table in schema {}", wanted_schemas(profile).join(", ")))
+                    .advice("Name other schemas, or create the tables first.", "you")
+            } else {
+                Outcome::pass(format!("{} chosen by schema", count(chosen, "table", "tables")))
+            });
+        };
+        let missing: Vec<String> = tables
+            .iter()
+            .filter(|table| facts.chosen().all(|relation| relation.table() != **table))
+            .map(TableName::to_string)
+            .collect();
+        if tables.is_empty() {
+            return Some(Outcome::fail("no table is chosen").advice("Choose tables or a schema.", "you"));
+        }
+        if missing.is_empty() {
+            return Some(Outcome::pass(format!("{} found", count(tables.len(), "table", "tables"))));
+        }
+        let outcome = Outcome::fail(format!(
+            "{} not exist: {}",
+            count(missing.len(), "table does", "tables do"),
+            some_of(&missing)
+        ))
+        .objects(&missing);
+        Some(if facts.near_misses.is_empty() {
+            outcome.advice("Check the name and the schema.", "you")
+        } else {
+            let near: Vec<String> = facts.near_misses.iter().map(TableName::to_string).collect();
+            outcome.advice(format!("Did you mean {}?", near.join(", ")), "you")
+        })
+    },
+};
+
+pub(crate) static SCHEMA_USAGE: Check = Check {
+    id: "schema-usage",
+    family: Family::Tables,
+    method: None,
+    severity: Severity::Blocker,
+    why: "Without USAGE on the schema no table in it can be read, whatever was granted on the table.",
+    doc: "https://www.postgresql.org/docs/current/ddl-priv.html",
+    judge: |facts, profile| {
+        let schemas = match schemas(facts) {
+            Ok(schemas) => schemas,
+            Err(unseen) => return Some(unseen),
+        };
+        let user = &profile.source.user;
+        let wanted = wanted_schemas(profile);
+        let closed: Vec<&Schema> =
+            schemas.iter().filter(|schema| wanted.contains(&schema.name.as_str()) && !schema.usage).collect();
+        if closed.is_empty() {
+            return Some(Outcome::pass(format!("{user} has USAGE on the chosen schemas")));
+        }
+        let names: Vec<String> = closed.iter().map(|schema| schema.name.clone()).collect();
+        let mut outcome = Outcome::fail(format!("{user} has no USAGE on schema {}", some_of(&names))).objects(&names);
+        for schema in closed {
+            outcome = outcome.sql(ddl::grant_usage(&schema.name, user), &format!("schema owner ({})", schema.owner));
+        }
+        Some(outcome)
+    },
+};
+
+pub(crate) static TABLE_SELECT: Check = Check {
+    id: "table-select",
+    family: Family::Tables,
+    method: None,
+    severity: Severity::Blocker,
+    why: "The initial copy and the xmin method read the tables; following changes alone needs no SELECT.",
+    doc: "https://www.postgresql.org/docs/current/logical-replication-security.html",
+    judge: |facts, profile| {
+        if let Some(unseen) = relations_unseen(facts) {
+            return Some(unseen);
+        }
+        let user = &profile.source.user;
+        let closed: Vec<TableName> =
+            facts.chosen().filter(|relation| !relation.select).map(crate::catalog::relation::Relation::table).collect();
+        if closed.is_empty() {
+            return Some(Outcome::pass(format!("{user} may read the chosen tables")));
+        }
+        let names: Vec<String> = closed.iter().map(TableName::to_string).collect();
+        let mut outcome = Outcome::fail(format!(
+            "{user} may not read {}: {}",
+            count(names.len(), "table", "tables"),
+            some_of(&names)
+        ))
+        .objects(&names);
+        if profile.method == Method::Cdc && !profile.initial_copy {
+            outcome = outcome.severity(Severity::Info);
+        }
+        for sql in select_grants(&closed, profile) {
+            outcome = outcome.sql(sql, "table owner");
+        }
+        Some(outcome)
+    },
+};
+
+/// For whole schemas one statement each, for chosen tables one each: neither grants more than was asked for.
+fn select_grants(closed: &[TableName], profile: &Profile) -> Vec<String> {
+    let user = &profile.source.user;
+    match &profile.selection {
+        Selection::Schemas(_) => {
+            let mut schemas: Vec<&str> = closed.iter().map(|table| table.schema.as_str()).collect();
+            schemas.dedup();
+            schemas.into_iter().map(|schema| ddl::grant_select_all(schema, user)).collect()
+        }
+        Selection::Tables(_) => closed.iter().map(|table| ddl::grant_select(table, user)).collect(),
+    }
+}
+
+pub(crate) static DEFAULT_PRIVILEGES: Check = Check {
+    id: "default-privileges",
+    family: Family::Tables,
+    method: None,
+    severity: Severity::Warning,
+    why: "Tables created tomorrow are unreadable unless each role that creates them has default privileges for it.",
+    doc: "https://www.postgresql.org/docs/current/sql-alterdefaultprivileges.html",
+    judge: |facts, profile| {
+        // Exactly the chosen tables are wanted: later ones are not.
+        let Selection::Schemas(wanted) = &profile.selection else { return None };
+        if facts
+            .role
+            .as_ref()
+            .is_some_and(|role| role.superuser || role.member_of.iter().any(|group| group == "pg_read_all_data"))
+        {
+            return Some(Outcome::pass(format!("{} reads all tables anyway", profile.source.user)));
+        }
+        let schemas = match schemas(facts) {
+            Ok(schemas) => schemas,
+            Err(unseen) => return Some(unseen),
+        };
+        let mut outcome = None;
+        let mut names = Vec::new();
+        for (creator, schema) in uncovered_creators(schemas, wanted) {
+            names.push(format!("{creator} in {}", schema.name));
+            let fix = ddl::default_select(creator, &schema.name, &profile.source.user);
+            let so_far = outcome.take().unwrap_or_else(|| Outcome::warn(""));
+            outcome = Some(so_far.sql(fix, &format!("{creator}, or superuser")));
+        }
+        Some(match outcome {
+            None => Outcome::pass("new tables will be readable"),
+            Some(outcome) => outcome
+                .summary(format!("{} will not be able to read new tables of {}", profile.source.user, some_of(&names)))
+                .objects(names),
+        })
+    },
+};
+
+/// Roles that create tables in a wanted schema without default privileges for the replicating role.
+pub(crate) fn uncovered_creators<'a>(
+    schemas: &'a [Schema],
+    wanted: &'a [String],
+) -> impl Iterator<Item = (&'a str, &'a Schema)> {
+    schemas.iter().filter(|schema| wanted.contains(&schema.name)).flat_map(|schema| {
+        let open = schema.creators.iter().filter(|creator| !schema.covered.contains(creator));
+        open.map(move |creator| (creator.as_str(), schema))
+    })
+}
+
+pub(crate) static RLS_ACTIVE: Check = Check {
+    id: "rls-active",
+    family: Family::Tables,
+    method: None,
+    severity: Severity::Blocker,
+    why: "Row-level security hides rows from the copy without an error; the log itself is not filtered.",
+    doc: "https://www.postgresql.org/docs/current/ddl-rowsecurity.html",
+    judge: |facts, profile| {
+        if let Some(unseen) = relations_unseen(facts) {
+            return Some(unseen);
+        }
+        let user = &profile.source.user;
+        let hidden: Vec<_> =
+            facts.chosen().filter(|table| table.rls && (!table.rls_open || table.rls_restricted)).collect();
+        if hidden.is_empty() {
+            return Some(Outcome::pass(format!("row-level security hides nothing from {user}")));
+        }
+        let names: Vec<String> = hidden.iter().map(|table| table.table().to_string()).collect();
+        let mut outcome = Outcome::fail(format!("row-level security may hide rows of {} from {user}", some_of(&names)))
+            .objects(names);
+        if profile.method == Method::Cdc && !profile.initial_copy {
+            outcome = outcome.severity(Severity::Info);
+        }
+        for table in hidden.iter().filter(|table| !table.rls_restricted) {
+            outcome = outcome.sql_with_lock(
+                ddl::create_read_policy(&table.table(), user),
+                &format!("table owner ({})", table.owner),
+                "ACCESS EXCLUSIVE",
+            );
+        }
+        Some(outcome.sql(ddl::alter_role_bypass_rls(user), "superuser"))
+    },
+};
+
+pub(crate) static PUBLISHABLE: Check = Check {
+    id: "relation-publishable",
+    family: Family::Tables,
+    method: Some(Method::Cdc),
+    severity: Severity::Blocker,
+    why: "Only permanent tables write changes into the log; views, unlogged and foreign tables can't be in a publication.",
+    doc: "https://www.postgresql.org/docs/current/sql-createpublication.html",
+    judge: |facts, profile| {
+        if let Some(unseen) = relations_unseen(facts) {
+            return Some(unseen);
+        }
+        let bad: Vec<_> =
+            facts.relations().iter().filter(|relation| relation.wanted && !relation.publishable).collect();
+        if bad.is_empty() {
+            return Some(Outcome::pass("every chosen table can be published"));
+        }
+        let names: Vec<String> =
+            bad.iter().map(|relation| format!("{} is {}", relation.table(), relation.kind_name())).collect();
+        let objects: Vec<TableName> = bad.iter().map(|relation| relation.table()).collect();
+        // Chosen by schema it is left out; chosen by name it was wanted.
+        let mut outcome = if matches!(profile.selection, Selection::Schemas(_)) {
+            Outcome::warn(format!("left out: {}", some_of(&names))).severity(Severity::Warning)
+        } else {
+            Outcome::fail(format!("can't be published: {}", some_of(&names)))
+        };
+        outcome = outcome.objects(objects);
+        for relation in bad.iter().filter(|relation| relation.persistence == "u" && relation.is_leaf()) {
+            let table = crate::catalog::ident::quote_table(&relation.table());
+            outcome = outcome.sql_with_lock(
+                format!("ALTER TABLE {table} SET LOGGED"),
+                &format!("table owner ({})", relation.owner),
+                "ACCESS EXCLUSIVE, for as long as the table is rewritten",
+            );
+        }
+        Some(outcome.advice("Or leave it out; of a view, choose the tables behind it.", "you"))
+    },
+};

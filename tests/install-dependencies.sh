@@ -1,0 +1,67 @@
+#!/bin/sh
+# Installs what building and testing need on Debian and Ubuntu, and nothing when all is there: a C compiler,
+# pkg-config and OpenSSL's headers for TLS, and a PostgreSQL server whose programs the throwaway clusters run.
+# No system-wide cluster is made or started.
+set -eu
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# The same places as in src/demo/binaries.rs.
+has_server() {
+    for dir in ${WALPILOT_PG_BIN:+"$WALPILOT_PG_BIN"} $(echo "$PATH" | tr ':' ' ') /usr/lib/postgresql/*/bin /usr/pgsql-*/bin \
+        /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin /Applications/Postgres.app/Contents/Versions/*/bin; do
+        if [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ]; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+wanted=
+has cc || wanted="$wanted gcc libc6-dev"
+if [ "$(uname -s)" = Linux ]; then
+    has pkg-config || wanted="$wanted pkg-config"
+    { has pkg-config && pkg-config --exists openssl; } || wanted="$wanted libssl-dev"
+fi
+has ps || wanted="$wanted procps"
+server=
+has_server && has psql || server=postgresql
+[ -n "$wanted$server" ] || exit 0
+
+if ! has apt-get; then
+    echo "These are missing:$wanted $server" >&2
+    echo "Install them with your system's package manager (macOS: brew install postgresql@17), then try again." >&2
+    exit 1
+fi
+if [ "$(id -u)" = 0 ]; then
+    root=
+elif has sudo; then
+    root=sudo
+else
+    echo "These packages are missing, and there is neither sudo nor are you root:$wanted $server" >&2
+    echo "Ask an administrator to run: apt-get install$wanted $server" >&2
+    exit 1
+fi
+
+install() {
+    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" </dev/null
+}
+
+echo "installing$wanted $server"
+$root apt-get update
+if [ -n "$wanted" ]; then
+    # shellcheck disable=SC2086 # a list of packages
+    install $wanted
+fi
+if [ -n "$server" ]; then
+    # The package would make and start a cluster "main"; this setting of Debian's keeps it from that for now.
+    settings=/etc/postgresql-common/createcluster.conf
+    install postgresql-common
+    $root sh -c "echo 'create_main_cluster = false # walpilot, for now' >>$settings"
+    status=0
+    install "$server" || status=$?
+    $root sed -i '/# walpilot, for now$/d' $settings
+    exit $status
+fi
