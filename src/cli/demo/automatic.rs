@@ -1,9 +1,10 @@
 //! The demo without a terminal: every step of the wizard in turn, as plain lines, and a comparison at the end.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::exit::{Exit, Stop};
@@ -192,7 +193,7 @@ impl Running {
         let (mut shown, mut worst) = (String::new(), Worst::default());
         loop {
             tokio::select! {
-                () = tokio::time::sleep_until(end.into()) => return Ok(worst),
+                () = tokio::time::sleep_until(end) => return Ok(worst),
                 event = events.recv() => match event {
                     Some(event) => output.line(&format!("run          {}", event.text))?,
                     // The run has ended; its reason comes out when it is joined.
