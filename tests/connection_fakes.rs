@@ -166,7 +166,7 @@ async fn prefer_falls_back_when_the_handshake_breaks_and_require_does_not() {
     let real = cluster.port();
     for answer in ["S", "Sno handshake at all, but longer than its header"] {
         let breaks = move |number: usize, mut stream: TcpStream| async move {
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 let mut request = [0; 8];
                 stream.read_exact(&mut request).await?;
                 stream.write_all(answer.as_bytes()).await?;
