@@ -206,9 +206,11 @@ async fn one_try(
 }
 
 /// An error of the server before `AuthenticationOk` makes libpq try without TLS, except while it can't take
-/// connections at all. Unlike libpq walpilot does not offer a refused password a second time in plain text.
+/// connections at all. Unlike libpq walpilot does not offer a refused password a second time in plain text, nor
+/// anything to whoever is in the middle.
 fn server_said_no(trouble: &Trouble) -> bool {
-    matches!(trouble, Trouble::Server(error) if error.sqlstate != "57P03" && error.sqlstate != "28P01")
+    matches!(trouble, Trouble::Server(error)
+        if !matches!(error.sqlstate.as_str(), "57P03" | "28P01") && !error.is_channel_binding())
 }
 
 async fn queries(

@@ -27,6 +27,14 @@ pub struct ServerError {
     pub routine: Option<String>,
 }
 
+impl ServerError {
+    /// Whether the server saw another TLS connection than the client (`auth-scram.c`).
+    #[must_use]
+    pub fn is_channel_binding(&self) -> bool {
+        self.sqlstate == "28000" && self.routine.as_deref() == Some("read_client_final_message")
+    }
+}
+
 impl From<&tokio_postgres::error::DbError> for ServerError {
     fn from(error: &tokio_postgres::error::DbError) -> Self {
         Self {
@@ -81,6 +89,7 @@ pub enum Class {
     TlsVersion,
     TlsFailed,
     CleartextRefused,
+    ChannelBinding,
     PasswordMissing,
     PasswordWrong,
     NoPgHba,
@@ -370,6 +379,11 @@ fn server_trouble(error: &ServerError, place: &str, settings: &Settings) -> (Cla
                 (Class::RoleMissing, format!("There is no role {user} at {place}."), "Check the name, or create the role.".into())
             }
         }
+        "28000" if error.is_channel_binding() => (
+            Class::ChannelBinding,
+            format!("The TLS connection to {place} does not end at the server that checks the password: somebody is in the middle."),
+            "Find out who ends TLS on the way (a proxy, a firewall, an attacker) before you send anything through it.".into(),
+        ),
         "3D000" => (
             Class::DbMissing,
             format!("There is no database {database} at {place}."),
@@ -384,6 +398,15 @@ fn server_trouble(error: &ServerError, place: &str, settings: &Settings) -> (Cla
             Class::NoConnectPriv,
             format!("The role {user} has no CONNECT privilege on {database}."),
             format!("Run as its owner: GRANT CONNECT ON DATABASE {} TO {};", quoted(&settings.database), quoted(&settings.user)),
+        ),
+        // At the start of a session only a walsender's rights are looked at there (`postinit.c`).
+        "42501" if error.routine.as_deref() == Some("InitPostgres") => (
+            Class::PermissionDenied,
+            format!("The role {user} at {place} may not open a replication connection."),
+            format!(
+                "Run as an administrator: ALTER ROLE {} REPLICATION; (Amazon RDS: GRANT rds_replication TO {0};)",
+                quoted(&settings.user)
+            ),
         ),
         "42501" => (Class::PermissionDenied, format!("The server at {place} refused {user}: {said}."), "Ask an administrator for the right.".into()),
         "53300" => (
