@@ -36,7 +36,7 @@ const TABLES: [(&str, u64, u64, u64); 10] = [
 ];
 
 /// The time at which the pictures are taken: two seconds after the last sample.
-pub fn now() -> SystemTime {
+pub(crate) fn now() -> SystemTime {
     time((SAMPLES - 1) * PAUSE + 2)
 }
 
@@ -46,7 +46,7 @@ fn time(second: u64) -> SystemTime {
 }
 
 /// A dashboard that has seen nothing.
-pub fn empty() -> Dashboard {
+pub(crate) fn empty() -> Dashboard {
     let settings = |host: &str, database: &str| Settings {
         host: host.to_owned(),
         user: "walpilot".to_owned(),
@@ -63,7 +63,7 @@ pub fn empty() -> Dashboard {
 }
 
 /// A dashboard that has seen it all.
-pub fn full() -> Dashboard {
+pub(crate) fn full() -> Dashboard {
     let mut dashboard = empty();
     let mut lsn = 0x6A_0000_0000;
     for number in 0..SAMPLES {

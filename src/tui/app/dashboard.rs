@@ -145,30 +145,22 @@ impl Dashboard {
         self.keep_in_bounds();
     }
 
-    /// Findings that came or went since the last sample, as events. Those that are only worth knowing stay out.
+    /// Findings that came or went since the last sample, as events. What is only worth knowing stays out; what was
+    /// told is resolved when it is gone, not when it is a little better.
     fn log_findings(&mut self, at: Moment) {
-        let grave: Vec<Finding> = self
-            .live
-            .watcher
-            .diagnosis()
-            .findings()
-            .iter()
-            .filter(|finding| finding.severity < Severity::Info)
-            .cloned()
-            .collect();
-        let now: BTreeSet<_> = grave.iter().map(|finding| (finding.rule, finding.object.clone())).collect();
-        for finding in &grave {
-            if !self.known.contains(&(finding.rule, finding.object.clone())) {
-                let text = format!("{} {}: {}.", finding.rule, finding.object, finding.title);
-                self.log(at, true, text);
+        let findings = self.live.watcher.diagnosis().findings().to_vec();
+        let key = |finding: &Finding| (finding.rule, finding.object.clone());
+        let standing: BTreeSet<_> = findings.iter().map(key).collect();
+        let known = std::mem::take(&mut self.known);
+        for (rule, object) in known.difference(&standing) {
+            self.log(at, false, format!("{rule} {object}: resolved."));
+        }
+        self.known = known.intersection(&standing).cloned().collect();
+        for finding in findings.iter().filter(|finding| finding.severity < Severity::Info) {
+            if self.known.insert(key(finding)) {
+                self.log(at, true, format!("{} {}: {}.", finding.rule, finding.object, finding.title));
             }
         }
-        let resolved: Vec<String> =
-            self.known.difference(&now).map(|(rule, object)| format!("{rule} {object}: resolved.")).collect();
-        for text in resolved {
-            self.log(at, false, text);
-        }
-        self.known = now;
     }
 
     /// The source could not be sampled; `reason` is one sentence.

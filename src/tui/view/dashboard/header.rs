@@ -27,19 +27,9 @@ pub(super) fn server_line(dashboard: &Dashboard, theme: Theme, now: SystemTime, 
     let (word, tone) = health(picture);
     let (age, age_tone) = data_age(dashboard, now);
     let right = format!("{} {word}", theme.mark(tone));
-    let mut left = dashboard.source().to_owned();
-    if let Some(sample) = picture.watcher.sample() {
-        let server = &sample.server;
-        left = format!(
-            "{left}  PG {} {} TL{}  {}Z",
-            server.version_text(),
-            server.recovery_role(),
-            server.timeline,
-            sample.at.clock()
-        );
-    }
     let width = usize::from(area.width);
     let room = width.saturating_sub(right.width() + age.width() + 4);
+    let left = server(dashboard, room);
     let line = Line::from(vec![
         Span::styled(fit(&left, room, theme), theme.style(Tone::Title)),
         Span::raw("  "),
@@ -48,6 +38,17 @@ pub(super) fn server_line(dashboard: &Dashboard, theme: Theme, now: SystemTime, 
         Span::styled(right, theme.style(tone)),
     ]);
     put(&line, 0, area, buf);
+}
+
+/// The server in as many words as fit into `room` columns.
+fn server(dashboard: &Dashboard, room: usize) -> String {
+    let source = dashboard.source();
+    let Some(sample) = dashboard.picture().watcher.sample() else { return source.to_owned() };
+    let (version, role) = (sample.server.version_text(), sample.server.recovery_role());
+    let short = format!("{source}  PG {version} {role}");
+    let middle = format!("{short} TL{}", sample.server.timeline);
+    let long = format!("{middle}  {}Z", sample.at.clock());
+    [long, middle, short].into_iter().find(|text| text.width() <= room).unwrap_or_else(|| source.to_owned())
 }
 
 fn health(picture: &Picture) -> (String, Tone) {
@@ -106,7 +107,7 @@ pub(super) fn banner(dashboard: &Dashboard, theme: Theme, now: SystemTime, area:
         (format!("No answer for {ago}: {reason} Trying again.{shown}"), Tone::Bad)
     } else if let Some(worst) = picture.watcher.diagnosis().worst() {
         let tone = if worst.severity == Severity::Critical { Tone::Bad } else { Tone::Warn };
-        (format!("{} {}: {}; {}", worst.rule, worst.object, worst.title, worst.evidence), tone)
+        (format!("{}: {}. {}", worst.object, worst.title, worst.evidence), tone)
     } else if picture.watcher.sample().is_some() {
         ("Nothing is wrong.".to_owned(), Tone::Good)
     } else {
@@ -131,7 +132,7 @@ pub(super) fn has_run(dashboard: &Dashboard) -> bool {
 
 fn run_text(dashboard: &Dashboard) -> Option<(String, Tone)> {
     let picture = dashboard.picture();
-    let to = dashboard.destination().map_or_else(String::new, |name| format!(" to {name}"));
+    let to = dashboard.destination().map_or_else(String::new, |name| format!(", to {name}"));
     if let Some(Err(reason)) = &picture.ended {
         return Some((format!("run ended: {}", printable(reason)), Tone::Bad));
     }
@@ -139,7 +140,7 @@ fn run_text(dashboard: &Dashboard) -> Option<(String, Tone)> {
         let phase = if picture.ended.is_some() { "ended" } else { phase(progress.phase) };
         let lag = Duration::from_millis(progress.lag_millis);
         let text = format!(
-            "run {phase}{to}: {} changes in {} transactions applied, checkpoint {}, lag {} {}",
+            "run {phase}: {} changes in {} transactions, checkpoint {}, lag {} {}{to}",
             units::count(progress.changes),
             units::count(progress.transactions),
             progress.checkpoint,
@@ -153,7 +154,7 @@ fn run_text(dashboard: &Dashboard) -> Option<(String, Tone)> {
     let account = run.account.as_ref()?;
     let silent = run.silent_for().map_or_else(String::new, |time| format!(", silent for {}", units::span(time)));
     let text = format!(
-        "run {}{to}: {} changes in {} transactions applied, checkpoint {}, lag {} {}{silent}",
+        "run {}: {} changes in {} transactions, checkpoint {}, lag {} {}{silent}{to}",
         printable(&account.phase),
         units::count(account.changes),
         units::count(account.transactions),

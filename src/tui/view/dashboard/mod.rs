@@ -19,6 +19,8 @@ use crate::tui::app::dashboard::{Dashboard, Panel};
 
 /// From this size on there are two columns.
 const WIDE: (u16, u16) = (110, 28);
+/// What three positions and their stretches need side by side.
+const RULER: u16 = 66;
 /// The gap between two columns.
 const GAP: u16 = 2;
 
@@ -76,7 +78,8 @@ fn one_column(dashboard: &Dashboard, theme: Theme, mut rest: Rect, buf: &mut Buf
 fn two_columns(dashboard: &Dashboard, theme: Theme, mut rest: Rect, buf: &mut Buffer) {
     let most = rest.height / 4;
     slots::draw(dashboard, theme, top(&mut rest, slot_lines(dashboard, most)), buf);
-    let (left, right) = halves(top(&mut rest, 6));
+    let ruler = RULER.max(rest.width / 2);
+    let (left, right) = split(top(&mut rest, 6), ruler);
     ruler::draw(dashboard, theme, left, buf);
     wal::draw(dashboard, theme, right, buf);
     let events_height = (rest.height / 4).clamp(4, 12);
@@ -103,7 +106,10 @@ fn top(rest: &mut Rect, height: u16) -> Rect {
 }
 
 fn halves(area: Rect) -> (Rect, Rect) {
-    let left = (area.width.saturating_sub(GAP)) / 2;
+    split(area, area.width.saturating_sub(GAP) / 2)
+}
+
+fn split(area: Rect, left: u16) -> (Rect, Rect) {
     let right = area.width.saturating_sub(left + GAP);
     (Rect { width: left, ..area }, Rect { x: area.x + area.width - right, width: right, ..area })
 }

@@ -69,16 +69,16 @@ fn push(lines: &mut [String], text: &str) {
     }
 }
 
-/// The last `width` values as a line of bars, the tallest being the largest of them. Nothing is drawn where there is
-/// no value yet.
-pub(super) fn spark(values: &[f64], width: usize, theme: Theme) -> String {
+/// The last `width` values as a line of bars, the tallest being the largest of them, or `floor` if that is larger.
+/// Nothing is drawn where there is no value yet.
+pub(super) fn spark(values: &[f64], width: usize, floor: f64, theme: Theme) -> String {
     let bars: [&str; 8] = if theme.ascii {
         ["_", ".", ":", "-", "=", "+", "*", "#"]
     } else {
         ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
     };
     let shown = &values[values.len().saturating_sub(width)..];
-    let most = shown.iter().copied().fold(0.0_f64, f64::max);
+    let most = shown.iter().copied().fold(floor, f64::max);
     let bar = |value: &f64| {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 7")]
         let height = if most > 0.0 { (value / most * 7.0).round().clamp(0.0, 7.0) as usize } else { 0 };
@@ -163,8 +163,8 @@ mod tests {
 
     #[test]
     fn sparklines_scale_to_their_largest_value() {
-        assert_eq!(spark(&[0.0, 1.0, 7.0], 5, PLAIN), "  _.#");
-        assert_eq!(spark(&[0.0, 0.0], 2, Theme::default()), "▁▁");
+        assert_eq!(spark(&[0.0, 1.0, 7.0], 5, 0.0, PLAIN), "  _.#");
+        assert_eq!(spark(&[0.0, 0.0], 2, 0.0, Theme::default()), "▁▁");
         assert_eq!(gauge(0.5, 4, PLAIN), "##..");
     }
 }

@@ -56,19 +56,13 @@ fn stretches(slot: &Slot, now: Lsn) -> Vec<Stretch> {
     let mut from = restart;
     if slot.kind == SlotKind::Logical {
         let Some(confirmed) = slot.confirmed_flush_lsn else { return list };
-        list.push(Stretch {
-            mark: "restart",
-            from,
-            to: confirmed,
-            owner: "read again after a restart",
-            tone: Tone::Dim,
-        });
+        list.push(Stretch { mark: "restart", from, to: confirmed, owner: "read again", tone: Tone::Dim });
         from = confirmed;
     }
     let mark = if slot.kind == SlotKind::Logical { "confirmed" } else { "restart" };
     match sent.filter(|sent| *sent >= from) {
         Some(sent) => {
-            list.push(Stretch { mark, from, to: sent, owner: "sent, not confirmed", tone: Tone::Warn });
+            list.push(Stretch { mark, from, to: sent, owner: "not confirmed", tone: Tone::Warn });
             list.push(Stretch { mark: "sent", from: sent, to: now, owner: "not sent", tone: Tone::Bad });
         }
         None => list.push(Stretch { mark, from, to: now, owner: "not confirmed", tone: Tone::Warn }),
@@ -81,21 +75,22 @@ fn stretches(slot: &Slot, now: Lsn) -> Vec<Stretch> {
 fn bar(stretches: &[Stretch], now: Lsn, theme: Theme, area: Rect, buf: &mut Buffer) {
     let total = usize::from(area.width);
     let end = format!("now {now}");
-    let texts: Vec<(String, String)> = stretches
-        .iter()
-        .map(|one| (format!("{} {}", one.mark, one.from), units::bytes(one.to.bytes_since(one.from))))
-        .collect();
-    let least: Vec<usize> = texts
-        .iter()
-        .zip(stretches)
-        .map(|((mark, size), one)| mark.width().max(size.width() + 4).max(one.owner.width()) + 2)
-        .collect();
-    let needed: usize = least.iter().sum::<usize>();
+    let sizes: Vec<String> = stretches.iter().map(|one| units::bytes(one.to.bytes_since(one.from))).collect();
+    let least = |marks: &[String]| -> Vec<usize> {
+        let texts = marks.iter().zip(&sizes).zip(stretches);
+        texts.map(|((mark, size), one)| mark.width().max(size.width() + 4).max(one.owner.width()) + 2).collect()
+    };
+    let mut marks: Vec<String> = stretches.iter().map(|one| format!("{} {}", one.mark, one.from)).collect();
+    if least(&marks).iter().sum::<usize>() + 1 > total {
+        marks = stretches.iter().map(|one| one.mark.to_owned()).collect();
+    }
+    let least = least(&marks);
+    let needed: usize = least.iter().sum();
     let spare = total.saturating_sub(needed.max(1)).saturating_sub(1);
     let length: u64 = stretches.iter().map(|one| one.to.bytes_since(one.from)).sum();
     let (mut at, mut mark_end) = (0_usize, 0_usize);
     let last = stretches.len() - 1;
-    for (number, (one, (mark, size))) in stretches.iter().zip(&texts).enumerate() {
+    for (number, ((one, mark), size)) in stretches.iter().zip(&marks).zip(&sizes).enumerate() {
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,

@@ -44,9 +44,12 @@ const COLUMNS: [(Column, &str, usize, u16); 12] = [
     (Column::Lag, "UNCONF.", 8, 0),
     (Column::Confirmed, "CONF./S", 9, 150),
     (Column::Held, "HELD", 8, 58),
-    (Column::Left, "LIMIT IN", 9, 70),
+    (Column::Left, "LEFT", 8, 66),
     (Column::Trend, "TREND", 8, 80),
 ];
+
+/// Lags below this are drawn low: what comes and goes between two answers of a healthy consumer is no mountain.
+pub(super) const SMALL_LAG: f64 = 1_048_576.0;
 
 /// How a state looks.
 pub(super) fn tone(state: SlotState) -> Tone {
@@ -147,13 +150,13 @@ fn value(
         Column::Held => known(numbers.retained_bytes.map(units::bytes)),
         Column::Left if lost => "gone".to_owned(),
         Column::Left => match (numbers.dies_in, numbers.safe_bytes) {
-            (Some(left), _) => units::span(left),
+            (Some(left), _) => units::about(left),
             (None, Some(safe)) => units::bytes(u64::try_from(safe).unwrap_or(0)),
             (None, None) => "no limit".to_owned(),
         },
         Column::Trend => {
             let lags: Vec<f64> = past.map(lags).unwrap_or_default();
-            spark(&lags, width, theme)
+            spark(&lags, width, SMALL_LAG, theme)
         }
         Column::Reader => match (&slot.consumer, &numbers.inactive) {
             (Some(reader), _) => {

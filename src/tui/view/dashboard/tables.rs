@@ -12,8 +12,8 @@ use crate::monitor::units;
 use crate::tui::app::dashboard::{Dashboard, Panel};
 use crate::tui::view::theme::{Theme, Tone};
 
-const NUMBER: usize = 10;
-const PHASE: usize = 10;
+const NUMBER: usize = 8;
+const PHASE: usize = 9;
 
 /// Draws the panel.
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
@@ -33,7 +33,7 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
         return;
     }
     let width = usize::from(body.width);
-    let wide = width >= 78;
+    let wide = width >= 70;
     let fixed = 2 * (NUMBER + 1) + PHASE + 1 + NUMBER + if wide { NUMBER + 1 } else { 0 } + 2;
     let name = width.saturating_sub(fixed).clamp(8, 48);
     let mut head = format!(

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::paint::{fit, gauge, put, section, spark};
-use super::slots::lags;
+use super::slots::{SMALL_LAG, lags};
 use crate::monitor::units;
 use crate::tui::app::dashboard::Dashboard;
 use crate::tui::view::theme::{Theme, Tone};
@@ -29,15 +29,15 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     let lag: Vec<f64> =
         chosen.and_then(|slot| picture.watcher.history().slot(&slot.name)).map(lags).unwrap_or_default();
     let last = chosen.and_then(|slot| slot.lag_bytes).map_or_else(|| "?".to_owned(), units::bytes);
-    let row = |name: &str, values: &[f64], value: String| {
+    let row = |name: &str, values: &[f64], floor: f64, value: String| {
         Line::from(vec![
             Span::raw(fit(name, 10, theme)),
-            Span::styled(spark(values, bars, theme), theme.style(Tone::Accent)),
+            Span::styled(spark(values, bars, floor, theme), theme.style(Tone::Accent)),
             Span::raw(format!("  {value}")),
         ])
     };
-    put(&row("written", &rates, rate(reading.wal_rate)), 0, body, buf);
-    put(&row("lag", &lag, last), 1, body, buf);
+    put(&row("written", &rates, 1.0, rate(reading.wal_rate)), 0, body, buf);
+    put(&row("lag", &lag, SMALL_LAG, last), 1, body, buf);
     let server = &sample.server;
     let held = reading.slots.iter().filter_map(|slot| slot.retained_bytes).max();
     let limit = match (server.slot_wal_limit(), held) {
@@ -54,7 +54,7 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
             Line::from(vec![
                 Span::raw(fit("held", 10, theme)),
                 Span::styled(gauge(share, 20.min(width / 3), theme), theme.style(tone)),
-                Span::raw(format!("  {} of {} (max_slot_wal_keep_size)", units::bytes(held), units::bytes(limit))),
+                Span::raw(format!("  {} of {}", units::bytes(held), units::bytes(limit))),
             ])
         }
         (None, _) => Line::styled("held      no limit: max_slot_wal_keep_size is -1", theme.style(Tone::Dim)),
