@@ -128,7 +128,10 @@ fn table_cells(line: &TableLine) -> Vec<String> {
     vec![
         line.table.to_string(),
         known(line.source_rows.map(units::grouped)),
-        known(line.destination_rows.map(units::grouped)),
+        match line.at_destination {
+            Some(false) => "no table".to_owned(),
+            _ => known(line.destination_rows.map(units::grouped)),
+        },
         line.phase.as_deref().map_or_else(|| "-".to_owned(), |phase| printable(phase).into_owned()),
         line.rows_copied.map_or_else(|| "-".to_owned(), units::grouped),
         line.changes_applied.map_or_else(|| "-".to_owned(), units::grouped),
