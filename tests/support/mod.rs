@@ -10,6 +10,7 @@
 
 pub mod certificates;
 pub mod program;
+pub mod pty;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
