@@ -146,8 +146,11 @@ async fn the_lock_free_verdict_on_identity_is_the_servers_own() {
         assert_eq!(table.identity.usable(), server, "{table:#?}");
         // A candidate is what ALTER TABLE takes.
         for index in &table.identity.candidates {
-            execute(&admin, &format!("BEGIN; ALTER TABLE \"{}\" REPLICA IDENTITY USING INDEX \"{index}\"; ROLLBACK", table.name))
-                .await;
+            execute(
+                &admin,
+                &format!("BEGIN; ALTER TABLE \"{}\" REPLICA IDENTITY USING INDEX \"{index}\"; ROLLBACK", table.name),
+            )
+            .await;
         }
         compared += 1;
     }
@@ -198,8 +201,10 @@ async fn coverage_is_what_the_server_publishes() {
                  JOIN pg_namespace n ON n.nspname = schemaname JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = tablename
                  LEFT JOIN LATERAL pg_partition_tree(c.oid) t ON t.isleaf WHERE pubname = 'p'",
             );
-            let mut server: Vec<String> =
-                server.lines().map(|name| if name.contains('.') { name.into() } else { format!("public.{name}") }).collect();
+            let mut server: Vec<String> = server
+                .lines()
+                .map(|name| if name.contains('.') { name.into() } else { format!("public.{name}") })
+                .collect();
             server.sort_unstable();
             assert_eq!(covered, server, "{sql}");
         }
@@ -266,9 +271,12 @@ async fn an_open_transaction_that_has_written_is_told_from_one_that_reads() {
 #[tokio::test]
 async fn settings_slots_and_senders_are_judged_on_what_is_left() {
     let mut builder = source_builder();
-    for (name, value) in
-        [("max_replication_slots", "2"), ("max_wal_senders", "1"), ("wal_level", "replica"), ("max_slot_wal_keep_size", "0")]
-    {
+    for (name, value) in [
+        ("max_replication_slots", "2"),
+        ("max_wal_senders", "1"),
+        ("wal_level", "replica"),
+        ("max_slot_wal_keep_size", "0"),
+    ] {
         builder = builder.setting(name, value);
     }
     let cluster = started(builder).await;
@@ -311,9 +319,12 @@ async fn wrong_slots_and_names_are_told_apart() {
     )
     .await;
     let base = Profile::new(admin);
-    for (slot, id) in
-        [("elsewhere", "slot-database"), ("physical", "slot-type"), ("decoding", "slot-plugin"), ("early", "publication-after-slot")]
-    {
+    for (slot, id) in [
+        ("elsewhere", "slot-database"),
+        ("physical", "slot-type"),
+        ("decoding", "slot-plugin"),
+        ("early", "publication-after-slot"),
+    ] {
         let (_, report) = look(&Profile { slot: slot.into(), ..base.clone() }).await;
         let expected = if cluster.major() < 14 && slot == "early" { Status::Warn } else { Status::Fail };
         assert_eq!(status(&report, id).0, expected, "{slot}: {report:#?}");
