@@ -205,3 +205,22 @@ pub(super) const ADVANCE: &str = "UPDATE walpilot.checkpoint SET lsn = $2::text:
 fn lsn(text: &str) -> Lsn {
     text.parse().unwrap_or_default()
 }
+
+/// Follows a change of the publication's name.
+pub(super) async fn set_publication(client: &Client, slot: &str, publication: &str) -> Result<(), Halt> {
+    client
+        .execute("UPDATE walpilot.source SET publication = $2::text WHERE slot = $1::text", &[&slot, &publication])
+        .await
+        .map(drop)
+        .map_err(|error| failed(&error))
+}
+
+/// Forgets how far a slot is, so that all its tables are emptied and copied anew.
+pub(super) async fn forget(client: &Client, slot: &str) -> Result<(), Halt> {
+    let sql = format!(
+        "BEGIN; DELETE FROM walpilot.checkpoint WHERE slot = {slot}; DELETE FROM walpilot.source WHERE slot = {slot}; \
+         UPDATE walpilot.table_state SET state = 'copying', changed_at = now() WHERE slot = {slot}; COMMIT",
+        slot = quote_literal(slot)
+    );
+    client.batch_execute(&sql).await.map_err(|error| failed(&error))
+}

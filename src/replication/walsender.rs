@@ -248,7 +248,8 @@ impl ChangeStream for WalStream {
                 Some(head) => u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize,
                 None => 0,
             };
-            fill(&mut self.stream, &mut self.input, READ_BYTES.max(missing.saturating_sub(self.input.len()))).await?;
+            let room = READ_BYTES.max(missing.saturating_sub(self.input.len()));
+            fill(&mut self.stream, &mut self.input, room).await?;
         }
     }
 
