@@ -61,7 +61,18 @@ pub(super) struct Scope {
 
 enum Known {
     Here { target: Arc<Target>, from: Lsn, place: usize },
+    /// Described, but not among the tables of the run. That alone says nothing: with publish_via_partition_root the
+    /// partitions are described as well, although their changes come under the root's name.
+    Unknown(TableName),
     Ignored,
+}
+
+/// What is to be done with a change.
+enum Verdict {
+    Apply(Arc<Target>, usize),
+    Skip,
+    /// Its table has to be copied first.
+    NewTable,
 }
 
 /// Applies one stream.
@@ -233,15 +244,19 @@ impl<'a> Applier<'a> {
                     self.commit().await?;
                 }
             }
-            Message::Relation(relation) => return self.relation(&relation).await,
-            Message::Insert { relation, new } => {
-                if let Some((target, place)) = self.known(relation)? {
+            Message::Relation(relation) => self.relation(&relation).await?,
+            Message::Insert { relation, new } => match self.verdict(relation).await? {
+                Verdict::NewTable => return Ok(true),
+                Verdict::Skip => {}
+                Verdict::Apply(target, place) => {
                     check(&target, &[&new])?;
                     self.collect(Change::Insert(target, new), &[place], Kind::Insert, bytes).await?;
                 }
-            }
-            Message::Update { relation, old, new } => {
-                if let Some((target, place)) = self.known(relation)? {
+            },
+            Message::Update { relation, old, new } => match self.verdict(relation).await? {
+                Verdict::NewTable => return Ok(true),
+                Verdict::Skip => {}
+                Verdict::Apply(target, place) => {
                     match &old {
                         Some(pgoutput::Old::Key(row) | pgoutput::Old::Full(row)) => check(&target, &[row, &new])?,
                         None => check(&target, &[&new])?,
@@ -251,21 +266,27 @@ impl<'a> Applier<'a> {
                         self.collect(change, &[place], Kind::Update, bytes).await?;
                     }
                 }
-            }
-            Message::Delete { relation, old } => {
-                if let Some((target, place)) = self.known(relation)? {
+            },
+            Message::Delete { relation, old } => match self.verdict(relation).await? {
+                Verdict::NewTable => return Ok(true),
+                Verdict::Skip => {}
+                Verdict::Apply(target, place) => {
                     let (pgoutput::Old::Key(row) | pgoutput::Old::Full(row)) = &old;
                     check(&target, &[row])?;
                     let change = Change::Statement(Arc::clone(&target), Kind::Delete, target.delete(&old)?);
                     self.collect(change, &[place], Kind::Delete, bytes).await?;
                 }
-            }
+            },
             Message::Truncate { relations, restart_identity } => {
                 let (mut targets, mut places) = (Vec::new(), Vec::new());
                 for relation in relations {
-                    if let Some((target, place)) = self.known(relation)? {
-                        targets.push(target);
-                        places.push(place);
+                    match self.verdict(relation).await? {
+                        Verdict::NewTable => return Ok(true),
+                        Verdict::Skip => {}
+                        Verdict::Apply(target, place) => {
+                            targets.push(target);
+                            places.push(place);
+                        }
                     }
                 }
                 if !targets.is_empty() {
@@ -278,43 +299,51 @@ impl<'a> Applier<'a> {
         Ok(false)
     }
 
-    /// The relation of a change, if the change is to be applied: not when the checkpoint or the table's copy holds it.
-    fn known(&self, relation: u32) -> Result<Option<(Arc<Target>, usize)>, Halt> {
+    /// Whether a change is to be applied: not when the checkpoint or the table's copy holds it.
+    async fn verdict(&mut self, relation: u32) -> Result<Verdict, Halt> {
         let Some(commit) = self.reading else {
             return Err(Halt::refused("The source sent a change outside a transaction. Please report this."));
         };
-        match self.relations.get(&relation) {
-            None => Err(Halt::refused("The source sent a change of a table that it has not described. Please report this.")),
-            Some(Known::Ignored) => Ok(None),
-            Some(Known::Here { target, from, place }) => {
-                let wanted = commit >= *from && commit >= self.checkpoint;
-                Ok(wanted.then(|| (Arc::clone(target), *place)))
+        let name = match self.relations.get(&relation) {
+            None => {
+                return Err(Halt::refused(
+                    "The source sent a change of a table that it has not described. Please report this.",
+                ));
             }
+            _ if commit < self.checkpoint => return Ok(Verdict::Skip),
+            Some(Known::Ignored) => return Ok(Verdict::Skip),
+            Some(Known::Here { from, .. }) if commit < *from => return Ok(Verdict::Skip),
+            Some(Known::Here { target, place, .. }) => return Ok(Verdict::Apply(Arc::clone(target), *place)),
+            Some(Known::Unknown(name)) => name.clone(),
+        };
+        if (self.scope.is_published)(name.clone()).await? {
+            self.tell.note(format!("Table {name} is new in the publication; its rows are copied now."));
+            return Ok(Verdict::NewTable);
         }
+        self.tell_once(&name, "ignored", |name| {
+            format!("Changes of table {name} are left out: it is not among the chosen tables of the publication.")
+        });
+        self.relations.insert(relation, Known::Ignored);
+        Ok(Verdict::Skip)
     }
 
-    async fn relation(&mut self, relation: &Relation) -> Result<bool, Halt> {
+    async fn relation(&mut self, relation: &Relation) -> Result<(), Halt> {
         let name = TableName::new(relation.schema.as_str(), relation.name.as_str());
-        let Some((from, place)) = self.scope.tables.get(&name).copied() else {
-            if (self.scope.is_published)(name.clone()).await? {
-                self.tell.note(format!("Table {name} is new in the publication; its rows are copied now."));
-                return Ok(true);
+        let known = match self.scope.tables.get(&name).copied() {
+            None => Known::Unknown(name),
+            Some((from, place)) => {
+                let Some(there) = destination::describe(self.client, &name).await? else {
+                    return Err(Halt::refused(format!(
+                        "Table {name} is gone from the destination. Start with --copy-again to create and copy \
+                         everything anew."
+                    )));
+                };
+                self.version += 1;
+                Known::Here { target: Arc::new(Target::join(relation, &there, self.version)?), from, place }
             }
-            self.tell_once(&name, "ignored", |name| {
-                format!("Changes of table {name} are left out: it is not among the chosen tables of the publication.")
-            });
-            self.relations.insert(relation.id, Known::Ignored);
-            return Ok(false);
         };
-        let Some(there) = destination::describe(self.client, &name).await? else {
-            return Err(Halt::refused(format!(
-                "Table {name} is gone from the destination. Start with --copy-again to create and copy everything anew."
-            )));
-        };
-        self.version += 1;
-        let target = Arc::new(Target::join(relation, &there, self.version)?);
-        self.relations.insert(relation.id, Known::Here { target, from, place });
-        Ok(false)
+        self.relations.insert(relation.id, known);
+        Ok(())
     }
 
     async fn collect(&mut self, change: Change, places: &[usize], kind: Kind, bytes: usize) -> Result<(), Halt> {
