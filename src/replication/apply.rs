@@ -56,11 +56,16 @@ pub(super) struct Scope {
     /// Tables whose rows are at the destination, with the position of their copy and their place in the progress.
     pub(super) tables: HashMap<TableName, (Lsn, usize)>,
     /// Tables that the source publishes and the user wants, asked when an unknown one turns up.
-    pub(super) is_published: Box<dyn Fn(TableName) -> futures_util::future::BoxFuture<'static, Result<bool, Halt>> + Send>,
+    pub(super) is_published:
+        Box<dyn Fn(TableName) -> futures_util::future::BoxFuture<'static, Result<bool, Halt>> + Send>,
 }
 
 enum Known {
-    Here { target: Arc<Target>, from: Lsn, place: usize },
+    Here {
+        target: Arc<Target>,
+        from: Lsn,
+        place: usize,
+    },
     /// Described, but not among the tables of the run. That alone says nothing: with publish_via_partition_root the
     /// partitions are described as well, although their changes come under the root's name.
     Unknown(TableName),

@@ -99,8 +99,8 @@ impl<'a> Writer<'a> {
             match change {
                 Change::Insert(target, row) => {
                     let mut rows = vec![row];
-                    while let Some(Change::Insert(_, row)) =
-                        changes.next_if(|next| matches!(next, Change::Insert(other, _) if other.version == target.version))
+                    while let Some(Change::Insert(_, row)) = changes
+                        .next_if(|next| matches!(next, Change::Insert(other, _) if other.version == target.version))
                     {
                         rows.push(row);
                     }
@@ -197,7 +197,9 @@ impl<'a> Writer<'a> {
     {
         let client = self.client;
         let Some(statement) = self.prepared.get(&shape).cloned() else {
-            return Err(Halt::refused("A statement was not prepared; this is a mistake in walpilot, please report it."));
+            return Err(Halt::refused(
+                "A statement was not prepared; this is a mistake in walpilot, please report it.",
+            ));
         };
         let answer = async move { client.execute_raw(&statement, values.iter().map(Parameter)).await };
         send(pending, Some((Arc::clone(target), kind)), Box::pin(answer)).await

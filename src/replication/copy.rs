@@ -63,7 +63,12 @@ pub(super) struct Copy<'a> {
 
 impl Copy<'_> {
     /// Copies one table; `place` is its place in the progress.
-    pub(super) async fn table(&self, table: &SourceTable, there: &DestinationTable, place: usize) -> Result<TableState, Halt> {
+    pub(super) async fn table(
+        &self,
+        table: &SourceTable,
+        there: &DestinationTable,
+        place: usize,
+    ) -> Result<TableState, Halt> {
         let failed = |error| halt::query(Side::Destination, &format!("copying table {}", table.name), &error);
         self.report(place, TablePhase::Copying, 0, 0);
         self.destination.batch_execute("BEGIN").await.map_err(failed)?;
@@ -109,7 +114,10 @@ impl Copy<'_> {
             .map(|column| column.name.as_str())
             .collect();
         if names.is_empty() {
-            return Err(Halt::refused(format!("Table {} has no column that could be copied; leave it out.", table.name)));
+            return Err(Halt::refused(format!(
+                "Table {} has no column that could be copied; leave it out.",
+                table.name
+            )));
         }
         let quoted: Vec<String> = names.iter().map(|name| quote_ident(name)).collect();
         let read = format!("COPY ({}) TO STDOUT", table.select(&names));
@@ -163,7 +171,8 @@ impl Copy<'_> {
             )
             .await
             .map_err(failed)?;
-        let sql = if referenced.get(0) { format!("DELETE FROM {only}{name}") } else { format!("TRUNCATE {only}{name}") };
+        let sql =
+            if referenced.get(0) { format!("DELETE FROM {only}{name}") } else { format!("TRUNCATE {only}{name}") };
         self.destination.batch_execute(&sql).await.map_err(failed)
     }
 

@@ -40,11 +40,11 @@ impl<'a> Creator<'a> {
             let usable = self.ensure_type(column.type_oid).await?;
             if !usable {
                 self.tell.trouble(format!(
-                        "Column {} of table {} becomes text at the destination, because its type {} can't be made there.",
-                        printable(&column.name),
-                        table.name,
-                        printable(&column.type_name)
-                    ));
+                    "Column {} of table {} becomes text at the destination, because its type {} can't be made there.",
+                    printable(&column.name),
+                    table.name,
+                    printable(&column.type_name)
+                ));
             }
             types.insert(column.name.as_str(), if usable { column.type_name.as_str() } else { "text" });
         }
@@ -57,10 +57,10 @@ impl<'a> Creator<'a> {
                 let without = create_table(table, &types, false);
                 self.destination.batch_execute(&without).await.map_err(|error| self.failed(&table.name, &error))?;
                 self.tell.trouble(format!(
-                        "The generated columns of table {} are plain columns at the destination and stay empty, because \
+                    "The generated columns of table {} are plain columns at the destination and stay empty, because \
                          their expressions don't work there.",
-                        table.name
-                    ));
+                    table.name
+                ));
             }
             Err(error) => return Err(self.failed(&table.name, &error)),
         }
@@ -73,9 +73,7 @@ impl<'a> Creator<'a> {
     }
 
     async fn schema(&self, schema: &str) -> Result<(), Halt> {
-        let failed = |error| {
-            halt::query(Side::Destination, &format!("creating schema {}", printable(schema)), &error)
-        };
+        let failed = |error| halt::query(Side::Destination, &format!("creating schema {}", printable(schema)), &error);
         // Asked first, because CREATE SCHEMA IF NOT EXISTS wants the privilege even when there is nothing to create.
         let there = self
             .destination
@@ -131,7 +129,8 @@ impl<'a> Creator<'a> {
         let quoted = format!("{}.{}", quote_ident(schema), quote_ident(row.get(11)));
         let sql = match kind {
             "e" => {
-                let labels: Vec<String> = row.get::<_, Vec<String>>(8).iter().map(|label| quote_literal(label)).collect();
+                let labels: Vec<String> =
+                    row.get::<_, Vec<String>>(8).iter().map(|label| quote_literal(label)).collect();
                 format!("CREATE TYPE {quoted} AS ENUM ({})", labels.join(", "))
             }
             "d" => {

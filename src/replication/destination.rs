@@ -51,8 +51,7 @@ pub(super) async fn open(settings: &Settings) -> Result<Destination, Halt> {
     let sql = "SET synchronous_commit = on; SET row_security = off; SET enable_seqscan = off; SET xmloption = content; \
                SET check_function_bodies = off";
     session.client.batch_execute(sql).await.map_err(failed)?;
-    let recovery: bool =
-        session.client.query_one("SELECT pg_is_in_recovery()", &[]).await.map_err(failed)?.get(0);
+    let recovery: bool = session.client.query_one("SELECT pg_is_in_recovery()", &[]).await.map_err(failed)?.get(0);
     if recovery {
         return Err(Halt::refused(format!(
             "The destination {settings} is a read-only standby. Connect to its primary instead."

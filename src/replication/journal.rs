@@ -16,7 +16,8 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Writes the latest progress about once a second until the future is dropped.
 pub(super) async fn keep(settings: Settings, slot: String, mut progress: watch::Receiver<Progress>) {
-    let options = SessionOptions { application_name: "walpilot run progress".to_owned(), ..SessionOptions::administer() };
+    let options =
+        SessionOptions { application_name: "walpilot run progress".to_owned(), ..SessionOptions::administer() };
     loop {
         if let Ok(session) = connection::connect(&settings, &options).await {
             loop {

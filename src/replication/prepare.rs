@@ -84,8 +84,7 @@ impl Wish<'_> {
             compare(remembered, &identity, &self.profile.slot)?;
         }
         // The tables come before the slot: nothing is left behind at the source when the wish can't be met.
-        let found =
-            source::tables(&source.client, version, &self.profile.publication, &self.profile.selection).await?;
+        let found = source::tables(&source.client, version, &self.profile.publication, &self.profile.selection).await?;
         let state = self.slot(&source.client, &mut sender, version, remembered.as_ref(), &identity).await?;
         let checkpoint = if let Some(remembered) = remembered {
             if remembered.publication != self.profile.publication {
@@ -148,7 +147,13 @@ impl Wish<'_> {
                     Err(error) => return Err(halt::stream(&format!("creating the slot {name}"), &error)),
                 }
             };
-            slot::judge(name, &state, &identity.database, remembered.map(|r| r.checkpoint), &format!("To go on, {FORGET}"))?;
+            slot::judge(
+                name,
+                &state,
+                &identity.database,
+                remembered.map(|r| r.checkpoint),
+                &format!("To go on, {FORGET}"),
+            )?;
             let Some(pid) = state.active_pid else { return Ok(state) };
             if now() >= give_up {
                 return Err(Halt::refused(format!(

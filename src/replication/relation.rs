@@ -61,7 +61,11 @@ impl Target {
         let mut columns = Vec::with_capacity(relation.columns.len());
         for column in &relation.columns {
             let Some(other) = there.columns.iter().find(|other| other.name == column.name) else {
-                return Err(Halt::Refused(missing_column(&table, &column.name, "… (the type that it has at the source)")));
+                return Err(Halt::Refused(missing_column(
+                    &table,
+                    &column.name,
+                    "… (the type that it has at the source)",
+                )));
             };
             columns.push(Column {
                 quoted: quote_ident(&column.name),

@@ -98,7 +98,8 @@ pub async fn run(
 ) -> Result<Summary, RunError> {
     let tell = Teller(events);
     check(&options)?;
-    let mut run = Run { options: &options, progress: &progress, tell: &tell, stop: &stop, started: false, journal: None };
+    let mut run =
+        Run { options: &options, progress: &progress, tell: &tell, stop: &stop, started: false, journal: None };
     let mut pause = FIRST_PAUSE;
     loop {
         let phase = if run.started { Phase::Reconnecting } else { Phase::Starting };
@@ -238,8 +239,14 @@ impl Run<'_> {
             slot::export_snapshot(&profile.source, &ready.source.client, ready.version, self.tell, self.stop).await?;
         self.tell.note(format!("Copying {} tables as of {}.", missing.len(), snapshot.at));
         let source = SnapshotSession::open(&profile.source, snapshot).await?;
-        let copy =
-            Copy { source: &source, destination: client, slot, progress: self.progress, tell: self.tell, stop: self.stop };
+        let copy = Copy {
+            source: &source,
+            destination: client,
+            slot,
+            progress: self.progress,
+            tell: self.tell,
+            stop: self.stop,
+        };
         for at in missing {
             let table = &mut ready.tables[at];
             table.state = Some(copy.table(&table.source, &table.there, at).await?);
@@ -277,16 +284,14 @@ impl Run<'_> {
         let (queue, chunks) = mpsc::unbounded_channel();
         let (flushed, told) = watch::channel(ready.checkpoint);
         let finish = CancellationToken::new();
-        let reader =
-            Reader { queue, flushed: told, progress: self.progress.clone(), every, finish: finish.clone() };
+        let reader = Reader { queue, flushed: told, progress: self.progress.clone(), every, finish: finish.clone() };
         let mut reader = AbortOnDropHandle::new(tokio::spawn(reader.read(stream)));
         let tables = ready.tables.iter().enumerate().filter_map(|(place, table)| {
             table.state.as_ref().map(|state| (table.source.name.clone(), (state.copied, place)))
         });
         let scope = Scope { tables: tables.collect(), is_published: is_published(profile, ready.version) };
         let client = &ready.destination.session.client;
-        let applier =
-            Applier::new(client, &profile.slot, scope, self.progress.clone(), flushed, self.tell).await?;
+        let applier = Applier::new(client, &profile.slot, scope, self.progress.clone(), flushed, self.tell).await?;
         match applier.run(chunks, self.stop).await? {
             Ended::StreamEnded => match reader.await {
                 Ok(Err(error)) => Err(halt::stream("reading the stream", &error)),

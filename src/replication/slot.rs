@@ -61,7 +61,9 @@ pub(super) fn judge(
 ) -> Result<(), Halt> {
     let refuse = |text: String| Err(Halt::Refused(text));
     match slot.plugin.as_deref() {
-        None => return refuse(format!("The slot {name} is a physical one; walpilot needs a logical slot. Name another.")),
+        None => {
+            return refuse(format!("The slot {name} is a physical one; walpilot needs a logical slot. Name another."));
+        }
         Some("pgoutput") => {}
         Some(other) => {
             return refuse(format!(
@@ -179,7 +181,9 @@ async fn open_transactions(client: &Client) -> Result<String, Halt> {
              (process {pid}).",
             row.get::<_, i64>(2)
         ),
-        _ => format!("The copy waits for {count} transactions that are open at the source, in this or another database."),
+        _ => {
+            format!("The copy waits for {count} transactions that are open at the source, in this or another database.")
+        }
     })
 }
 
