@@ -1,6 +1,12 @@
 //! What the tests of `walpilot run` share: a pair of servers, the program on them, and the comparison.
 
-#![allow(dead_code, unreachable_pub, reason = "each test program uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::disallowed_macros,
+    clippy::print_stdout,
+    reason = "each test program uses a part"
+)]
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
