@@ -114,9 +114,10 @@ pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
 }
 
 fn stopped_by(error: RunError) -> Stop {
-    match &error {
-        RunError::Connection { .. } => Stop::new(Exit::CannotConnect, error.to_string()),
-        RunError::Refused(_) => Stop::new(Exit::Failed, error.to_string()),
+    let message = error.to_string();
+    match error {
+        RunError::Connection { .. } => Stop::new(Exit::CannotConnect, message),
+        RunError::Refused(_) => Stop::new(Exit::Failed, message),
     }
 }
 
@@ -201,7 +202,7 @@ struct Lines {
 }
 
 impl Lines {
-    fn event(self: &mut Lines, event: &RunEvent) -> Result<(), Stop> {
+    fn event(&self, event: &RunEvent) -> Result<(), Stop> {
         match self.format {
             Format::Json => self.json(&json!({ "event": event }))?,
             Format::Text if event.trouble => {

@@ -46,7 +46,7 @@ pub(super) enum Ended {
     /// `stop` was cancelled; everything that was begun is committed or rolled back.
     Stopped,
     /// The stream ended; the reader knows why.
-    StreamEnded,
+    Cut,
     /// A table that is published but not copied yet has changed.
     NewTable,
 }
@@ -109,7 +109,6 @@ pub(super) struct Applier<'a> {
 }
 
 impl<'a> Applier<'a> {
-    #[expect(clippy::disallowed_methods, reason = "positions are written by the clock")]
     pub(super) async fn new(
         client: &'a Client,
         slot: &'a str,
@@ -146,7 +145,6 @@ impl<'a> Applier<'a> {
     }
 
     /// Applies until the stream ends or `stop` is cancelled.
-    #[expect(clippy::disallowed_methods, reason = "an orderly end has a deadline")]
     pub(super) async fn run(
         mut self,
         mut queue: mpsc::UnboundedReceiver<Chunk>,
@@ -173,7 +171,7 @@ impl<'a> Applier<'a> {
                         }
                         chunk = queue.recv() => match chunk {
                             Some(chunk) => chunk,
-                            None => return self.end(Ended::StreamEnded).await,
+                            None => return self.end(Ended::Cut).await,
                         },
                         () = sleep_until(self.position_due), if position_waits => continue,
                     }
@@ -197,7 +195,6 @@ impl<'a> Applier<'a> {
     }
 
     /// The stream stands still: write what is collected, and commit it if it is whole.
-    #[expect(clippy::disallowed_methods, reason = "positions are written by the clock")]
     async fn rest(&mut self) -> Result<(), Halt> {
         if self.reading.is_some() {
             return self.write().await;
@@ -220,7 +217,6 @@ impl<'a> Applier<'a> {
     }
 
     /// Takes one frame; true when the stream must start anew because of a table that is not copied yet.
-    #[expect(clippy::disallowed_methods, reason = "the age of what is received is measured")]
     async fn frame(&mut self, frame: Frame) -> Result<bool, Halt> {
         let payload = match frame {
             Frame::Keepalive { end, .. } => {
@@ -382,7 +378,6 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "positions are written by the clock")]
     async fn commit(&mut self) -> Result<(), Halt> {
         self.write().await?;
         let (end, time) = self.uncommitted.take().map_or((self.checkpoint, None), |(end, time)| (end, Some(time)));

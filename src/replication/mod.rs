@@ -12,7 +12,6 @@
 mod apply;
 mod batch;
 mod checkpoint;
-pub mod compare;
 mod copy;
 mod create;
 mod destination;

@@ -45,7 +45,6 @@ impl Reader {
     ///
     /// # Errors
     /// When the stream breaks; what was read before is in the queue.
-    #[expect(clippy::disallowed_methods, reason = "feedback is due by the clock")]
     pub(super) async fn read(mut self, mut stream: impl ChangeStream) -> Result<(), StreamError> {
         let room = Arc::new(Semaphore::new(QUEUE_BYTES));
         let mut waiting: Vec<Frame> = Vec::new();

@@ -107,7 +107,7 @@ pub async fn run(
         let (halt, streamed) = match run.attempt().await {
             (Ok(Ended::Stopped) | Err(Halt::Stopped), _) => break,
             (Ok(Ended::NewTable), _) => continue,
-            (Ok(Ended::StreamEnded), streamed) => (apply::ended(), streamed),
+            (Ok(Ended::Cut), streamed) => (apply::ended(), streamed),
             (Err(halt), streamed) => (halt, streamed),
         };
         if !halt.heals(run.started) {
@@ -293,7 +293,7 @@ impl Run<'_> {
         let client = &ready.destination.session.client;
         let applier = Applier::new(client, &profile.slot, scope, self.progress.clone(), flushed, self.tell).await?;
         match applier.run(chunks, self.stop).await? {
-            Ended::StreamEnded => match reader.await {
+            Ended::Cut => match reader.await {
                 Ok(Err(error)) => Err(halt::stream("reading the stream", &error)),
                 _ => Err(apply::ended()),
             },
