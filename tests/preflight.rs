@@ -4,30 +4,20 @@ mod support;
 
 use serde_json::Value;
 use support::program::uri;
-use support::{await_until, execute, psql, session, source, source_builder, started, walpilot};
+use support::{await_until, prepare, psql, session, source, source_builder, started, walpilot};
 use tokio_postgres::SimpleQueryMessage;
 use walpilot::catalog::gather::{gather, gather_and_probe, list_tables, probe_replication};
 use walpilot::catalog::{Facts, Seen};
-use walpilot::connection::{Session, SessionOptions, Settings, connect};
+use walpilot::connection::{Secret, Session, SessionOptions, Settings, connect};
 use walpilot::demo::Cluster;
 use walpilot::preflight::{Report, Severity, Status, Verdict, evaluate};
 use walpilot::profile::{Method, Profile, Selection, TableName};
 
 /// A role that may do nothing but log in.
-async fn with_role(cluster: &Cluster, sql: &str) -> Settings {
-    execute(&cluster.settings(), "CREATE ROLE repl LOGIN PASSWORD 'repl'").await;
-    execute(&cluster.settings(), sql).await;
-    cluster.settings().as_user("repl", Some("repl".into_secret()))
-}
-
-trait IntoSecret {
-    fn into_secret(self) -> walpilot::connection::Secret;
-}
-
-impl IntoSecret for &str {
-    fn into_secret(self) -> walpilot::connection::Secret {
-        walpilot::connection::Secret::new(self)
-    }
+fn with_role(cluster: &Cluster, sql: &str) -> Settings {
+    prepare(&cluster.settings(), "CREATE ROLE repl LOGIN PASSWORD 'repl'");
+    prepare(&cluster.settings(), sql);
+    cluster.settings().as_user("repl", Some(Secret::new("repl")))
 }
 
 async fn inspect(settings: &Settings) -> Session {
@@ -61,7 +51,7 @@ fn valid(text: &str) -> Value {
 #[tokio::test]
 async fn json_reports_follow_the_schema_whether_the_server_is_reached_or_not() {
     let cluster = source().await;
-    execute(&cluster.settings(), "CREATE TABLE \"We\u{1b}ird\"(id int); CREATE TABLE good(id int PRIMARY KEY)").await;
+    prepare(&cluster.settings(), "CREATE TABLE U&\"We\\001Bird\"(id int); CREATE TABLE good(id int PRIMARY KEY)");
     let source = uri(&cluster.settings());
     let run = walpilot(["check", &source, "--format", "json"]).password(&cluster.settings()).run().await;
     let report = valid(&run.expect_code(1).stdout);
@@ -94,8 +84,7 @@ async fn a_low_privileged_role_sees_everything_that_is_judged() {
         "REVOKE ALL ON SCHEMA public FROM PUBLIC; CREATE ROLE app; GRANT ALL ON SCHEMA public TO app; SET ROLE app;
          CREATE TABLE orders(id int PRIMARY KEY); CREATE TABLE log(line text);
          CREATE TABLE secret(id int PRIMARY KEY); ALTER TABLE secret ENABLE ROW LEVEL SECURITY",
-    )
-    .await;
+    );
     let (facts, report) = look(&Profile::new(repl.clone())).await;
     let unseen: Vec<_> = report.findings.iter().filter(|finding| finding.status == Status::Unseen).collect();
     assert!(unseen.is_empty(), "{unseen:#?}");
@@ -119,9 +108,7 @@ async fn a_low_privileged_role_sees_everything_that_is_judged() {
 async fn the_lock_free_verdict_on_identity_is_the_servers_own() {
     let cluster = source().await;
     let admin = cluster.settings();
-    execute(
-        &admin,
-        "CREATE TABLE pk(a int PRIMARY KEY); CREATE TABLE none(a int); CREATE TABLE deferred(a int PRIMARY KEY DEFERRABLE);
+    prepare(&admin, "CREATE TABLE pk(a int PRIMARY KEY); CREATE TABLE none(a int); CREATE TABLE deferred(a int PRIMARY KEY DEFERRABLE);
          CREATE TABLE whole(a int); ALTER TABLE whole REPLICA IDENTITY FULL;
          CREATE TABLE nothing(a int PRIMARY KEY); ALTER TABLE nothing REPLICA IDENTITY NOTHING;
          CREATE TABLE by_index(a int NOT NULL, CONSTRAINT u UNIQUE (a)); ALTER TABLE by_index REPLICA IDENTITY USING INDEX u;
@@ -133,8 +120,7 @@ async fn the_lock_free_verdict_on_identity_is_the_servers_own() {
          CREATE TABLE parts(a int, b int, PRIMARY KEY (a)) PARTITION BY LIST (a);
          CREATE TABLE part_1 PARTITION OF parts FOR VALUES IN (1);
          CREATE TABLE loose(a int) PARTITION BY LIST (a); CREATE TABLE loose_1 PARTITION OF loose FOR VALUES IN (1)",
-    )
-    .await;
+    );
     let (facts, report) = look(&Profile::new(admin.clone())).await;
     let mut compared = 0;
     for table in facts.relations().iter().filter(|table| table.is_leaf()) {
@@ -146,11 +132,10 @@ async fn the_lock_free_verdict_on_identity_is_the_servers_own() {
         assert_eq!(table.identity.usable(), server, "{table:#?}");
         // A candidate is what ALTER TABLE takes.
         for index in &table.identity.candidates {
-            execute(
+            prepare(
                 &admin,
                 &format!("BEGIN; ALTER TABLE \"{}\" REPLICA IDENTITY USING INDEX \"{index}\"; ROLLBACK", table.name),
-            )
-            .await;
+            );
         }
         compared += 1;
     }
@@ -169,13 +154,10 @@ async fn the_lock_free_verdict_on_identity_is_the_servers_own() {
 async fn coverage_is_what_the_server_publishes() {
     let cluster = source().await;
     let admin = cluster.settings();
-    execute(
-        &admin,
-        "CREATE TABLE a(id int PRIMARY KEY); CREATE TABLE b(id int PRIMARY KEY); CREATE SCHEMA other; CREATE TABLE other.c(id int);
+    prepare(&admin, "CREATE TABLE a(id int PRIMARY KEY); CREATE TABLE b(id int PRIMARY KEY); CREATE SCHEMA other; CREATE TABLE other.c(id int);
          CREATE TABLE root(id int) PARTITION BY LIST (id); CREATE TABLE leaf PARTITION OF root FOR VALUES IN (1);
          CREATE UNLOGGED TABLE scratch(id int); CREATE VIEW v AS SELECT 1 AS one",
-    )
-    .await;
+    );
     let mut definitions = vec!["FOR TABLE a, root", "FOR TABLE leaf", "FOR ALL TABLES"];
     if cluster.major() >= 15 {
         definitions.push("FOR TABLES IN SCHEMA other");
@@ -183,7 +165,7 @@ async fn coverage_is_what_the_server_publishes() {
     for definition in definitions {
         for via_root in ["true", "false"] {
             let sql = format!("CREATE PUBLICATION p {definition} WITH (publish_via_partition_root = {via_root})");
-            execute(&admin, &format!("DROP PUBLICATION IF EXISTS p; {sql}")).await;
+            prepare(&admin, &format!("DROP PUBLICATION IF EXISTS p; {sql}"));
             let selection = Selection::Schemas(vec!["public".into(), "other".into()]);
             let profile = Profile { publication: "p".into(), selection, ..Profile::new(admin.clone()) };
             let (facts, _) = look(&profile).await;
@@ -215,12 +197,9 @@ async fn coverage_is_what_the_server_publishes() {
 async fn a_locked_table_delays_nothing() {
     let cluster = source().await;
     let admin = cluster.settings();
-    execute(
-        &admin,
-        "CREATE TABLE locked(id int PRIMARY KEY); CREATE TABLE parts(id int) PARTITION BY LIST (id);
+    prepare(&admin, "CREATE TABLE locked(id int PRIMARY KEY); CREATE TABLE parts(id int) PARTITION BY LIST (id);
          CREATE TABLE part_1 PARTITION OF parts FOR VALUES IN (1); CREATE PUBLICATION walpilot_publication FOR ALL TABLES",
-    )
-    .await;
+    );
     let holder = session(&admin).await;
     holder
         .client
@@ -240,7 +219,7 @@ async fn a_locked_table_delays_nothing() {
 #[tokio::test]
 async fn a_broken_catalog_view_is_unseen_and_not_in_order() {
     let cluster = source().await;
-    let repl = with_role(&cluster, "REVOKE SELECT ON pg_catalog.pg_replication_slots FROM PUBLIC").await;
+    let repl = with_role(&cluster, "REVOKE SELECT ON pg_catalog.pg_replication_slots FROM PUBLIC");
     let (_, report) = look(&Profile::new(repl)).await;
     let finding = report.finding("slot-exists").expect("it");
     assert_eq!(finding.status, Status::Unseen);
@@ -250,7 +229,7 @@ async fn a_broken_catalog_view_is_unseen_and_not_in_order() {
 #[tokio::test]
 async fn an_open_transaction_that_has_written_is_told_from_one_that_reads() {
     let cluster = source().await;
-    let repl = with_role(&cluster, "ALTER ROLE repl REPLICATION; CREATE TABLE t(id int PRIMARY KEY)").await;
+    let repl = with_role(&cluster, "ALTER ROLE repl REPLICATION; CREATE TABLE t(id int PRIMARY KEY)");
     let (reader, writer) = (session(&cluster.settings()).await, session(&cluster.settings()).await);
     reader.client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT * FROM public.t").await.expect("read");
     let (_, report) = look(&Profile::new(repl.clone())).await;
@@ -281,12 +260,11 @@ async fn settings_slots_and_senders_are_judged_on_what_is_left() {
     }
     let cluster = started(builder).await;
     let admin = cluster.settings();
-    execute(
+    prepare(
         &admin,
         "CREATE TABLE t(id int PRIMARY KEY); ALTER SYSTEM SET wal_level = logical; SELECT pg_reload_conf();
          SELECT pg_create_physical_replication_slot('standby')",
-    )
-    .await;
+    );
     await_until("the new value waits for a restart", async || {
         psql(&admin, "SELECT pending_restart FROM pg_settings WHERE name = 'wal_level'") == "t"
     })
@@ -306,18 +284,17 @@ async fn settings_slots_and_senders_are_judged_on_what_is_left() {
 async fn wrong_slots_and_names_are_told_apart() {
     let cluster = source().await;
     let admin = cluster.settings();
-    execute(&admin, "CREATE DATABASE other").await;
+    prepare(&admin, "CREATE DATABASE other");
     let other = Settings { database: "other".into(), ..admin.clone() };
-    execute(&other, "SELECT pg_create_logical_replication_slot('elsewhere', 'pgoutput')").await;
-    execute(
+    prepare(&other, "SELECT pg_create_logical_replication_slot('elsewhere', 'pgoutput')");
+    prepare(
         &admin,
         "CREATE TABLE \"Orders\"(id int PRIMARY KEY); CREATE VIEW report AS SELECT 1 AS one;
          SELECT pg_create_physical_replication_slot('physical');
          SELECT pg_create_logical_replication_slot('decoding', 'test_decoding');
          SELECT pg_create_logical_replication_slot('early', 'pgoutput');
          CREATE PUBLICATION walpilot_publication FOR TABLE \"Orders\" WITH (publish = 'insert')",
-    )
-    .await;
+    );
     let base = Profile::new(admin);
     for (slot, id) in [
         ("elsewhere", "slot-database"),
@@ -344,7 +321,7 @@ async fn wrong_slots_and_names_are_told_apart() {
 #[tokio::test]
 async fn the_replication_connection_is_tried_for_real() {
     let cluster = started(source_builder().hba("host walled repl all reject")).await;
-    let repl = with_role(&cluster, "ALTER ROLE repl REPLICATION; CREATE TABLE t(id int PRIMARY KEY)").await;
+    let repl = with_role(&cluster, "ALTER ROLE repl REPLICATION; CREATE TABLE t(id int PRIMARY KEY)");
     let identity = psql(&cluster.settings(), "SELECT system_identifier FROM pg_control_system()");
     let walpilot::catalog::facts::ReplicationProbe::Opened { system_id } = probe_replication(&repl).await else {
         panic!("it did not open")
