@@ -29,6 +29,10 @@ pub(super) fn text(report: &Report, slot: Option<&str>, output: Output) -> Vec<S
         let titles = ["TABLE", "ROWS~ SOURCE", "ROWS~ DESTINATION", "PHASE", "COPIED", "APPLIED"];
         lines.extend(table(&titles, report.tables.iter().map(table_cells).collect(), output));
     }
+    if let Some(reason) = &report.tables_unread {
+        lines.push(String::new());
+        lines.push(format!("Tables: {}", printable(reason)));
+    }
     for finding in &report.findings {
         lines.push(String::new());
         lines.extend(finding_lines(finding, output));

@@ -29,6 +29,8 @@ pub struct Report {
     pub tables: Vec<TableLine>,
     /// Whether the publication exists; `None` when the tables could not be read.
     pub publication_found: Option<bool>,
+    /// Why the tables could not be read.
+    pub tables_unread: Option<String>,
     /// The other side: `connecting`, `unreachable` or `reached`; `None` when none was named.
     pub destination: Option<DestinationReport>,
     /// What the run says of itself.
@@ -154,6 +156,7 @@ impl Report {
             slots: slots.collect(),
             tables: table_lines(watcher),
             publication_found: sample.tables.as_ref().map(|tables| tables.publication_found),
+            tables_unread: sample.tables_unread.clone(),
             destination: sample.destination.as_ref().map(|side| match side {
                 Destination::Connecting => DestinationReport { state: "connecting", reason: None },
                 Destination::Unreachable(reason) => {

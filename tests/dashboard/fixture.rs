@@ -65,11 +65,8 @@ pub(crate) fn empty() -> Dashboard {
 /// A dashboard that has seen it all.
 pub(crate) fn full() -> Dashboard {
     let mut dashboard = empty();
-    let mut lsn = 0x6A_0000_0000;
     for number in 0..SAMPLES {
-        // A rate that swings like a shop's afternoon: 2.6 to 5.4 MB/s.
-        let wave = [26, 29, 31, 36, 41, 44, 48, 54, 51, 47, 43, 38, 35, 31, 28];
-        lsn += wave[usize::try_from(number / 3).unwrap() % wave.len()] * PAUSE * MB / 10;
+        let lsn = lsn_at(number);
         let second = number * PAUSE;
         dashboard.sampled(sample(number, lsn), time(second));
         if number == 100 {
@@ -78,6 +75,13 @@ pub(crate) fn full() -> Dashboard {
         }
     }
     dashboard
+}
+
+/// The end of the log, growing by a rate that swings like a shop's afternoon: 2.6 to 5.4 MB/s.
+fn lsn_at(number: u64) -> u64 {
+    const WAVE: [u64; 15] = [26, 29, 31, 36, 41, 44, 48, 54, 51, 47, 43, 38, 35, 31, 28];
+    let rate = |number: u64| WAVE[usize::try_from(number / 3).unwrap() % WAVE.len()];
+    0x6A_0000_0000 + (0..=number).map(|number| rate(number) * PAUSE * MB / 10).sum::<u64>()
 }
 
 fn sample(number: u64, lsn: u64) -> Sample {
@@ -91,6 +95,7 @@ fn sample(number: u64, lsn: u64) -> Sample {
         slots: slots(number, lsn, at),
         walsenders: if number >= DETACHED { 3 } else { 4 },
         creation_blockers: Vec::new(),
+        tables_unread: None,
         tables: Some(tables(at, number, |(_, source, _, _)| *source)),
         destination: Some(Destination::Reached(Box::new(Reached {
             tables: tables(at, number, |(name, _, there, _)| if *name == "shipments" { copied } else { *there }),
@@ -153,7 +158,7 @@ fn slots(number: u64, lsn: u64, at: Moment) -> Vec<Slot> {
         ..Slot::default()
     };
     // Its reader went at sample DETACHED.
-    let stopped = 0x6A_0000_0000 + DETACHED * 3 * PAUSE * MB;
+    let stopped = lsn_at(DETACHED - 1);
     let analytics = if number < DETACHED {
         slot("analytics", lsn - 60 * MB, lsn - MB, Some(reader(21_877, "analytics", "10.4.1.9", lsn)))
     } else {

@@ -88,6 +88,17 @@ pub(super) fn spark(values: &[f64], width: usize, floor: f64, theme: Theme) -> S
     format!("{}{line}", " ".repeat(width - shown.len()))
 }
 
+/// All `values` in at most `width` steps, each the largest of its share, so that a peak is never lost.
+pub(super) fn squeeze(values: &[f64], width: usize) -> Vec<f64> {
+    if values.len() <= width || width == 0 {
+        return values.to_vec();
+    }
+    (0..width)
+        .map(|step| &values[step * values.len() / width..(step + 1) * values.len() / width])
+        .map(|share| share.iter().copied().fold(0.0, f64::max))
+        .collect()
+}
+
 /// A bar of `width` columns filled to `share`.
 pub(super) fn gauge(share: f64, width: usize, theme: Theme) -> String {
     #[expect(
@@ -165,6 +176,7 @@ mod tests {
     fn sparklines_scale_to_their_largest_value() {
         assert_eq!(spark(&[0.0, 1.0, 7.0], 5, 0.0, PLAIN), "  _.#");
         assert_eq!(spark(&[0.0, 0.0], 2, 0.0, Theme::default()), "▁▁");
+        assert_eq!(squeeze(&[1.0, 9.0, 2.0, 3.0, 4.0], 2), [9.0, 4.0]);
         assert_eq!(gauge(0.5, 4, PLAIN), "##..");
     }
 }

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::paint::{first_line, fit, fit_right, put, section, spark};
+use super::paint::{first_line, fit, fit_right, put, section, spark, squeeze};
 use crate::connection::printable;
 use crate::monitor::history::SlotHistory;
 use crate::monitor::reading::SlotReading;
@@ -156,7 +156,7 @@ fn value(
         },
         Column::Trend => {
             let lags: Vec<f64> = past.map(lags).unwrap_or_default();
-            spark(&lags, width, SMALL_LAG, theme)
+            spark(&squeeze(&lags, width), width, SMALL_LAG, theme)
         }
         Column::Reader => match (&slot.consumer, &numbers.inactive) {
             (Some(reader), _) => {

@@ -24,12 +24,15 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     let body = section(&title, &side, dashboard.panel() == Panel::Tables, theme, area, buf);
     let Some(sample) = picture.watcher.sample() else { return };
     if lines.is_empty() {
-        let why = match &sample.tables {
-            None => "  The tables could not be read.",
-            Some(tables) if !tables.publication_found => "  The publication does not exist in this database.",
-            Some(_) => "  No tables.",
+        let why = match (&sample.tables, &sample.tables_unread) {
+            (None, Some(reason)) => printable(reason).into_owned(),
+            (None, None) => "The tables could not be read.".to_owned(),
+            (Some(tables), _) if !tables.publication_found => {
+                "The publication does not exist in this database.".to_owned()
+            }
+            (Some(_), _) => "No tables.".to_owned(),
         };
-        put(&Line::styled(why, theme.style(Tone::Dim)), 0, body, buf);
+        put(&Line::styled(format!("  {why}"), theme.style(Tone::Dim)), 0, body, buf);
         return;
     }
     let width = usize::from(body.width);

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::paint::{fit, gauge, put, section, spark};
+use super::paint::{fit, gauge, put, section, spark, squeeze};
 use super::slots::{SMALL_LAG, lags};
 use crate::monitor::units;
 use crate::tui::app::dashboard::Dashboard;
@@ -32,7 +32,7 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     let row = |name: &str, values: &[f64], floor: f64, value: String| {
         Line::from(vec![
             Span::raw(fit(name, 10, theme)),
-            Span::styled(spark(values, bars, floor, theme), theme.style(Tone::Accent)),
+            Span::styled(spark(&squeeze(values, bars), bars, floor, theme), theme.style(Tone::Accent)),
             Span::raw(format!("  {value}")),
         ])
     };
