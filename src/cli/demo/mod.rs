@@ -10,8 +10,11 @@ use super::duration;
 use super::exit::{Exit, Stop};
 use super::interrupt::Interrupt;
 use super::output::Output;
+use super::setup::{self, ScreenArgs};
 use super::source;
 use crate::demo::{Binaries, Demo};
+use crate::profile::{Profile, Selection};
+use crate::tui::{self, Prefill};
 
 /// Starts a source with the usual trouble, an empty destination and a write workload, all of it throwaway. On a
 /// terminal the wizard opens on them; without one (or with --for) everything runs by itself, and the exit code is 0
@@ -44,7 +47,7 @@ pub async fn run(args: DemoArgs, output: Output) -> Result<Exit, Stop> {
     let work = async {
         let demo = Demo::start(&binaries, |step| output.note(step)).await.map_err(|error| failed(&error))?;
         let outcome = match args.run_for {
-            None if terminal => wizard(&demo, args.rate).await,
+            None if terminal => wizard(&demo, args.rate, output).await,
             run_for => automatic::run(&demo, args.rate, run_for.unwrap_or(DEFAULT_RUN), output).await,
         };
         demo.stop().await;
@@ -62,7 +65,16 @@ fn failed(error: &dyn std::fmt::Display) -> Stop {
     Stop::new(Exit::Failed, error.to_string())
 }
 
-async fn wizard(demo: &Demo, rate: u32) -> Result<Exit, Stop> {
-    let _ = (demo, rate);
-    unimplemented!()
+/// The wizard, filled in for the demo: Enter by Enter it leads to the dashboard.
+async fn wizard(demo: &Demo, rate: u32, output: Output) -> Result<Exit, Stop> {
+    let _workload = demo.workload(rate).await.map_err(|error| failed(&error))?;
+    let schemas = demo.schemas().iter().map(|schema| (*schema).to_owned()).collect();
+    let profile = Profile { selection: Selection::Schemas(schemas), ..Profile::new(demo.source.clone()) };
+    let prefill = Prefill {
+        profile: Some(profile),
+        admin: Some(demo.admin.clone()),
+        destination: Some(demo.destination.clone()),
+    };
+    let outcome = Box::pin(tui::wizard(prefill, ScreenArgs::default().theme(output))).await?;
+    setup::report(&outcome, output)
 }
