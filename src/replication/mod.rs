@@ -12,6 +12,7 @@
 mod apply;
 mod batch;
 mod checkpoint;
+pub mod compare;
 mod copy;
 mod create;
 mod destination;

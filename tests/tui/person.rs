@@ -253,6 +253,7 @@ pub(crate) fn planned() -> Planned {
         sql: sql.into(),
         who: "superuser".into(),
         lock: lock.map(str::to_owned),
+        unless: None,
     };
     let steps = vec![
         step("Let shop_repl replicate", "ALTER ROLE \"shop_repl\" REPLICATION", None),

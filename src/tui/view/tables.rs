@@ -15,7 +15,7 @@ use crate::tui::app::state::App;
 use crate::tui::app::tables::{Row, TablesFocus};
 
 const METHODS: [(Method, &str); 2] = [
-    (Method::Cdc, "change data capture through a slot of the write-ahead log; sees deletes"),
+    (Method::Cdc, "change data capture: follows the write-ahead log; sees deletes"),
     (Method::Xmin, "re-reads rows with a newer xmin; needs no slot, sees no deletes"),
 ];
 

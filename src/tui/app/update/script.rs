@@ -116,7 +116,7 @@ fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
 /// Asks before anything is changed. The statements were on the screen, so that the default is to run them.
 fn offer(app: &mut App, explicit: bool) {
     let steps = app.script.open_steps();
-    if app.jobs.busy() {
+    if app.jobs.runs(Job::Apply) || app.jobs.runs(Job::Plan) {
         app.note("Still working; Esc cancels.", false);
     } else if app.script.error.is_some() || app.script.planned.is_none() {
         app.note("There is no plan to apply; r plans again.", true);
