@@ -46,7 +46,6 @@ pub async fn run(args: DemoArgs, output: Output) -> Result<Exit, Stop> {
     let search = source::var("PATH").map(std::ffi::OsString::from);
     let binaries = Binaries::find(explicit.as_deref(), search.as_deref())
         .map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
-<<<<<<< HEAD
     match args.run_for {
         // Ctrl-C before the wizard has the keyboard ends the program; the keepers of the clusters clear up.
         None if terminal => {
@@ -71,23 +70,6 @@ pub async fn run(args: DemoArgs, output: Output) -> Result<Exit, Stop> {
                 }
             }
         }
-=======
-    let mut interrupt = Interrupt::listen()?;
-    let work = async {
-        let demo = Demo::start(&binaries, |step| output.note(step)).await.map_err(|error| failed(&error))?;
-        let outcome = match args.run_for {
-            None if terminal => wizard(&demo, args.rate, output).await,
-            run_for => automatic::run(&demo, args.rate, run_for.unwrap_or(DEFAULT_RUN), output).await,
-        };
-        demo.stop().await;
-        outcome
-    };
-    // The wizard has taken the keyboard, so on a terminal Ctrl-C is a key; a signal from outside ends everything, and
-    // dropping the demo stops and removes the clusters.
-    tokio::select! {
-        outcome = work => outcome,
-        () = interrupt.arrived() => Err(Stop::new(Exit::Interrupted, "The demo was interrupted; its clusters are removed.")),
->>>>>>> tui
     }
 }
 
@@ -120,20 +102,3 @@ fn profile(demo: &Demo) -> Profile {
 fn failed(error: &dyn std::fmt::Display) -> Stop {
     Stop::new(Exit::Failed, error.to_string())
 }
-<<<<<<< HEAD
-=======
-
-/// The wizard, filled in for the demo: Enter by Enter it leads to the dashboard.
-async fn wizard(demo: &Demo, rate: u32, output: Output) -> Result<Exit, Stop> {
-    let _workload = demo.workload(rate).await.map_err(|error| failed(&error))?;
-    let schemas = demo.schemas().iter().map(|schema| (*schema).to_owned()).collect();
-    let profile = Profile { selection: Selection::Schemas(schemas), ..Profile::new(demo.source.clone()) };
-    let prefill = Prefill {
-        profile: Some(profile),
-        admin: Some(demo.admin.clone()),
-        destination: Some(demo.destination.clone()),
-    };
-    let outcome = Box::pin(tui::wizard(prefill, ScreenArgs::default().theme(output))).await?;
-    setup::report(&outcome, output)
-}
->>>>>>> tui
