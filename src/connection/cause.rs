@@ -179,6 +179,12 @@ fn explain(trouble: &Trouble, settings: &Settings) -> Explained {
             format!("channel_binding=require could not be met at {place}: it needs TLS and a SCRAM-SHA-256 password."),
             "Use sslmode require or stronger and scram-sha-256 in pg_hba.conf, or channel_binding=prefer.",
         ),
+        // The library's limit, against servers that want to keep it busy; `scram_iterations` of PostgreSQL 16 has none.
+        Trouble::Authentication(text) if text.contains("iteration count exceeds") => Explained::new(
+            Class::AuthMethodUnsupported,
+            format!("The server at {place} asks for more than 100,000 SCRAM iterations for {user}, which walpilot refuses."),
+            "Set scram_iterations to 100000 or less at the server and the role's password anew.",
+        ),
         Trouble::Authentication(text) => Explained::new(
             Class::PasswordWrong,
             format!("The password exchange with the server at {place} failed: {}.", printable(text)),
