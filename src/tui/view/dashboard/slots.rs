@@ -66,7 +66,8 @@ pub(super) fn tone(state: SlotState) -> Tone {
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
     let picture = dashboard.picture();
     let slots = &picture.watcher.reading().slots;
-    let title = format!("Slots {}", slots.len());
+    let seen = picture.watcher.sample().is_some();
+    let title = if seen { format!("Slots {}", slots.len()) } else { "Slots".to_owned() };
     let body = section(&title, "worst first", dashboard.panel() == Panel::Slots, theme, area, buf);
     let Some(sample) = picture.watcher.sample() else { return };
     if slots.is_empty() {
