@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::paint::{first_line, fit, fit_right, put, section, spark, squeeze};
 use crate::connection::printable;
-use crate::monitor::history::SlotHistory;
+use crate::monitor::history::{SlotHistory, SlotPoint};
 use crate::monitor::reading::SlotReading;
 use crate::monitor::slot::{Slot, SlotKind};
 use crate::monitor::state::SlotState;
@@ -182,5 +182,5 @@ fn value(
 /// The lag in bytes at each sample.
 #[expect(clippy::cast_precision_loss, reason = "heights of bars")]
 pub(super) fn lags(past: &SlotHistory) -> Vec<f64> {
-    past.points().iter().filter_map(|point| point.lag_bytes()).map(|bytes| bytes as f64).collect()
+    past.points().iter().filter_map(SlotPoint::lag_bytes).map(|bytes| bytes as f64).collect()
 }
