@@ -52,7 +52,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub until_caught_up: bool,
     /// Lines for people, or one JSON object a line for programs
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    #[arg(long, value_enum, value_name = "text|json", default_value_t, hide_possible_values = true)]
     pub format: Format,
 }
 
