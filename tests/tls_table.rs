@@ -364,7 +364,6 @@ async fn walpilot_gives_up_on_what_is_no_server_as_psql_does() {
         Fake::HangsInTls,
         Fake::Http,
         Fake::OldError,
-        Fake::Injects,
         Fake::Closes,
         Fake::ClosesInHandshake,
     ];
