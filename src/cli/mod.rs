@@ -1,6 +1,7 @@
 //! The command line. Everything that the wizard does works from here without a terminal.
 
 pub mod check;
+pub mod connect;
 pub mod demo;
 pub mod duration;
 pub mod exit;

@@ -106,8 +106,18 @@ async fn establish(settings: &Settings, purpose: &Purpose<'_>) -> Result<Establi
         Err(_) => {
             let (stage, tls) = mark.get();
             let failure = Failure::explain(&Trouble::Timeout(stage), settings);
-            tries.push((failed_try(tls, &failure), Some(failure.clone())));
-            failure
+            let earlier = tries.pop();
+            let last = (failed_try(tls, &failure), None);
+            match earlier {
+                Some((one, Some(first))) => {
+                    tries.extend([(one, None), last]);
+                    if tls { both(failure, first) } else { both(first, failure) }
+                }
+                _ => {
+                    tries.push(last);
+                    failure
+                }
+            }
         }
     };
     if failure.class.is_about_the_certificate() && failure.certificate.is_none() {
@@ -119,6 +129,7 @@ async fn establish(settings: &Settings, purpose: &Purpose<'_>) -> Result<Establi
     Err(failure)
 }
 
+/// Every try, and why it failed.
 type Tries = Vec<(Try, Option<Failure>)>;
 
 async fn attempts(
@@ -216,7 +227,7 @@ async fn one_try(
         Err((trouble, other_way_may_help)) => {
             let trouble = tunnelled(trouble);
             let failure = Failure::explain(&trouble, settings);
-            tries.push((failed_try(tls, &failure), None));
+            tries.push((failed_try(tls, &failure), Some(failure.clone())));
             Err(Failed { failure, other_way_may_help })
         }
     }

@@ -12,7 +12,7 @@ use super::certificate::Certificate;
 use super::class::{Class, Explained};
 use super::printable;
 use super::server_error::ServerError;
-use super::settings::Settings;
+use super::settings::{Settings, SslMode};
 use super::stream::Refusal;
 use super::{server_cause, tls_cause};
 
@@ -155,7 +155,10 @@ fn explain(trouble: &Trouble, settings: &Settings) -> Explained {
         Trouble::Io(stage, error) => io_trouble(*stage, error, &place, settings),
         Trouble::TlsUnsupported => Explained::new(
             Class::TlsUnsupported,
-            format!("The server at {place} does not offer TLS, and sslmode {} needs it.", settings.ssl_mode),
+            match settings.ssl_mode {
+                SslMode::Allow | SslMode::Prefer => format!("The server at {place} does not offer TLS."),
+                mode => format!("The server at {place} does not offer TLS, and sslmode {mode} needs it."),
+            },
             "Set ssl = on at the server, or choose sslmode disable if the network is trusted.",
         ),
         Trouble::Tls(text) => tls_cause::explain(text, &place, settings),

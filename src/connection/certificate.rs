@@ -48,7 +48,7 @@ impl Certificate {
             }
         }
         let common_name = x509.subject_name().entries_by_nid(Nid::COMMONNAME).next();
-        matcher.common_name = common_name.and_then(|entry| entry.data().as_utf8().ok().map(|name| name.to_string()));
+        matcher.common_name = common_name.and_then(|entry| entry.data().to_string().ok());
         let digest = x509.digest(MessageDigest::sha256()).ok()?;
         Some(Self {
             subject: distinguished_name(x509.subject_name()),
@@ -117,7 +117,7 @@ fn distinguished_name(name: &openssl::x509::X509NameRef) -> String {
         .entries()
         .map(|entry| {
             let key = entry.object().nid().short_name().unwrap_or("?");
-            let value = entry.data().as_utf8().map(|value| value.to_string()).unwrap_or_default();
+            let value = entry.data().to_string().unwrap_or_default();
             format!("{key}={}", printable(&value))
         })
         .collect();

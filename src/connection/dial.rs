@@ -3,11 +3,14 @@
 //! walpilot speaks the SSLRequest itself instead of leaving it to the query library, so that every use of a server
 //! (queries, replication, cancel requests) takes libpq's decision about encryption and can tell what was decided.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 
 use super::cause::{Stage, Trouble};
@@ -64,7 +67,7 @@ pub(super) async fn dial(settings: &Settings, encryption: Encryption, mark: &Mar
     if !settings.tls.direct {
         mark.set(Stage::TlsAnswer);
         match ask_for_tls(&mut socket).await? {
-            b'S' => {}
+            b'S' => nothing_yet(&mut socket).await?,
             b'N' if encryption == Encryption::Offered => return Ok(plain(socket, settings, peer)),
             b'N' => return Err(Trouble::TlsUnsupported.into()),
             other => return Err(Trouble::Refused(Refusal::NotPostgres(other)).into()),
@@ -74,8 +77,7 @@ pub(super) async fn dial(settings: &Settings, encryption: Encryption, mark: &Mar
     secure(socket, settings, peer).await
 }
 
-/// Sends the SSLRequest and reads exactly one byte: anything that an attacker put behind it breaks the handshake
-/// instead of being taken for the server's (CVE-2021-23222).
+/// Sends the SSLRequest and reads exactly one byte.
 async fn ask_for_tls(socket: &mut Box<dyn Duplex>) -> Result<u8, Trouble> {
     let failed = |error| Trouble::Io(Stage::TlsAnswer, error);
     let mut request = BytesMut::new();
@@ -83,6 +85,19 @@ async fn ask_for_tls(socket: &mut Box<dyn Duplex>) -> Result<u8, Trouble> {
     socket.write_all(&request).await.map_err(failed)?;
     socket.flush().await.map_err(failed)?;
     socket.read_u8().await.map_err(failed)
+}
+
+/// A server that agreed to TLS waits for us to begin. Whatever is there already was put there by somebody who wants it
+/// taken for the server's (CVE-2021-23222); libpq gives up too.
+async fn nothing_yet(socket: &mut Box<dyn Duplex>) -> Result<(), Trouble> {
+    let mut byte = [0];
+    let mut buffer = ReadBuf::new(&mut byte);
+    // Whether the other end has gone is for the handshake to notice.
+    let _ = poll_fn(|cx| Poll::Ready(Pin::new(&mut *socket).poll_read(cx, &mut buffer))).await;
+    match buffer.filled().first() {
+        Some(injected) => Err(Trouble::Refused(Refusal::NotPostgres(*injected))),
+        None => Ok(()),
+    }
 }
 
 fn plain(socket: Box<dyn Duplex>, settings: &Settings, peer: Option<SocketAddr>) -> Link {

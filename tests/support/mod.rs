@@ -10,7 +10,11 @@
 
 pub mod bastion;
 pub mod certificates;
+pub mod fakes;
+pub mod oracle;
+pub mod pki;
 pub mod program;
+pub mod servers;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
