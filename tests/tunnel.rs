@@ -204,8 +204,9 @@ async fn ssh_ends_with_the_session_and_with_a_killed_walpilot() {
     uri::parse(&text, &Settings::default()).expect("a connection string");
     let (port, config) = (bastion.port().to_string(), bastion.config());
     let ssh = ["--ssh", &format!("127.0.0.1:{port}"), "--ssh-config", config.to_str().expect("UTF-8")];
-    let (mut child, _home) =
-        support::walpilot(["check"].iter().chain(&ssh).chain(&[text.as_str()])).env("PGPASSWORD", "S3NT1NEL").spawn();
+    let (mut child, _home) = support::walpilot(["check", "--connect-only"].iter().chain(&ssh).chain(&[text.as_str()]))
+        .env("PGPASSWORD", "S3NT1NEL")
+        .spawn();
     support::await_until("ssh runs", async || bastion.clients() == 1).await;
     child.kill().await.expect("killed");
     support::await_until("ssh ends with walpilot", async || bastion.clients() == 0).await;
