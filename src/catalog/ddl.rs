@@ -129,8 +129,6 @@ pub fn drop_slot(slot: &str) -> String {
 }
 
 fn table_list(tables: &[TableName]) -> String {
-    // ONLY would leave out inheritance children, which the user did not ask for either way; for a partitioned table
-    // it must not stand there.
     tables.iter().map(quote_table).collect::<Vec<_>>().join(", ")
 }
 

@@ -122,7 +122,8 @@ pub async fn gather(session: &Session, profile: &Profile) -> Result<Facts, Gathe
         replication: None,
     };
     if let Some(settings) = facts.settings.get() {
-        facts.provider = Provider::detect(settings.keys().map(String::as_str), &basics.known_roles);
+        facts.provider =
+            Provider::detect(&settings.keys().map(String::as_str).collect::<Vec<_>>(), &basics.known_roles);
     }
     if let Seen::Yes(activity) = &mut facts.activity {
         facts.server.pid_changed = activity.pid != basics.pid;
@@ -267,5 +268,5 @@ pub async fn list_tables(session: &Session) -> Result<Vec<TableChoice>, GatherEr
 /// `reltuples` as a count: negative means never analysed (PostgreSQL 14 and later).
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range, and an estimate")]
 fn rows_estimate(reltuples: f64) -> Option<u64> {
-    (reltuples >= 0.0 && reltuples < 1e18).then_some(reltuples as u64)
+    (0.0..1e18).contains(&reltuples).then_some(reltuples as u64)
 }

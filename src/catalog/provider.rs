@@ -21,8 +21,8 @@ pub enum Provider {
 impl Provider {
     /// Decides from the names of settings and roles that exist.
     #[must_use]
-    pub fn detect<'a>(settings: impl Iterator<Item = &'a str> + Clone, roles: &[String]) -> Self {
-        let setting = |prefix: &str| settings.clone().any(|name| name.starts_with(prefix));
+    pub fn detect(settings: &[&str], roles: &[String]) -> Self {
+        let setting = |prefix: &str| settings.iter().any(|name| name.starts_with(prefix));
         let role = |wanted: &str| roles.iter().any(|name| name == wanted);
         // Resellers before the platform that they run on.
         if setting("supautils.") || role("supabase_admin") {
@@ -92,9 +92,9 @@ mod tests {
     #[test]
     fn resellers_come_before_the_platform_below_them() {
         let none: [String; 0] = [];
-        assert_eq!(Provider::detect(["wal_level"].into_iter(), &none), Provider::SelfHosted);
-        assert_eq!(Provider::detect(["rds.extensions"].into_iter(), &none), Provider::AmazonRds);
-        assert_eq!(Provider::detect(["rds.extensions", "apg_x"].into_iter(), &none), Provider::AmazonAurora);
-        assert_eq!(Provider::detect(["azure.x"].into_iter(), &["neon_superuser".to_owned()]), Provider::Neon);
+        assert_eq!(Provider::detect(&["wal_level"], &none), Provider::SelfHosted);
+        assert_eq!(Provider::detect(&["rds.extensions"], &none), Provider::AmazonRds);
+        assert_eq!(Provider::detect(&["rds.extensions", "apg_x"], &none), Provider::AmazonAurora);
+        assert_eq!(Provider::detect(&["azure.x"], &["neon_superuser".to_owned()]), Provider::Neon);
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn basics() -> String {
         "SELECT json_build_object(
   'server', json_build_object(
     'version_num', current_setting('server_version_num')::int,
-    'version', current_setting('server_version'),
+    'version', split_part(current_setting('server_version'), ' ', 1),
     'in_recovery', pg_is_in_recovery()),
   'pid', pg_backend_pid(),
   'reader', json_build_object('name', current_user,

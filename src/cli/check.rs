@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::connect_only;
 use super::exit::{Exit, Stop};
 use super::output::{Format, Output, Paint};
 use super::source::SourceArgs;
@@ -22,6 +23,9 @@ pub struct CheckArgs {
     /// The report's format
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub format: Format,
+    /// Only connect, and say what was negotiated with the server or why it failed
+    #[arg(long)]
+    pub connect_only: bool,
 }
 
 /// Runs the command.
@@ -29,6 +33,10 @@ pub struct CheckArgs {
 /// # Errors
 /// With the exit code and one sentence for standard error.
 pub async fn run(args: CheckArgs, output: Output) -> Result<Exit, Stop> {
+    if args.connect_only {
+        let source = args.source.profile().map(|profile| profile.source);
+        return connect_only::run(source, args.format, output).await;
+    }
     let profile = args.source.profile()?;
     let session = match connect(&profile.source, &SessionOptions::inspect()).await {
         Ok(session) => session,

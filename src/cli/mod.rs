@@ -1,7 +1,7 @@
 //! The command line. Everything that the wizard does works from here without a terminal.
 
 pub mod check;
-pub mod connect;
+pub mod connect_only;
 pub mod demo;
 pub mod duration;
 pub mod exit;

@@ -62,6 +62,12 @@ impl Output {
         Self { color }
     }
 
+    /// Whether colours are used.
+    #[must_use]
+    pub fn has_color(self) -> bool {
+        self.color
+    }
+
     /// Prints one line to standard output.
     ///
     /// # Errors

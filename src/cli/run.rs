@@ -1,17 +1,310 @@
 //! `walpilot run`.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+
 use super::exit::{Exit, Stop};
-use super::output::Output;
+use super::output::{Format, Output, Paint};
+use super::source::{self, WantedArgs};
+use crate::catalog::Lsn;
+use crate::connection::{self, Secret, SessionOptions, Settings, uri};
+use crate::profile::Selection;
+use crate::replication::{self, Phase, Progress, RunError, RunEvent, RunOptions, Summary, TablePhase};
 
 /// Replicate into a destination PostgreSQL
+///
+/// Copies the rows that exist, then follows the changes; each destination transaction carries its checkpoint, so a run
+/// may be stopped or killed at any moment and started again. Without --tables or --schemas the whole publication is
+/// replicated.
 #[derive(clap::Args, Clone, Debug)]
-pub struct RunArgs {}
+pub struct RunArgs {
+    /// The source: a postgres:// URI or "host=… dbname=…"; PGPASSWORD is its password if the URI has none
+    #[arg(long, value_name = "URI")]
+    pub from: String,
+    /// The destination; WALPILOT_TO_PASSWORD is its password if the URI has none
+    #[arg(long, value_name = "URI")]
+    pub to: String,
+    /// Reads the source's password from this file's first line (- for standard input)
+    #[arg(long, value_name = "FILE")]
+    pub from_password_file: Option<PathBuf>,
+    /// Reads the destination's password from this file's first line (- for standard input)
+    #[arg(long, value_name = "FILE")]
+    pub to_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
+    pub wanted: WantedArgs,
+    /// Do not create the replication slot when it is missing
+    #[arg(long)]
+    pub no_create_slot: bool,
+    /// Forget the checkpoint, empty the replicated tables at the destination and copy them anew
+    #[arg(long)]
+    pub copy_again: bool,
+    /// Stop after this time, for example 20s, 5m or 1h
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Stop when everything that was committed at the source when the stream began is at the destination
+    #[arg(long)]
+    pub until_caught_up: bool,
+    /// Lines for people, or one JSON object a line for programs
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: Format,
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// With the exit code and one sentence for standard error.
 pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
-    let _ = (args, output);
-    unimplemented!()
+    let options = options(&args)?;
+    if args.copy_again {
+        replication::forget(&options).await.map_err(stopped_by)?;
+    }
+    let mut interrupts = Interrupts::new()?;
+    let (progress, latest) = watch::channel(Progress::default());
+    let (events, mut told) = mpsc::channel(256);
+    let stop = CancellationToken::new();
+    let mut lines = Lines { output, format: args.format, last: None };
+    let mut work = std::pin::pin!(replication::run(options.clone(), progress, events, stop.clone()));
+    let mut tick = interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let deadline = args.duration.map(|duration| Instant::now() + duration);
+    let mut goal: Option<Lsn> = None;
+    let mut interrupted = false;
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut work => break outcome,
+            Some(event) = told.recv() => lines.event(&event)?,
+            _ = tick.tick() => {
+                let now = latest.borrow().clone();
+                lines.progress(&now)?;
+                if args.until_caught_up && now.phase == Phase::Streaming {
+                    match goal {
+                        None => goal = source_position(&options.profile.source).await,
+                        Some(goal) if now.checkpoint >= goal => stop.cancel(),
+                        Some(_) => {}
+                    }
+                }
+            }
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() && !stop.is_cancelled() => {
+                stop.cancel();
+            }
+            () = interrupts.next() => {
+                if interrupted {
+                    // Dropping the run is as safe as stopping it; only the slot is told less.
+                    return Err(Stop::new(Exit::Interrupted, "stopped at once; the next run goes on from the checkpoint"));
+                }
+                interrupted = true;
+                stop.cancel();
+                output.note("walpilot: stopping after the batch at hand; press Ctrl-C again to stop at once");
+            }
+        }
+    };
+    while let Ok(event) = told.try_recv() {
+        lines.event(&event)?;
+    }
+    let summary = outcome.map_err(stopped_by)?;
+    lines.summary(&summary)?;
+    Ok(if interrupted { Exit::Interrupted } else { Exit::Fine })
+}
+
+fn stopped_by(error: RunError) -> Stop {
+    let message = error.to_string();
+    match error {
+        RunError::Connection { .. } => Stop::new(Exit::CannotConnect, message),
+        RunError::Refused(_) => Stop::new(Exit::Failed, message),
+    }
+}
+
+fn options(args: &RunArgs) -> Result<RunOptions, Stop> {
+    let mut from = source::settings(Some(&args.from))?;
+    if let Some(file) = &args.from_password_file {
+        from.password = Some(source::password_from(file)?);
+    }
+    let mut profile = args.wanted.profile(from)?;
+    if args.wanted.schemas.is_empty() && args.wanted.tables.is_empty() {
+        profile.selection = Selection::Schemas(Vec::new());
+    }
+    let mut destination = destination(&args.to)?;
+    if let Some(file) = &args.to_password_file {
+        destination.password = Some(source::password_from(file)?);
+    }
+    Ok(RunOptions { profile, destination, create_slot: !args.no_create_slot })
+}
+
+/// libpq's variables speak of the source; of them the destination takes only the user's name.
+#[expect(clippy::disallowed_methods, reason = "the environment is read here")]
+fn destination(text: &str) -> Result<Settings, Stop> {
+    let environment = source::settings(None)?;
+    let password = std::env::var("WALPILOT_TO_PASSWORD").ok().filter(|password| !password.is_empty());
+    let defaults = Settings {
+        database: environment.user.clone(),
+        user: environment.user,
+        password: password.map(Secret::new),
+        ..Settings::default()
+    };
+    uri::parse(text, &defaults)
+        .map_err(|error| Stop::new(Exit::Usage, format!("The destination's connection string: {error}.")))
+}
+
+/// Where the source's log ends now; `None` when it can't be asked, to be asked again.
+async fn source_position(settings: &Settings) -> Option<Lsn> {
+    let session = connection::connect(settings, &SessionOptions::inspect()).await.ok()?;
+    let row = session.client.query_one("SELECT pg_current_wal_lsn()::text", &[]).await.ok()?;
+    row.get::<_, &str>(0).parse().ok()
+}
+
+/// Reads `90s`, `5m`, `2h`, or a number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "write a number with s, m or h, for example 20s or 5m".to_owned();
+    let (number, factor) = match text.char_indices().next_back() {
+        Some((at, 's')) => (&text[..at], 1),
+        Some((at, 'm')) => (&text[..at], 60),
+        Some((at, 'h')) => (&text[..at], 3600),
+        _ => (text, 1),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    // A year is beyond any use and far below what a deadline can hold.
+    match number.checked_mul(factor) {
+        Some(seconds) if (1..=31_536_000).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        _ => Err(wrong()),
+    }
+}
+
+struct Interrupts {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Interrupts {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Prints what happens, and progress when it has changed.
+struct Lines {
+    output: Output,
+    format: Format,
+    last: Option<Progress>,
+}
+
+impl Lines {
+    fn event(&self, event: &RunEvent) -> Result<(), Stop> {
+        match self.format {
+            Format::Json => self.json(&json!({ "event": event }))?,
+            Format::Text if event.trouble => {
+                self.output.line(&self.output.paint(Paint::Warn, &format!("! {}", event.text)))?;
+            }
+            Format::Text => self.output.line(&format!("- {}", event.text))?,
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, progress: &Progress) -> Result<(), Stop> {
+        if self.last.as_ref() == Some(progress) {
+            return Ok(());
+        }
+        match self.format {
+            Format::Json => self.json(&json!({ "progress": progress }))?,
+            Format::Text => self.output.line(&line(progress, self.last.as_ref()))?,
+        }
+        self.last = Some(progress.clone());
+        Ok(())
+    }
+
+    fn summary(&self, summary: &Summary) -> Result<(), Stop> {
+        match self.format {
+            Format::Json => self.json(&json!({ "summary": summary }))?,
+            Format::Text => {
+                let copied: u64 = summary.progress.tables.iter().map(|table| table.rows_copied).sum();
+                self.output.line(&format!(
+                    "stopped at {}: {} tables, {copied} rows copied, {} transactions and {} changes applied; the next \
+                     run goes on from here",
+                    summary.checkpoint,
+                    summary.progress.tables.len(),
+                    summary.progress.transactions,
+                    summary.progress.changes
+                ))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn json(&self, value: &serde_json::Value) -> std::io::Result<()> {
+        self.output.line(&value.to_string())
+    }
+}
+
+/// One line for people.
+fn line(progress: &Progress, before: Option<&Progress>) -> String {
+    let copied = |p: &Progress| p.tables.iter().map(|table| table.rows_copied).sum::<u64>();
+    match progress.phase {
+        Phase::Starting => "starting".to_owned(),
+        Phase::Reconnecting => "reconnecting".to_owned(),
+        Phase::Stopping => "stopping".to_owned(),
+        Phase::Copying => {
+            let done = progress.tables.iter().filter(|table| table.phase == TablePhase::Streaming).count();
+            let bytes: u64 = progress.tables.iter().map(|table| table.bytes_copied).sum();
+            let rows = copied(progress);
+            let rate = rows.saturating_sub(before.map_or(0, copied));
+            format!("copying    {done}/{} tables, {rows} rows ({rate}/s), {}", progress.tables.len(), size(bytes))
+        }
+        Phase::Streaming => {
+            let rate = progress.changes.saturating_sub(before.map_or(0, |before| before.changes));
+            format!(
+                "streaming  {} transactions, {} changes ({rate}/s), lag {} {:.1} s, at {}",
+                progress.transactions,
+                progress.changes,
+                size(progress.lag_bytes),
+                Duration::from_millis(progress.lag_millis).as_secs_f32(),
+                progress.checkpoint
+            )
+        }
+    }
+}
+
+fn size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if value < 1024.0 {
+            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.1} TB")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{duration, size};
+
+    #[test]
+    fn durations_are_read_and_nonsense_is_refused() {
+        for (text, seconds) in [("20s", 20), ("5m", 300), ("2h", 7200), ("7", 7)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["", "s", "0s", "-1s", "5d", "1.5m", "99999999999999999999s", "18446744073709551615h", "ü"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!((size(0), size(1536), size(5 << 30)), ("0 B".into(), "1.5 kB".into(), "5.0 GB".into()));
+    }
 }

@@ -125,7 +125,13 @@ async fn apply_plan(
 ) -> Result<Exit, Stop> {
     let text = args.format == Format::Text;
     // Under JSON standard output holds nothing but the one document.
-    let say = |line: &str| if text { output.line(line) } else { std::io::Result::Ok(output.note(line)) };
+    let say = |line: &str| -> std::io::Result<()> {
+        if text {
+            return output.line(line);
+        }
+        output.note(line);
+        Ok(())
+    };
     say(script::render(planned, profile).trim_end())?;
     let total = planned.steps.len();
     if total > 0 {

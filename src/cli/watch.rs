@@ -1,6 +1,5 @@
 //! `walpilot watch`.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
@@ -105,15 +104,16 @@ fn target(args: &WatchArgs) -> Result<Target, Stop> {
     Ok(Target { source, slot: args.slot.clone(), publication: args.publication.clone(), destination })
 }
 
-async fn dashboard(_target: Target, _output: Output) -> Result<Exit, Stop> {
-    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+async fn dashboard(target: Target, output: Output) -> Result<Exit, Stop> {
+    if !crate::tui::terminal::is_there() {
         return Err(Stop::new(
             Exit::Usage,
             "The dashboard needs a terminal; use --once for one report or --interval 5s for a stream of lines.",
         ));
     }
-    // CALL SITE: crate::tui::watch(target, …)
-    Err(Stop::new(Exit::Usage, "The dashboard is not wired in yet; use --once or --interval 5s."))
+    let theme = super::setup::ScreenArgs::default().theme(output);
+    let outcome = Box::pin(crate::tui::watch(target, theme)).await?;
+    super::setup::report(&outcome, output)
 }
 
 async fn once(target: Target, format: Format, output: Output) -> Result<Exit, Stop> {

@@ -29,6 +29,10 @@ pub(super) fn text(report: &Report, slot: Option<&str>, output: Output) -> Vec<S
         let titles = ["TABLE", "ROWS~ SOURCE", "ROWS~ DESTINATION", "PHASE", "COPIED", "APPLIED"];
         lines.extend(table(&titles, report.tables.iter().map(table_cells).collect(), output));
     }
+    if let Some(reason) = &report.tables_unread {
+        lines.push(String::new());
+        lines.push(format!("Tables: {}", printable(reason)));
+    }
     for finding in &report.findings {
         lines.push(String::new());
         lines.extend(finding_lines(finding, output));
@@ -128,7 +132,10 @@ fn table_cells(line: &TableLine) -> Vec<String> {
     vec![
         line.table.to_string(),
         known(line.source_rows.map(units::grouped)),
-        known(line.destination_rows.map(units::grouped)),
+        match line.at_destination {
+            Some(false) => "no table".to_owned(),
+            _ => known(line.destination_rows.map(units::grouped)),
+        },
         line.phase.as_deref().map_or_else(|| "-".to_owned(), |phase| printable(phase).into_owned()),
         line.rows_copied.map_or_else(|| "-".to_owned(), units::grouped),
         line.changes_applied.map_or_else(|| "-".to_owned(), units::grouped),

@@ -300,10 +300,11 @@ fn tunnelled(trouble: Trouble) -> Trouble {
 }
 
 /// An error of the server before `AuthenticationOk` makes libpq try the other way, except while it can't take
-/// connections at all. Unlike libpq walpilot does not offer a refused password a second time without TLS.
+/// connections at all. Unlike libpq walpilot does not offer a refused password a second time without TLS, nor anything to
+/// whoever is in the middle.
 fn server_said_no(trouble: &Trouble, encrypted: bool) -> bool {
     match trouble {
-        Trouble::Server(error) => error.sqlstate != "57P03" && !(encrypted && error.sqlstate == "28P01"),
+        Trouble::Server(error) => error.sqlstate != "57P03" && !(encrypted && (error.sqlstate == "28P01" || error.is_channel_binding())),
         _ => false,
     }
 }

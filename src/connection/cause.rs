@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::certificate::Certificate;
 use super::class::{Class, Explained};
 use super::printable;
-use super::server_error::ServerError;
+pub use super::server_error::ServerError;
 use super::settings::{Settings, SslMode};
 use super::stream::Refusal;
 use super::{server_cause, tls_cause};

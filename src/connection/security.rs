@@ -8,7 +8,7 @@ use super::stream::PasswordRequest;
 use super::tls::Verified;
 
 /// What protects a connection. `encrypted` is walpilot's own knowledge; `tls` is the server's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize)]
 pub struct Security {
     /// Whether walpilot did a TLS handshake.
     pub encrypted: bool,
@@ -107,20 +107,9 @@ pub(super) struct ServerView {
 mod tests {
     use super::{Security, ServerView, TlsFacts};
     use crate::connection::stream::PasswordRequest;
-    use crate::connection::tls::Verified;
 
     fn over(encrypted: bool) -> Security {
-        Security {
-            encrypted,
-            unix_socket: false,
-            verified: Verified::Nothing,
-            tls: None,
-            certificate: None,
-            client_certificate: None,
-            password: PasswordRequest::Scram,
-            tries: Vec::new(),
-            warnings: Vec::new(),
-        }
+        Security { encrypted, password: PasswordRequest::Scram, ..Security::default() }
     }
 
     #[test]

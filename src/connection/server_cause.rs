@@ -63,14 +63,11 @@ fn authentication(error: &ServerError, place: &str, settings: &Settings) -> Expl
             "The certificate's common name must be the role's name, or pg_ident.conf must map it (map=… in pg_hba.conf).",
         );
     }
-    if says("channel binding") {
+    if error.is_channel_binding() {
         return Explained::new(
             Class::ChannelBinding,
-            format!(
-                "The server at {place} sees another TLS connection than walpilot does: {}.",
-                printable(&error.message)
-            ),
-            "Something in between ends TLS: a proxy, or an impostor. Connect to the database directly, or set channel_binding=disable if the proxy is yours.",
+            format!("The TLS connection to {place} does not end at the server that checks the password: somebody is in the middle."),
+            "Find out who ends TLS on the way (a proxy, a firewall, an attacker) before you send anything through it.",
         );
     }
     if error.raised_by("InitializeSessionUserId") {
@@ -182,6 +179,15 @@ fn after_authentication(error: &ServerError, place: &str, settings: &Settings) -
             format!(
                 "Run as its owner: GRANT CONNECT ON DATABASE {} TO {};",
                 quoted(&settings.database),
+                quoted(&settings.user)
+            ),
+        ),
+        // At the start of a session only a walsender's rights are looked at there (`postinit.c`).
+        "42501" if error.raised_by("InitPostgres") => Explained::new(
+            Class::PermissionDenied,
+            format!("The role {user} at {place} may not open a replication connection."),
+            format!(
+                "Run as an administrator: ALTER ROLE {} REPLICATION; (Amazon RDS: GRANT rds_replication TO {0};)",
                 quoted(&settings.user)
             ),
         ),

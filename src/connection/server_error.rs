@@ -30,6 +30,14 @@ impl ServerError {
     }
 }
 
+impl ServerError {
+    /// Whether the server saw another TLS connection than the client (`auth-scram.c`).
+    #[must_use]
+    pub fn is_channel_binding(&self) -> bool {
+        self.sqlstate == "28000" && self.raised_by("read_client_final_message")
+    }
+}
+
 impl From<&tokio_postgres::error::DbError> for ServerError {
     fn from(error: &tokio_postgres::error::DbError) -> Self {
         Self {

@@ -18,7 +18,7 @@ use super::error::{ClusterError, PATIENCE};
 use super::files;
 use super::keeper::{Answer, Keeper};
 use super::template::{self, Template};
-use crate::connection::{Secret, SessionOptions, Settings, SslMode, connect};
+use crate::connection::{Class, Secret, SessionOptions, Settings, SslMode, connect};
 
 /// How often the state of a starting server is looked at: nothing tells us but its files.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -160,7 +160,7 @@ impl Cluster {
     /// The process id of the postmaster, while there is one.
     #[must_use]
     pub fn postmaster_pid(&self) -> Option<u32> {
-        fs::read_to_string(self.data_directory().join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
+        self.pid_file().lines().next()?.trim().parse().ok()
     }
 
     /// Stops the server with a fast shutdown (SIGINT): sessions are ended, a checkpoint is written, and walsenders
@@ -185,6 +185,11 @@ impl Cluster {
             return Ok(());
         }
         self.keeper.order(signal).map_err(|_| ClusterError::NotRunning)?;
+        self.ended().await
+    }
+
+    /// Waits for the server's end.
+    async fn ended(&mut self) -> Result<(), ClusterError> {
         match timeout(PATIENCE, self.keeper.answer()).await {
             Ok(Some(_)) => {
                 self.running = false;
@@ -200,14 +205,19 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError`] with the end of the server's log.
     pub async fn start_again(&mut self) -> Result<(), ClusterError> {
-        if self.running && self.keeper.answered().is_none() {
-            return Ok(());
+        if self.running {
+            match connect(&self.settings(), &SessionOptions::administer()).await {
+                Ok(_) => return Ok(()),
+                // Somebody killed it; the keeper notices a moment later.
+                Err(failure) if matches!(failure.class, Class::Refused | Class::ServerClosed) => self.ended().await?,
+                Err(failure) => return Err(failure.into()),
+            }
         }
-        // A server that crashed leaves its file, which would look like a server that is ready.
-        let _ = fs::remove_file(self.data_directory().join("postmaster.pid"));
+        // A server that crashed leaves its file, which must not pass for that of the new one.
+        let stale = self.pid_file();
         self.keeper.order("start").map_err(|_| ClusterError::NotRunning)?;
         self.running = true;
-        let ready = timeout(PATIENCE, self.wait_until_ready()).await;
+        let ready = timeout(PATIENCE, self.wait_until_ready(&stale)).await;
         match ready {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(error),
@@ -217,8 +227,8 @@ impl Cluster {
         Ok(())
     }
 
-    async fn wait_until_ready(&mut self) -> Result<(), ClusterError> {
-        while !self.says_ready() {
+    async fn wait_until_ready(&mut self, stale: &str) -> Result<(), ClusterError> {
+        while !self.says_ready(stale) {
             tokio::select! {
                 answer = self.keeper.answer() => {
                     self.running = false;
@@ -234,9 +244,13 @@ impl Cluster {
     }
 
     /// The eighth line of `postmaster.pid` is the postmaster's status (`src/include/utils/pidfile.h`).
-    fn says_ready(&self) -> bool {
-        let file = fs::read_to_string(self.data_directory().join("postmaster.pid")).unwrap_or_default();
-        file.lines().nth(7).is_some_and(|status| status.trim() == "ready")
+    fn says_ready(&self, stale: &str) -> bool {
+        let file = self.pid_file();
+        file != stale && file.lines().nth(7).is_some_and(|status| status.trim() == "ready")
+    }
+
+    fn pid_file(&self) -> String {
+        fs::read_to_string(self.data_directory().join("postmaster.pid")).unwrap_or_default()
     }
 
     /// Makes the server read its configuration again (SIGHUP). Changes show a moment later.

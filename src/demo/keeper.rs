@@ -85,11 +85,6 @@ impl Keeper {
     pub(super) async fn answer(&mut self) -> Option<Answer> {
         self.answers.recv().await
     }
-
-    /// An answer that is already there.
-    pub(super) fn answered(&mut self) -> Option<Answer> {
-        self.answers.try_recv().ok()
-    }
 }
 
 impl Drop for Keeper {

@@ -79,7 +79,12 @@ impl Drop for Workload {
 }
 
 async fn open(application: &Settings) -> Result<Session, DemoError> {
-    let options = SessionOptions { application_name: "shop".to_owned(), ..SessionOptions::administer() };
+    // Applications wait for locks as long as it takes.
+    let options = SessionOptions {
+        application_name: "shop".to_owned(),
+        lock_timeout: Duration::ZERO,
+        ..SessionOptions::administer()
+    };
     connect(application, &options).await.map_err(failed)
 }
 

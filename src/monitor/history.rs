@@ -70,6 +70,7 @@ impl SlotPoint {
 impl History {
     /// Takes a sample in and tells what changed.
     pub fn push(&mut self, sample: Sample) -> Vec<Event> {
+        let rate = self.latest.as_ref().and_then(|before| wal_rate(before, &sample));
         let changes = match &self.latest {
             Some(before) => {
                 let same_cluster = before.server.system_identifier == sample.server.system_identifier;
@@ -90,10 +91,8 @@ impl History {
         if let Some(lsn) = sample.lsn {
             self.clock.push(lsn, sample.at, sample.next_xid);
         }
-        if let Some(rate) = self.clock.rate(Duration::from_secs(4)) {
-            self.rates.push_back(rate);
-            trim(&mut self.rates, RATES);
-        }
+        self.rates.extend(rate);
+        trim(&mut self.rates, RATES);
         for slot in &sample.slots {
             let first = sample.at == self.began;
             self.slots.entry(slot.name.clone()).or_default().push(slot, &sample, first);
@@ -257,6 +256,17 @@ impl SlotHistory {
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
         Some(moved as f64 / last.at.since(first.at).as_secs_f64())
     }
+}
+
+/// WAL bytes per second between two samples; `None` when they are of different servers or out of order.
+fn wal_rate(before: &Sample, after: &Sample) -> Option<f64> {
+    if before.server.system_identifier != after.server.system_identifier {
+        return None;
+    }
+    let bytes = after.lsn?.0.checked_sub(before.lsn?.0)?;
+    let seconds = after.at.since(before.at).as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    (seconds > 0.0).then(|| bytes as f64 / seconds)
 }
 
 fn trim<T>(ring: &mut VecDeque<T>, most: usize) {

@@ -137,16 +137,28 @@ fn trend(past: &SlotHistory) -> Option<f64> {
 }
 
 /// Time until the log that the slot needs is removed: what is left of `max_slot_wal_keep_size`, by how fast it is
-/// used up. The faster of two rates counts, so that a burst warns early.
+/// used up over one minute and over ten. Without a reader the faster one counts, so that a burst warns early. With
+/// one the slower one does, and only beyond noise: `restart_lsn` moves in steps (at running-xacts records and
+/// checkpoints), so a healthy slot seems to fall back now and then.
 fn dies_in(slot: &Slot, past: &SlotHistory, history: &History) -> Option<Duration> {
     let safe = slot.safe_wal_size.filter(|_| !slot.is_lost())?;
     let Ok(safe) = u64::try_from(safe) else { return Some(Duration::ZERO) };
-    let written = |seconds| history.clock().rate(Duration::from_secs(seconds));
-    let freed = past.rate(thresholds::TREND_WINDOW, |point| point.restart).unwrap_or(0.0);
-    let used = written(60)?.max(written(600)?) - freed;
-    // Within noise the estimate would jump between hours and months.
+    let used = |seconds| {
+        let window = Duration::from_secs(seconds);
+        let written = history.clock().rate(window)?;
+        let freed = past.rate(window, |point| point.restart).unwrap_or(0.0);
+        // A twentieth of what is written is within the steps.
+        let noise = if slot.active { written / 20.0 } else { 0.0 };
+        Some(written - freed).filter(|used| *used > noise.max(1024.0))
+    };
+    let used = match (used(60), used(600)) {
+        (Some(minute), Some(ten)) if slot.active => minute.min(ten),
+        (Some(minute), Some(ten)) => minute.max(ten),
+        (one, other) if !slot.active => one.or(other)?,
+        _ => return None,
+    };
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    (used > 1024.0).then(|| units::seconds(safe as f64 / used)).flatten()
+    units::seconds(safe as f64 / used)
 }
 
 /// For how long a connected consumer that was sent everything has confirmed nothing.

@@ -29,6 +29,8 @@ pub struct Report {
     pub tables: Vec<TableLine>,
     /// Whether the publication exists; `None` when the tables could not be read.
     pub publication_found: Option<bool>,
+    /// Why the tables could not be read.
+    pub tables_unread: Option<String>,
     /// The other side: `connecting`, `unreachable` or `reached`; `None` when none was named.
     pub destination: Option<DestinationReport>,
     /// What the run says of itself.
@@ -96,6 +98,8 @@ pub struct TableLine {
     pub source_rows: Option<u64>,
     /// Estimated rows at the destination.
     pub destination_rows: Option<u64>,
+    /// Whether it exists at the destination; `None` when that is not known.
+    pub at_destination: Option<bool>,
     /// Where a run is with it: `waiting`, `copying`, `streaming`.
     pub phase: Option<String>,
     /// Rows that a run has copied.
@@ -104,6 +108,23 @@ pub struct TableLine {
     pub changes_applied: Option<u64>,
     /// Changes per second at the source.
     pub changes_per_second: Option<f64>,
+}
+
+impl TableLine {
+    /// A line of which only the name is known.
+    #[must_use]
+    pub fn unknown(table: TableName) -> Self {
+        Self {
+            table,
+            source_rows: None,
+            destination_rows: None,
+            at_destination: None,
+            phase: None,
+            rows_copied: None,
+            changes_applied: None,
+            changes_per_second: None,
+        }
+    }
 }
 
 impl Report {
@@ -135,6 +156,7 @@ impl Report {
             slots: slots.collect(),
             tables: table_lines(watcher),
             publication_found: sample.tables.as_ref().map(|tables| tables.publication_found),
+            tables_unread: sample.tables_unread.clone(),
             destination: sample.destination.as_ref().map(|side| match side {
                 Destination::Connecting => DestinationReport { state: "connecting", reason: None },
                 Destination::Unreachable(reason) => {
@@ -177,10 +199,12 @@ pub fn table_lines(watcher: &Watcher) -> Vec<TableLine> {
     let run = known_run(watcher);
     let line = |table: &super::table::Table| {
         let run_table = run.and_then(|run| run.tables.iter().find(|known| known.table == table.name));
+        let twin = there.map(|tables| tables.find(&table.name));
         TableLine {
             table: table.name.clone(),
             source_rows: table.rows,
-            destination_rows: there.and_then(|tables| tables.find(&table.name)).and_then(|table| table.rows),
+            destination_rows: twin.flatten().and_then(|table| table.rows),
+            at_destination: twin.map(|twin| twin.is_some()),
             phase: run_table.map(|known| known.phase.clone()),
             rows_copied: run_table.map(|known| known.rows_copied),
             changes_applied: run_table.map(|known| known.changes),

@@ -54,6 +54,8 @@ pub struct Sample {
     pub creation_blockers: Vec<(String, Vec<i32>)>,
     /// The tables at the source; as old as their own `at` says. `None` when they could not be read.
     pub tables: Option<Tables>,
+    /// Why the tables could not be read; one sentence.
+    pub tables_unread: Option<String>,
     /// The other side; `None` when none was named.
     pub destination: Option<Destination>,
     /// What the pulse took in microseconds, there and back.
@@ -131,10 +133,10 @@ impl Sampler {
         let pulse_micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.server.in_recovery = pulse.in_recovery;
         // Tables are a side matter: their failure (a time limit, a strange catalog) must not blind the rest.
-        if let Err(reason) = self.read_tables().await {
-            tracing::warn!("the source's tables could not be read: {reason}");
+        let tables_unread = self.read_tables().await.err();
+        if let Some(reason) = &tables_unread {
             if self.source.client.is_closed() {
-                return Err(reason);
+                return Err(reason.clone());
             }
             self.tables = None;
         }
@@ -147,6 +149,7 @@ impl Sampler {
             walsenders: pulse.walsenders(),
             creation_blockers: pulse.blockers(),
             tables: self.tables.as_ref().map(|(_, tables)| tables.clone()),
+            tables_unread,
             destination: self.read_destination().await,
             pulse_micros,
         })

@@ -40,6 +40,16 @@ pub fn span(time: Duration) -> String {
     }
 }
 
+/// A span that was estimated: `41s`, `42m`, `3h57m`, `4d02h`. Seconds behind minutes would promise too much.
+#[must_use]
+pub fn about(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        120..3600 => format!("{}m", seconds / 60),
+        _ => span(Duration::from_secs(seconds)),
+    }
+}
+
 /// A count of rows or changes: exact up to a million, then `1.2M`, `48.1M`, `3.4G`.
 #[must_use]
 pub fn count(number: u64) -> String {

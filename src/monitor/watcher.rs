@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(rules(&later), [("R1", Severity::Warning)]);
         let finding = &later.diagnosis().findings()[0];
         assert!(
-            finding.evidence.contains("active is false for ≥6m30s; it holds 400 MB, growing by 1.0 MB/s"),
+            finding.evidence.contains("No reader for ≥6m30s; it holds 400 MB, growing by 1.0 MB/s"),
             "{}",
             finding.evidence
         );

@@ -1,9 +1,33 @@
 //! Change data capture into a destination PostgreSQL: initial copy, then the stream, each destination transaction
 //! carrying whole source transactions together with the checkpoint.
+//!
+//! Exactly once follows from three rules. The checkpoint is written in the transaction that carries the rows
+//! ([`checkpoint`]). The source is told to forget only what is committed at the destination ([`reader`]). A table's
+//! copy and the stream are joined at one position: what committed before it is in the snapshot, what committed at or
+//! after it is applied ([`slot`]). So a run may be killed anywhere and started again.
+//!
+//! From the wire to the rows: [`walsender`] (behind [`stream`]) -> [`reader`] -> bounded queue -> [`apply`], which decodes
+//! ([`pgoutput`]), joins changes to the destination's tables ([`relation`]) and writes them ([`batch`]).
 
+mod apply;
+mod batch;
+mod checkpoint;
 pub mod compare;
+mod copy;
+mod create;
+mod destination;
+mod halt;
+mod journal;
+mod pgoutput;
+mod prepare;
 pub mod progress;
+mod reader;
+mod relation;
 pub mod run;
+mod slot;
+mod source;
+mod stream;
+mod walsender;
 
 pub use progress::{Phase, Progress, RunEvent, TablePhase, TableProgress};
-pub use run::{RunError, RunOptions, Summary, run};
+pub use run::{RunError, RunOptions, Summary, forget, run};

@@ -1,6 +1,7 @@
 //! What a run tells while it works. The latest [`Progress`] replaces the one before; a [`RunEvent`] happens once.
 
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 use crate::catalog::Lsn;
 use crate::profile::TableName;
@@ -80,6 +81,20 @@ pub struct Progress {
     pub lag_millis: u64,
 }
 
+impl Progress {
+    /// Notes how far the source's log is known to reach.
+    pub(super) fn source_reaches(&mut self, end: Lsn) {
+        self.source_end = self.source_end.max(end);
+        self.lag_bytes = self.source_end.bytes_since(self.checkpoint);
+    }
+
+    /// Notes how far the destination is.
+    pub(super) fn destination_reaches(&mut self, checkpoint: Lsn) {
+        self.checkpoint = checkpoint;
+        self.source_reaches(checkpoint);
+    }
+}
+
 /// Something that happened in a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RunEvent {
@@ -87,4 +102,25 @@ pub struct RunEvent {
     pub trouble: bool,
     /// One sentence, safe to print.
     pub text: String,
+}
+
+/// Tells events to whoever listens; nobody has to.
+#[derive(Clone, Debug)]
+pub(super) struct Teller(pub(super) mpsc::Sender<RunEvent>);
+
+impl Teller {
+    /// Something worth knowing. `text` is one sentence, safe to print.
+    pub(super) fn note(&self, text: impl Into<String>) {
+        let text = text.into();
+        tracing::info!("{text}");
+        // A listener that has gone, or does not keep up, must not stop the replication.
+        let _ = self.0.try_send(RunEvent { trouble: false, text });
+    }
+
+    /// Something that somebody should look at.
+    pub(super) fn trouble(&self, text: impl Into<String>) {
+        let text = text.into();
+        tracing::warn!("{text}");
+        let _ = self.0.try_send(RunEvent { trouble: true, text });
+    }
 }

@@ -1,18 +1,43 @@
 //! One replication run, from its start to its orderly end.
+//!
+//! A run is a row of attempts. Each one connects both sides, takes the truth from the destination's checkpoint, copies
+//! what is missing and follows the stream. When a connection breaks, the next attempt does the same: there is no
+//! state in memory that could disagree with the destination.
+
+use std::collections::HashMap;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::progress::{Progress, RunEvent};
+use super::apply::{self, Applier, Ended, Scope};
+use super::checkpoint::{self, TableState};
+use super::copy::{Copy, SnapshotSession};
+use super::halt::{self, Halt, Side};
+use super::journal;
+use super::prepare::{FORGET, Ready, Table, Wish, own};
+use super::progress::{Phase, Progress, RunEvent, TablePhase, TableProgress, Teller};
+use super::reader::Reader;
+use super::slot;
+use super::source;
+use super::walsender::Walsender;
 use crate::catalog::Lsn;
-use crate::connection::{Failure, Settings};
-use crate::profile::Profile;
+use crate::connection::{self, Failure, SessionOptions, Settings};
+use crate::profile::{Method, Profile, TableName};
+
+/// The first pause before another attempt; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long the source may take to acknowledge an orderly end.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
-    /// The source and what is wanted from it.
+    /// The source and what is wanted from it. A selection of no schemas at all means the whole publication.
     pub profile: Profile,
     /// Where the rows go; the role must be able to create tables there.
     pub destination: Settings,
@@ -36,6 +61,19 @@ pub enum RunError {
     Refused(String),
 }
 
+impl From<Halt> for RunError {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Unreachable(side, failure) => Self::Connection { side: side.name(), failure },
+            Halt::Lost(side, text) => {
+                Self::Refused(format!("The connection to the {side} broke: {text}. Start again; nothing is lost."))
+            }
+            Halt::Refused(text) => Self::Refused(text),
+            Halt::Stopped => Self::Refused("The run was stopped.".to_owned()),
+        }
+    }
+}
+
 /// How an orderly run ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
@@ -48,6 +86,8 @@ pub struct Summary {
 /// Replicates until `stop` is cancelled: then the batch at hand is committed with its checkpoint, the slot is told,
 /// and the run ends well. Dropping the future stops at once, which is as safe.
 ///
+/// Events that the listener does not take in time are dropped; they are in the log.
+///
 /// # Errors
 /// When it can't start, or can't go on without losing something.
 pub async fn run(
@@ -56,6 +96,261 @@ pub async fn run(
     events: mpsc::Sender<RunEvent>,
     stop: CancellationToken,
 ) -> Result<Summary, RunError> {
-    let _ = (options, progress, events, stop);
-    unimplemented!()
+    let tell = Teller(events);
+    check(&options)?;
+    let mut run =
+        Run { options: &options, progress: &progress, tell: &tell, stop: &stop, started: false, journal: None };
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let phase = if run.started { Phase::Reconnecting } else { Phase::Starting };
+        progress.send_modify(|progress| progress.phase = phase);
+        let (halt, streamed) = match run.attempt().await {
+            (Ok(Ended::Stopped) | Err(Halt::Stopped), _) => break,
+            (Ok(Ended::NewTable), _) => continue,
+            (Ok(Ended::Cut), streamed) => (apply::ended(), streamed),
+            (Err(halt), streamed) => (halt, streamed),
+        };
+        if !halt.heals(run.started) {
+            return Err(halt.into());
+        }
+        if streamed {
+            pause = FIRST_PAUSE;
+        }
+        progress.send_modify(|progress| progress.phase = Phase::Reconnecting);
+        let what = match &halt {
+            Halt::Unreachable(side, failure) => format!("The {side} can't be reached: {}", failure.message),
+            Halt::Lost(side, text) => format!("The connection to the {side} broke: {text}."),
+            Halt::Refused(text) => text.clone(),
+            Halt::Stopped => String::new(),
+        };
+        tell.trouble(format!("{what} Trying again in {} s.", pause.as_secs_f32()));
+        tokio::select! {
+            () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            () = stop.cancelled() => break,
+        }
+    }
+    let state = progress.borrow().clone();
+    if run.journal.take().is_some() {
+        let _ = timeout(FAREWELL, journal::close(&options.destination, &options.profile.slot, &state)).await;
+    }
+    Ok(Summary { checkpoint: state.checkpoint, progress: state })
+}
+
+/// Forgets how far the destination is, so that the next run empties the tables of this slot and copies them anew.
+///
+/// # Errors
+/// When the destination can't be reached, or another run owns it.
+pub async fn forget(options: &RunOptions) -> Result<(), RunError> {
+    let destination = own(&options.destination, false, &CancellationToken::new()).await?;
+    let client = &destination.session.client;
+    checkpoint::ensure_tables(client).await?;
+    Ok(checkpoint::forget(client, &options.profile.slot).await?)
+}
+
+fn check(options: &RunOptions) -> Result<(), RunError> {
+    let (source, destination) = (&options.profile.source, &options.destination);
+    if options.profile.method == Method::Xmin {
+        return Err(RunError::Refused("The method xmin can't be run yet; use --method cdc.".to_owned()));
+    }
+    if (&source.host, source.port, &source.database) == (&destination.host, destination.port, &destination.database) {
+        return Err(RunError::Refused(format!(
+            "Source and destination are the same database ({destination}). Name another destination."
+        )));
+    }
+    Ok(())
+}
+
+struct Run<'a> {
+    options: &'a RunOptions,
+    progress: &'a watch::Sender<Progress>,
+    tell: &'a Teller,
+    stop: &'a CancellationToken,
+    /// Both sides have been reached and checked once.
+    started: bool,
+    journal: Option<AbortOnDropHandle<()>>,
+}
+
+impl Run<'_> {
+    /// One attempt; also tells whether it came as far as streaming.
+    async fn attempt(&mut self) -> (Result<Ended, Halt>, bool) {
+        let wish = Wish {
+            profile: &self.options.profile,
+            destination: &self.options.destination,
+            create_slot: self.options.create_slot,
+            reconnecting: self.started,
+            tell: self.tell,
+            stop: self.stop,
+        };
+        let mut ready = match Box::pin(wish.prepare()).await {
+            Ok(ready) => ready,
+            Err(halt) => return (Err(halt), false),
+        };
+        self.started = true;
+        self.journal.get_or_insert_with(|| {
+            let slot = self.options.profile.slot.clone();
+            let keep = journal::keep(self.options.destination.clone(), slot, self.progress.subscribe());
+            AbortOnDropHandle::new(tokio::spawn(keep))
+        });
+        self.show(&ready);
+        if let Err(halt) = Box::pin(self.copy(&mut ready)).await {
+            return (Err(halt), false);
+        }
+        let mut streamed = false;
+        let outcome = Box::pin(self.stream(ready, &mut streamed)).await;
+        (outcome, streamed)
+    }
+
+    /// Puts the tables into the progress; numbers of an earlier attempt stay.
+    fn show(&self, ready: &Ready) {
+        self.progress.send_modify(|progress| {
+            let mut before: HashMap<TableName, TableProgress> =
+                progress.tables.drain(..).map(|table| (table.table.clone(), table)).collect();
+            progress.tables = ready.tables.iter().map(|table| shown(table, &mut before)).collect();
+            progress.destination_reaches(ready.checkpoint);
+        });
+    }
+
+    /// Copies what is not at the destination yet.
+    async fn copy(&self, ready: &mut Ready) -> Result<(), Halt> {
+        let client = &ready.destination.session.client;
+        let (profile, slot) = (&self.options.profile, &self.options.profile.slot);
+        let missing: Vec<usize> = (0..ready.tables.len())
+            .filter(|at| !ready.tables[*at].state.as_ref().is_some_and(|state| state.complete))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        // Recorded before the first row, so that rows of a copy that broke off are known to be ours.
+        let begun = TableState { complete: !profile.initial_copy, copied: Lsn::INVALID, rows: 0, bytes: 0 };
+        for at in &missing {
+            let table = &mut ready.tables[*at];
+            let sql = checkpoint::set_table_state(slot, &table.source.name, &begun);
+            client
+                .batch_execute(&sql)
+                .await
+                .map_err(|error| halt::query(Side::Destination, "recording the state of a table", &error))?;
+            table.state = Some(begun.clone());
+        }
+        if !profile.initial_copy {
+            return Ok(());
+        }
+        self.progress.send_modify(|progress| progress.phase = Phase::Copying);
+        let snapshot =
+            slot::export_snapshot(&profile.source, &ready.source.client, ready.version, self.tell, self.stop).await?;
+        self.tell.note(format!("Copying {} tables as of {}.", missing.len(), snapshot.at));
+        let source = SnapshotSession::open(&profile.source, snapshot).await?;
+        let copy = Copy {
+            source: &source,
+            destination: client,
+            slot,
+            progress: self.progress,
+            tell: self.tell,
+            stop: self.stop,
+        };
+        for at in missing {
+            let table = &mut ready.tables[at];
+            table.state = Some(copy.table(&table.source, &table.there, at).await?);
+        }
+        Ok(())
+    }
+
+    /// Follows the stream.
+    async fn stream(&self, ready: Ready, streamed: &mut bool) -> Result<Ended, Halt> {
+        let profile = &self.options.profile;
+        let sender = Walsender::connect(&profile.source, ready.version)
+            .await
+            .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
+        let stream = sender
+            .start(&profile.slot, &profile.publication, ready.checkpoint)
+            .await
+            .map_err(|error| halt::stream("starting the stream", &error))?;
+        // Now that the slot is ours, nobody can move it: the last look counts.
+        if let Some(state) = slot::inspect(&ready.source.client, &profile.slot).await? {
+            let way_out = format!("To go on, {FORGET}");
+            let database = state.database.clone().unwrap_or_default();
+            slot::judge(&profile.slot, &state, &database, Some(ready.checkpoint), &way_out)?;
+        }
+        let every = feedback_interval(&ready.source.client).await?;
+        drop(ready.source);
+        self.progress.send_modify(|progress| {
+            progress.phase = Phase::Streaming;
+            for table in &mut progress.tables {
+                table.phase = TablePhase::Streaming;
+            }
+        });
+        self.tell.note(format!("Streaming from {}.", ready.checkpoint));
+        *streamed = true;
+
+        let (queue, chunks) = mpsc::unbounded_channel();
+        let (flushed, told) = watch::channel(ready.checkpoint);
+        let finish = CancellationToken::new();
+        let reader = Reader { queue, flushed: told, progress: self.progress.clone(), every, finish: finish.clone() };
+        let mut reader = AbortOnDropHandle::new(tokio::spawn(reader.read(stream)));
+        let tables = ready.tables.iter().enumerate().filter_map(|(place, table)| {
+            table.state.as_ref().map(|state| (table.source.name.clone(), (state.copied, place)))
+        });
+        let scope = Scope { tables: tables.collect(), is_published: is_published(profile, ready.version) };
+        let client = &ready.destination.session.client;
+        let applier = Applier::new(client, &profile.slot, scope, self.progress.clone(), flushed, self.tell).await?;
+        match applier.run(chunks, self.stop).await? {
+            Ended::Cut => match reader.await {
+                Ok(Err(error)) => Err(halt::stream("reading the stream", &error)),
+                _ => Err(apply::ended()),
+            },
+            ended => {
+                if ended == Ended::Stopped {
+                    self.progress.send_modify(|progress| progress.phase = Phase::Stopping);
+                }
+                finish.cancel();
+                // Best effort: what the source was not told now, it is told next time.
+                let _ = timeout(FAREWELL, &mut reader).await;
+                Ok(ended)
+            }
+        }
+    }
+}
+
+fn shown(table: &Table, before: &mut HashMap<TableName, TableProgress>) -> TableProgress {
+    let state = table.state.as_ref();
+    let complete = state.is_some_and(|state| state.complete);
+    let old = before.remove(&table.source.name);
+    TableProgress {
+        table: table.source.name.clone(),
+        phase: if complete { TablePhase::Streaming } else { TablePhase::Waiting },
+        rows_copied: state.map_or(0, |state| state.rows),
+        bytes_copied: state.map_or(0, |state| state.bytes),
+        rows_estimated: table.source.rows,
+        inserts: old.as_ref().map_or(0, |old| old.inserts),
+        updates: old.as_ref().map_or(0, |old| old.updates),
+        deletes: old.as_ref().map_or(0, |old| old.deletes),
+        truncates: old.as_ref().map_or(0, |old| old.truncates),
+    }
+}
+
+/// A third of `wal_sender_timeout`, so that one lost answer does no harm, and a few seconds at the most.
+async fn feedback_interval(client: &tokio_postgres::Client) -> Result<Duration, Halt> {
+    let row = client
+        .query_one("SELECT setting::bigint FROM pg_settings WHERE name = 'wal_sender_timeout'", &[])
+        .await
+        .map_err(|error| halt::query(Side::Source, "asking for wal_sender_timeout", &error))?;
+    let limit = u64::try_from(row.get::<_, i64>(0)).unwrap_or_default();
+    let longest = Duration::from_secs(5);
+    Ok(if limit == 0 { longest } else { (Duration::from_millis(limit) / 3).min(longest) })
+}
+
+type IsPublished = Box<dyn Fn(TableName) -> futures_util::future::BoxFuture<'static, Result<bool, Halt>> + Send>;
+
+/// Asks the source whether a table is published and wanted now.
+fn is_published(profile: &Profile, version: i32) -> IsPublished {
+    let profile = profile.clone();
+    Box::new(move |name| {
+        let profile = profile.clone();
+        Box::pin(async move {
+            let session = connection::connect(&profile.source, &SessionOptions::inspect())
+                .await
+                .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
+            let tables = source::tables(&session.client, version, &profile.publication, &profile.selection).await?;
+            Ok(tables.iter().any(|table| table.name == name))
+        })
+    })
 }

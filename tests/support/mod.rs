@@ -14,6 +14,7 @@ pub mod fakes;
 pub mod oracle;
 pub mod pki;
 pub mod program;
+pub mod pty;
 pub mod servers;
 
 use std::path::{Path, PathBuf};
@@ -95,17 +96,40 @@ pub async fn value(settings: &Settings, sql: &str) -> String {
 
 /// What psql prints for `sql`, unaligned and without headers: the oracle for what a user would see.
 pub fn psql(settings: &Settings, sql: &str) -> String {
+    let mut command = psql_command(settings);
+    let output =
+        command.args(["-v", "ON_ERROR_STOP=1", "-c", sql]).output().expect("psql is installed with the server");
+    assert!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8").trim_end().to_owned()
+}
+
+/// Feeds a script to psql as a user would with `psql -f`: each statement is committed on its own, and the script itself
+/// says whether an error stops it. Returns the exit code and what stood on standard error.
+pub fn psql_script(settings: &Settings, script: &str) -> (i32, String) {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), script).expect("written");
+    let output = psql_command(settings).arg("-q").arg("-f").arg(file.path()).output().expect("psql is installed");
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Prepares a server: statements as a user types them, each committed on its own, in the schema public.
+#[track_caller]
+pub fn prepare(settings: &Settings, script: &str) {
+    let (code, stderr) =
+        psql_script(settings, &format!("\\set ON_ERROR_STOP on\nSET client_min_messages = error;\n{script};"));
+    assert_eq!(code, 0, "{stderr}");
+}
+
+fn psql_command(settings: &Settings) -> Command {
     let mut command = Command::new("psql");
-    command.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql]).env_clear();
+    command.args(["-X", "-A", "-t"]).env_clear();
     command.env("PATH", "/usr/bin:/bin:/usr/local/bin:/opt/homebrew/bin").env("PGCONNECT_TIMEOUT", "10");
     command.env("PGHOST", &settings.host).env("PGPORT", settings.port.to_string()).env("PGUSER", &settings.user);
     command.env("PGDATABASE", &settings.database).env("PGSSLMODE", settings.ssl_mode.name());
     if let Some(password) = &settings.password {
         command.env("PGPASSWORD", password.reveal());
     }
-    let output = command.output().expect("psql is installed with the server's package");
-    assert!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("UTF-8").trim_end().to_owned()
+    command
 }
 
 /// Waits until `condition` holds; panics with `what` when it does not within [`PATIENCE`].

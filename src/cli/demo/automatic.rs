@@ -1,9 +1,10 @@
 //! The demo without a terminal: every step of the wizard in turn, as plain lines, and a comparison at the end.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::exit::{Exit, Stop};
@@ -15,7 +16,7 @@ use crate::connection::{Secret, Session, SessionOptions, Settings, connect, desc
 use crate::demo::Demo;
 use crate::monitor::units;
 use crate::preflight::{self, Report, Severity, Status, Verdict};
-use crate::profile::{Profile, Selection};
+use crate::profile::Profile;
 use crate::replication::compare::{Comparison, compare, published_tables};
 use crate::replication::{self, Progress, RunError, RunEvent, RunOptions, Summary};
 use crate::setup::apply::{ApplyEvent, apply};
@@ -28,7 +29,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Goes the whole way with `demo` and writes for `run_for`. Fine only if every table's rows agree.
 pub(super) async fn run(demo: &Demo, rate: u32, run_for: Duration, output: Output) -> Result<Exit, Stop> {
-    let profile = profile(demo);
+    let profile = super::profile(demo);
     output.line(&format!("source       {}", profile.source))?;
     output.line(&format!("destination  {}", demo.destination))?;
 
@@ -68,13 +69,6 @@ pub(super) async fn run(demo: &Demo, rate: u32, run_for: Duration, output: Outpu
     } else {
         Err(Stop::new(Exit::Blockers, "The rows of the two sides differ; see the table above."))
     }
-}
-
-/// Everything that the demo's application owns.
-fn profile(demo: &Demo) -> Profile {
-    let mut profile = Profile::new(demo.source.clone());
-    profile.selection = Selection::Schemas(demo.schemas().iter().map(|&schema| schema.to_owned()).collect());
-    profile
 }
 
 async fn checks(profile: &Profile, as_whom: &Settings, output: Output, when: &str) -> Result<Report, Stop> {
@@ -192,7 +186,7 @@ impl Running {
         let (mut shown, mut worst) = (String::new(), Worst::default());
         loop {
             tokio::select! {
-                () = tokio::time::sleep_until(end.into()) => return Ok(worst),
+                () = tokio::time::sleep_until(end) => return Ok(worst),
                 event = events.recv() => match event {
                     Some(event) => output.line(&format!("run          {}", event.text))?,
                     // The run has ended; its reason comes out when it is joined.

@@ -10,8 +10,11 @@ use super::duration;
 use super::exit::{Exit, Stop};
 use super::interrupt::Interrupt;
 use super::output::Output;
+use super::setup::{self, ScreenArgs};
 use super::source;
 use crate::demo::{Binaries, Demo};
+use crate::profile::{Profile, Selection};
+use crate::tui::{self, Prefill};
 
 /// Starts a source with the usual trouble, an empty destination and a write workload, all of it throwaway. On a
 /// terminal the wizard opens on them; without one (or with --for) everything runs by itself, and the exit code is 0
@@ -25,6 +28,9 @@ pub struct DemoArgs {
     /// Transactions per second that the workload writes
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub rate: u32,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
+    pub screen: ScreenArgs,
 }
 
 /// How long the automatic demo writes unless told otherwise.
@@ -40,29 +46,59 @@ pub async fn run(args: DemoArgs, output: Output) -> Result<Exit, Stop> {
     let search = source::var("PATH").map(std::ffi::OsString::from);
     let binaries = Binaries::find(explicit.as_deref(), search.as_deref())
         .map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
-    let mut interrupt = Interrupt::listen()?;
-    let work = async {
-        let demo = Demo::start(&binaries, |step| output.note(step)).await.map_err(|error| failed(&error))?;
-        let outcome = match args.run_for {
-            None if terminal => wizard(&demo, args.rate).await,
-            run_for => automatic::run(&demo, args.rate, run_for.unwrap_or(DEFAULT_RUN), output).await,
-        };
-        demo.stop().await;
-        outcome
-    };
-    // The wizard has taken the keyboard, so on a terminal Ctrl-C is a key; a signal from outside ends everything, and
-    // dropping the demo stops and removes the clusters.
-    tokio::select! {
-        outcome = work => outcome,
-        () = interrupt.arrived() => Err(Stop::new(Exit::Interrupted, "The demo was interrupted; its clusters are removed.")),
+    match args.run_for {
+        // Ctrl-C before the wizard has the keyboard ends the program; the keepers of the clusters clear up.
+        None if terminal => {
+            let demo = start(&binaries, output).await?;
+            let outcome = wizard(&demo, args, output).await;
+            demo.stop().await;
+            outcome
+        }
+        run_for => {
+            let mut interrupt = Interrupt::listen()?;
+            let work = async {
+                let demo = start(&binaries, output).await?;
+                let outcome = automatic::run(&demo, args.rate, run_for.unwrap_or(DEFAULT_RUN), output).await;
+                demo.stop().await;
+                outcome
+            };
+            // Dropping the work drops the demo, which stops and removes the clusters.
+            tokio::select! {
+                outcome = work => outcome,
+                () = interrupt.arrived() => {
+                    Err(Stop::new(Exit::Interrupted, "The demo was interrupted; its clusters are removed."))
+                }
+            }
+        }
     }
+}
+
+async fn start(binaries: &Binaries, output: Output) -> Result<Demo, Stop> {
+    Demo::start(binaries, |step| output.note(step)).await.map_err(|error| failed(&error))
+}
+
+/// Opens the wizard with everything filled in, while the application writes.
+async fn wizard(demo: &Demo, args: DemoArgs, output: Output) -> Result<Exit, Stop> {
+    let workload = demo.workload(args.rate).await.map_err(|error| failed(&error))?;
+    let prefill = Prefill {
+        profile: Some(profile(demo)),
+        admin: Some(demo.admin.clone()),
+        destination: Some(demo.destination.clone()),
+    };
+    let outcome = Box::pin(tui::wizard(prefill, args.screen.theme(output))).await;
+    let written = workload.stop().await.map_err(|error| failed(&error))?;
+    let exit = setup::report(&outcome?, output)?;
+    output.note(&format!("The demo wrote {written} transactions; its clusters are removed."));
+    Ok(exit)
+}
+
+/// Everything that the demo's application owns.
+fn profile(demo: &Demo) -> Profile {
+    let mut profile = Profile::new(demo.source.clone());
+    profile.selection = Selection::Schemas(demo.schemas().iter().map(|&schema| schema.to_owned()).collect());
+    profile
 }
 
 fn failed(error: &dyn std::fmt::Display) -> Stop {
     Stop::new(Exit::Failed, error.to_string())
-}
-
-async fn wizard(demo: &Demo, rate: u32) -> Result<Exit, Stop> {
-    let _ = (demo, rate);
-    unimplemented!()
 }

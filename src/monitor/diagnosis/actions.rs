@@ -11,7 +11,7 @@ pub(super) fn raise_limit(server: &Server) -> Option<Action> {
     let megabytes = (limit >> 20).max(512).saturating_mul(2);
     let sql = format!("ALTER SYSTEM SET max_slot_wal_keep_size = '{megabytes}MB'; SELECT pg_reload_conf();");
     Some(
-        Action::run("Buy time: double what slots may hold", sql, "a superuser, or the provider's console")
+        Action::run("Buy time: let slots hold more", sql, "a superuser, or the provider's console")
             .at_risk("needs that much room on the volume of pg_wal"),
     )
 }

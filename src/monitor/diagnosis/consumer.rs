@@ -25,11 +25,11 @@ pub(super) fn slow(at: &SlotCase<'_>) -> Option<Finding> {
         return None;
     }
     let ends = match at.numbers.catches_up_in {
-        Some(time) => format!("caught up in about {}", units::span(time)),
+        Some(time) => format!("caught up in about {}", units::about(time)),
         None => "it never catches up at this rate".to_owned(),
     };
     let evidence = format!(
-        "its walsender waited for the consumer (WalSenderWriteData) in {slow} of {} samples; confirmed {} of {} written; {ends}.",
+        "Its walsender waited for the consumer (WalSenderWriteData) in {slow} of {} samples; confirmed {} of {} written; {ends}.",
         seen.len(),
         at.numbers.confirmed_rate.map_or_else(|| "?".to_owned(), units::rate),
         at.case.reading.wal_rate.map_or_else(|| "?".to_owned(), units::rate),
@@ -49,7 +49,7 @@ pub(super) fn slow(at: &SlotCase<'_>) -> Option<Finding> {
 pub(super) fn confirms_nothing(at: &SlotCase<'_>) -> Option<Finding> {
     let stalled = at.numbers.stalled_for?;
     let evidence = format!(
-        "everything was sent, and nothing has been confirmed for {}; {} wait for it.",
+        "Everything was sent, and nothing has been confirmed for {}; {} wait for it.",
         units::span(stalled),
         at.numbers.lag_bytes.map_or_else(|| "?".to_owned(), units::bytes),
     );
@@ -77,7 +77,7 @@ pub(super) fn silent(at: &SlotCase<'_>) -> Option<Finding> {
     }
     let severity = if share >= thresholds::SILENT_CRITICAL { Severity::Critical } else { Severity::Warning };
     let evidence = format!(
-        "process {} has heard nothing from it for {}; at wal_sender_timeout ({}) it hangs up.",
+        "Process {} has heard nothing from it for {}; at wal_sender_timeout ({}) it hangs up.",
         consumer.pid,
         units::span(silence),
         units::span(std::time::Duration::from_millis(u64::from(timeout))),
@@ -116,7 +116,7 @@ pub(super) fn creation_waits(at: &SlotCase<'_>) -> Option<Finding> {
         format!("; process {}{name} is creating it", maker.pid)
     });
     let evidence = format!(
-        "a logical slot can start only when every transaction open at its creation has ended; it waits {who}{maker}."
+        "A logical slot can start only when every transaction open at its creation has ended; it waits {who}{maker}."
     );
     let mut actions: Vec<Action> = Vec::new();
     for pid in pids.iter().filter(|pid| **pid != 0) {

@@ -25,7 +25,7 @@ pub(super) fn lost(at: &SlotCase<'_>) -> Option<Finding> {
         "R3",
         Severity::Critical,
         "the slot is lost and can't come back",
-        format!("{reason}; {gap}."),
+        format!("Its {reason}; {gap}."),
         vec![drop_slot("Drop it; then create it anew and copy the tables again", &at.slot.name)],
     ))
 }
@@ -37,7 +37,7 @@ pub(super) fn unreserved(at: &SlotCase<'_>) -> Option<Finding> {
     }
     let held = at.numbers.retained_bytes.map_or_else(|| "?".to_owned(), units::bytes);
     let evidence = format!(
-        "wal_status is unreserved: it holds {held}, {} more than max_slot_wal_keep_size ({}) allows; do not run CHECKPOINT.",
+        "Its wal_status is unreserved: it holds {held}, {} more than max_slot_wal_keep_size ({}) allows; do not run CHECKPOINT.",
         units::bytes(at.slot.safe_wal_size.map_or(0, |safe| safe.min(0).unsigned_abs())),
         limit_text(at),
     );
@@ -72,16 +72,16 @@ pub(super) fn detached(at: &SlotCase<'_>) -> Option<Finding> {
         format!("; last read by process {}{who}", reader.pid)
     });
     let evidence = format!(
-        "active is false for {}; it holds {}{}{}{last}.",
+        "No reader for {}{}; it holds {}{}{last}.",
         alone.show(false),
+        at.numbers.dies_in.map_or_else(String::new, |left| format!("; lost in about {}", units::about(left))),
         units::bytes(held),
         at.case.reading.wal_rate.map_or_else(String::new, |rate| format!(", growing by {}", units::rate(rate))),
-        at.numbers.dies_in.map_or_else(String::new, |left| format!("; lost in about {}", units::span(left))),
     );
     let mut actions = vec![Action::advice("Start its consumer again")];
     actions.extend(raise_limit(&at.case.sample.server));
     actions.push(drop_slot("Give its data up, if the consumer never comes back", &at.slot.name));
-    let mut finding = at.finding("R1", severity, "nobody reads the slot, and it holds log", evidence, actions);
+    let mut finding = at.finding("R1", severity, "nobody reads the slot", evidence, actions);
     finding.since = past.and_then(|past| past.inactive_since());
     Some(finding)
 }
@@ -100,7 +100,7 @@ pub(super) fn dies_soon(at: &SlotCase<'_>) -> Option<Finding> {
         "{} of max_slot_wal_keep_size ({}) are left, used up in about {}.",
         units::bytes(at.slot.safe_wal_size.and_then(|safe| u64::try_from(safe).ok()).unwrap_or(0)),
         limit_text(at),
-        units::span(left),
+        units::about(left),
     );
     let mut actions = vec![Action::advice("Make its consumer faster, or write less for a while")];
     actions.extend(raise_limit(&at.case.sample.server));
@@ -115,7 +115,7 @@ pub(super) fn holds_much(at: &SlotCase<'_>) -> Option<Finding> {
     }
     let severity = if held >= thresholds::HELD_CRITICAL { Severity::Critical } else { Severity::Warning };
     let evidence = format!(
-        "it holds {} and max_slot_wal_keep_size is not set: only the end of the disk stops it, and then the server too.",
+        "It holds {} and max_slot_wal_keep_size is not set: only the end of the disk stops it, and then the server too.",
         units::bytes(held)
     );
     let limit = format!("ALTER SYSTEM SET max_slot_wal_keep_size = '{}GB'; SELECT pg_reload_conf();", (held >> 30) * 2);

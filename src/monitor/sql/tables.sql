@@ -1,4 +1,5 @@
 -- Estimates and counters of the tables named by $1 (schemas) and $2 (names), partitions added up at the client.
+-- An analysed partitioned table has relpages -1.
 WITH RECURSIVE tree AS (
   SELECT w.at, c.oid, c.relkind FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(nsp, rel, at)
   JOIN pg_namespace n ON n.nspname = w.nsp JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.rel AND c.relkind IN ('r','p')
@@ -9,7 +10,7 @@ WITH RECURSIVE tree AS (
 SELECT json_build_object(
  'at', extract(epoch from clock_timestamp()),
  'rows', (SELECT json_agg(json_build_object(
-   'at', t.at, 'leaf', t.relkind = 'r', 'reltuples', c.reltuples, 'bytes', c.relpages::bigint * current_setting('block_size')::int,
+   'at', t.at, 'leaf', t.relkind = 'r', 'reltuples', c.reltuples, 'bytes', greatest(c.relpages, 0)::bigint * current_setting('block_size')::int,
    'live', pg_stat_get_live_tuples(c.oid),
    'inserts', pg_stat_get_tuples_inserted(c.oid), 'updates', pg_stat_get_tuples_updated(c.oid), 'deletes', pg_stat_get_tuples_deleted(c.oid),
    'analyzed', coalesce(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid),

@@ -4,8 +4,8 @@
 //! fail on the source, with or without a slot (PostgreSQL documentation, "Publication"; the verdict is
 //! `CheckCmdReplicaIdentity` in the server's `execReplication.c`). It is decided for each leaf of a partition tree.
 
+use super::cause::relations_unseen;
 use super::outcome::{Outcome, count, size, some_of};
-use super::tables::relations_unseen;
 use super::{Check, Family};
 use crate::catalog::relation::Relation;
 use crate::catalog::{Facts, ddl};

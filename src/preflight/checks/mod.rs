@@ -4,6 +4,7 @@
 //! A check answers `None` where it does not apply (an older server, another method). Where another check owns the cause
 //! it answers `skipped` and names that check, so that one mistake is reported once.
 
+mod cause;
 mod connection;
 pub(crate) mod identity;
 mod outcome;
@@ -17,6 +18,8 @@ mod xmin;
 
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;
 
 pub(super) use connection::owner_of as connection_owner;
 use outcome::Outcome;
@@ -145,7 +148,7 @@ pub static CATALOGUE: &[&Check] = &[
 ];
 
 #[cfg(test)]
-mod tests {
+mod catalogue_tests {
     use super::CATALOGUE;
 
     #[test]

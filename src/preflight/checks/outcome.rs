@@ -59,9 +59,9 @@ impl Outcome {
         }
     }
 
-    /// Another check owns the cause.
-    pub(crate) fn skipped(owner: &Check, because: &str) -> Self {
-        Self::new(Status::Skipped, format!("not judged: {because} (see {})", owner.id)).evidence("owner", owner.id)
+    /// The check of that id owns the cause.
+    pub(crate) fn skipped(owner: &'static str, because: &str) -> Self {
+        Self::new(Status::Skipped, format!("not judged: {because} (see {owner})")).evidence("owner", owner)
     }
 
     /// How much it matters in this case.
@@ -130,7 +130,7 @@ impl Outcome {
             evidence: self.evidence,
             objects: self.objects.into_iter().take(MAX_OBJECTS).map(safe).collect(),
             object_count,
-            fixes: self.fixes.into_iter().map(|fix| Fix { text: safe(fix.text), ..fix }).collect(),
+            fixes: self.fixes.into_iter().map(|fix| Fix { text: safe(fix.text), who: safe(fix.who), ..fix }).collect(),
             doc: check.doc,
         }
     }

@@ -1,9 +1,8 @@
 //! The publication: what the server lets out.
 
+use super::cause::{publication, relations_unseen};
 use super::outcome::{Outcome, count, some_of};
-use super::tables::relations_unseen;
 use super::{Check, Family};
-use crate::catalog::facts::Publication;
 use crate::catalog::relation::Relation;
 use crate::catalog::{Facts, Seen, ddl};
 use crate::preflight::finding::Severity;
@@ -11,15 +10,6 @@ use crate::profile::{Method, Profile, TableName};
 
 const CDC: Option<Method> = Some(Method::Cdc);
 const DOC: &str = "https://www.postgresql.org/docs/current/logical-replication-publication.html";
-
-/// The publication, or why what depends on it is not judged.
-fn publication(facts: &Facts) -> Result<&Publication, Outcome> {
-    match &facts.publication {
-        Seen::Yes(Some(publication)) => Ok(publication),
-        Seen::Yes(None) => Err(Outcome::skipped(&EXISTS, "the publication does not exist")),
-        Seen::No(_) => Err(Outcome::skipped(&EXISTS, "the publication can't be seen")),
-    }
-}
 
 pub(crate) static EXISTS: Check = Check {
     id: "publication-exists",
@@ -182,7 +172,10 @@ fn after_slot(facts: &Facts, profile: &Profile) -> Option<Outcome> {
         Ok(publication) => publication,
         Err(skipped) => return Some(skipped),
     };
-    let Some(slot) = facts.slot(&profile.slot) else { return Some(super::settings::slot_missing()) };
+    let slot = match super::cause::slot(facts, profile) {
+        Ok(slot) => slot,
+        Err(skipped) => return Some(skipped),
+    };
     let age = slot.catalog_age?;
     if publication.age > age {
         return Some(Outcome::pass("the publication is older than the slot"));

@@ -1,8 +1,9 @@
 //! The role that replicates.
 
+use super::cause::role;
 use super::outcome::{Outcome, duration};
-use super::{Check, Family, connection};
-use crate::catalog::facts::{ReplicationProbe, Role};
+use super::{Check, Family};
+use crate::catalog::facts::ReplicationProbe;
 use crate::catalog::ident::quote_ident;
 use crate::catalog::{Facts, ddl};
 use crate::connection::Class;
@@ -11,11 +12,6 @@ use crate::profile::{Method, Profile};
 
 /// A password that expires within this many seconds is worth a word.
 const SOON: f64 = 90.0 * 86_400.0;
-
-/// The role's attributes, or why they can't be judged.
-pub(crate) fn role(facts: &Facts) -> Result<&Role, Outcome> {
-    facts.role.as_ref().ok_or_else(|| Outcome::skipped(&connection::AUTH, "the role does not exist"))
-}
 
 pub(crate) static CAN_REPLICATE: Check = Check {
     id: "role-can-replicate",
@@ -69,14 +65,14 @@ pub(crate) static HBA: Check = Check {
         let failure = match facts.replication.as_ref()? {
             ReplicationProbe::Opened { .. } => return Some(Outcome::pass("a replication connection opened")),
             ReplicationProbe::NotAWalsender(_) => {
-                return Some(Outcome::skipped(&connection::POOLER, "a pooler is in between"));
+                return Some(Outcome::skipped("pooler-detected", "a pooler is in between"));
             }
             ReplicationProbe::Refused(failure) => failure,
         };
         Some(match (failure.class, failure.sqlstate.as_deref()) {
-            (_, Some("42501")) => Outcome::skipped(&CAN_REPLICATE, "the role may not replicate"),
-            (_, Some("08P01")) => Outcome::skipped(&connection::POOLER, "a pooler is in between"),
-            (_, Some("53300")) => Outcome::skipped(&super::settings::WALSENDERS_FREE, "no walsender is free"),
+            (_, Some("42501")) => Outcome::skipped("role-can-replicate", "the role may not replicate"),
+            (_, Some("08P01")) => Outcome::skipped("pooler-detected", "a pooler is in between"),
+            (_, Some("53300")) => Outcome::skipped("walsenders-free", "no walsender is free"),
             (Class::NoPgHba | Class::HbaReject, _) => {
                 Outcome::fail(format!("pg_hba.conf lets {} query, but not replicate", profile.source.user)).advice(
                     format!(

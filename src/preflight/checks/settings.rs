@@ -1,7 +1,7 @@
 //! The server's settings, and what is left of its slots and walsenders.
 
 use super::outcome::{Outcome, count, duration, size, some_of};
-use super::{Check, Family, connection, slot};
+use super::{Check, Family};
 use crate::catalog::{Facts, Seen, ddl};
 use crate::preflight::finding::{Fix, FixKind, Severity};
 use crate::profile::{Method, Profile};
@@ -314,19 +314,3 @@ pub(crate) static WAL_SENDER_TIMEOUT: Check = Check {
         Some(outcome.evidence("wal_sender_timeout_ms", limit))
     },
 };
-
-/// Why a slot can't be judged or made now, if another check owns the cause.
-pub(crate) fn decoding_impossible(facts: &Facts) -> Option<Outcome> {
-    if facts.setting("wal_level").is_some_and(|level| level != "logical") {
-        return Some(Outcome::skipped(&WAL_LEVEL, "wal_level is not logical"));
-    }
-    if facts.server.in_recovery && facts.server.major() < 16 {
-        return Some(Outcome::skipped(&connection::RECOVERY, "the server is a standby"));
-    }
-    None
-}
-
-/// Used by checks that speak of the slot while it does not exist.
-pub(crate) fn slot_missing() -> Outcome {
-    Outcome::skipped(&slot::EXISTS, "the slot does not exist")
-}

@@ -1,20 +1,15 @@
 //! The profile's replication slot.
 
+use super::cause::{no_decoding, slot};
 use super::outcome::Outcome;
-use super::settings::{decoding_impossible, slot_missing};
 use super::{Check, Family};
-use crate::catalog::facts::Slot;
 use crate::catalog::ident::is_slot_name;
-use crate::catalog::{Facts, Seen, ddl};
+use crate::catalog::{Seen, ddl};
 use crate::preflight::finding::Severity;
-use crate::profile::{Method, Profile};
+use crate::profile::Method;
 
 const CDC: Option<Method> = Some(Method::Cdc);
 const DOC: &str = "https://www.postgresql.org/docs/current/view-pg-replication-slots.html";
-
-fn slot<'a>(facts: &'a Facts, profile: &Profile) -> Result<&'a Slot, Outcome> {
-    facts.slot(&profile.slot).ok_or_else(slot_missing)
-}
 
 pub(crate) static NAME_VALID: Check = Check {
     id: "slot-name-valid",
@@ -47,7 +42,7 @@ pub(crate) static EXISTS: Check = Check {
         }
         Some(match facts.slot(name) {
             Some(_) => Outcome::pass(format!("slot {name} exists")),
-            None => match decoding_impossible(facts) {
+            None => match no_decoding(facts) {
                 Some(skipped) => skipped,
                 None => Outcome::fail(format!("slot {name} is missing; walpilot script creates it"))
                     .objects([name])
@@ -71,7 +66,7 @@ pub(crate) static DATABASE: Check = Check {
         };
         let wanted = facts.database.get().map_or(profile.source.database.as_str(), |database| &database.name);
         let other = match slot.database.as_deref() {
-            None => return Some(Outcome::skipped(&TYPE, "the slot is physical")),
+            None => return Some(Outcome::skipped("slot-type", "the slot is physical")),
             Some(database) if database == wanted => {
                 return Some(Outcome::pass(format!("slot {} belongs to database {wanted}", profile.slot)));
             }
@@ -125,7 +120,7 @@ pub(crate) static PLUGIN: Check = Check {
         let name = &profile.slot;
         Some(match slot.plugin.as_deref() {
             Some("pgoutput") => Outcome::pass(format!("slot {name} uses pgoutput")),
-            None => Outcome::skipped(&TYPE, "the slot is physical"),
+            None => Outcome::skipped("slot-type", "the slot is physical"),
             Some(other) => Outcome::fail(format!("slot {name} uses {other}, not pgoutput"))
                 .evidence("plugin", other)
                 .objects([name])

@@ -1,19 +1,12 @@
 //! The chosen tables: whether they exist, what they are, and what the role may do with them.
 
+use super::cause::relations_unseen;
 use super::outcome::{Outcome, count, some_of};
 use super::{Check, Family};
 use crate::catalog::facts::Schema;
 use crate::catalog::{Facts, Seen, ddl};
 use crate::preflight::finding::Severity;
 use crate::profile::{Method, Profile, Selection, TableName};
-
-/// The relations were not read: every check on them says so by this.
-pub(crate) fn relations_unseen(facts: &Facts) -> Option<Outcome> {
-    match &facts.relations {
-        Seen::Yes(_) => None,
-        Seen::No(reason) => Some(Outcome::unseen("the tables", reason, None)),
-    }
-}
 
 fn schemas(facts: &Facts) -> Result<&[Schema], Outcome> {
     match &facts.schemas {

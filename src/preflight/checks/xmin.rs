@@ -1,7 +1,7 @@
 //! What only the xmin method has to know.
 
+use super::cause::relations_unseen;
 use super::outcome::{Outcome, size, some_of};
-use super::tables::relations_unseen;
 use super::{Check, Family};
 use crate::preflight::finding::Severity;
 use crate::profile::Method;

@@ -1,6 +1,60 @@
-//! Drawing: pure functions from state to a buffer, one file for each screen.
+//! Drawing: pure functions from state to a buffer, one file for each screen. Nothing here changes the state, reads a
+//! clock or knows a terminal, so that tests, pictures and the program draw the same.
 
+pub mod chrome;
+pub mod connection;
 pub mod dashboard;
+pub mod destination;
+pub mod dialog;
+pub mod encryption;
+pub mod form;
+pub mod help;
+pub mod preflight;
+pub mod script;
+pub mod sql;
+pub mod tables;
+pub mod text;
 pub mod theme;
+pub mod tried;
 
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::app::state::App;
+use super::app::step::Step;
+use chrome::{breadcrumb, footer, too_small};
 pub use theme::Theme;
+
+/// Draws the whole screen.
+pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let area = area.intersection(buf.area);
+    if area.width < chrome::MIN_WIDTH || area.height < chrome::MIN_HEIGHT {
+        too_small(area, buf);
+        return;
+    }
+    let head = if app.only_dashboard { 0 } else { 2 };
+    let body = Rect { y: area.y + head, height: area.height - head - 2, ..area };
+    if !app.only_dashboard {
+        breadcrumb(app, theme, Rect { height: head, ..area }, buf);
+    }
+    match app.step {
+        Step::Connection => connection::draw(app, theme, body, buf),
+        Step::Encryption => encryption::draw(app, theme, body, buf),
+        Step::Tables => tables::draw(app, theme, body, buf),
+        Step::Preflight => preflight::draw(app, theme, body, buf),
+        Step::Script => script::draw(app, theme, body, buf),
+        Step::Destination => destination::draw(app, theme, body, buf),
+        Step::Dashboard => {
+            if let Some(dashboard) = &app.dashboard {
+                dashboard::draw(dashboard, theme, app.now.wall, body, buf);
+            }
+        }
+    }
+    footer(app, theme, Rect { y: area.bottom() - 2, height: 2, ..area }, buf);
+    if let Some(question) = &app.dialog {
+        dialog::draw(app, question, theme, body, buf);
+    }
+    if let Some(scroll) = app.help {
+        help::draw(app, scroll, theme, Rect { height: area.height - 2, ..area }, buf);
+    }
+}

@@ -40,6 +40,18 @@ pub enum Tone {
 }
 
 impl Theme {
+    /// What the terminal can show, from the environment's values: `NO_COLOR` (any non-empty value switches colours
+    /// off), `TERM`, and the locale's character set (`LC_ALL` before `LC_CTYPE` before `LANG`, as in POSIX).
+    #[must_use]
+    pub fn detect(get: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| get(name).filter(|value| !value.is_empty());
+        let term = set("TERM").unwrap_or_default();
+        let color = set("NO_COLOR").is_none() && term != "dumb";
+        let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")).unwrap_or_default();
+        let locale = locale.to_ascii_lowercase();
+        Self { color, ascii: !(locale.contains("utf-8") || locale.contains("utf8")) }
+    }
+
     /// The style of `tone`.
     #[must_use]
     pub fn style(self, tone: Tone) -> Style {
@@ -73,5 +85,23 @@ impl Theme {
             Tone::Bad => self.glyph("✖", "x"),
             _ => self.glyph("•", "-"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Theme;
+
+    #[test]
+    fn colours_and_symbols_follow_the_environment() {
+        let detect = |vars: &[(&str, &str)]| {
+            let vars: Vec<(String, String)> = vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let theme = Theme::detect(|name| vars.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()));
+            (theme.color, theme.ascii)
+        };
+        assert_eq!(detect(&[("LANG", "de_DE.UTF-8"), ("TERM", "xterm")]), (true, false));
+        assert_eq!(detect(&[("LANG", "en_US.UTF-8"), ("LC_ALL", "C"), ("NO_COLOR", "1")]), (false, true));
+        assert_eq!(detect(&[("LC_CTYPE", "C.utf8"), ("TERM", "dumb"), ("NO_COLOR", "")]), (false, false));
+        assert_eq!(detect(&[]), (true, true));
     }
 }

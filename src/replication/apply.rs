@@ -1,0 +1,429 @@
+//! The task that applies: whole source transactions, in commit order, each destination transaction together with the
+//! checkpoint.
+//!
+//! Many small source transactions share one destination transaction while there is more to read; as soon as the stream
+//! stands still, what is there is committed. A transaction larger than the queue is written as it arrives, inside one
+//! open destination transaction, and committed when its commit has been read. So memory is bounded, and the
+//! destination never shows half a transaction.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
+
+use super::batch::{Change, Kind, Writer};
+use super::destination;
+use super::halt::{Halt, Side};
+use super::pgoutput::{self, Message, Relation, Row};
+use super::progress::{Progress, Teller};
+use super::reader::Chunk;
+use super::relation::Target;
+use super::stream::Frame;
+use crate::catalog::Lsn;
+use crate::connection::printable;
+use crate::profile::TableName;
+
+/// Changes in one pipeline.
+const WRITE_CHANGES: usize = 2_000;
+/// Bytes in one pipeline.
+const WRITE_BYTES: usize = 4 * 1024 * 1024;
+/// Changes after which a destination transaction is committed at the next commit of the source.
+const COMMIT_CHANGES: u64 = 5_000;
+/// Age at which a destination transaction is committed at the next commit of the source.
+const COMMIT_AGE: Duration = Duration::from_millis(100);
+/// A position without rows is written at most this often.
+const POSITION_PAUSE: Duration = Duration::from_secs(1);
+/// How long a transaction that is half read may go on after `stop`; then it is rolled back and comes again next time.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why applying ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// `stop` was cancelled; everything that was begun is committed or rolled back.
+    Stopped,
+    /// The stream ended; the reader knows why.
+    Cut,
+    /// A table that is published but not copied yet has changed.
+    NewTable,
+}
+
+/// What a run knows about its tables when the stream starts.
+pub(super) struct Scope {
+    /// Tables whose rows are at the destination, with the position of their copy and their place in the progress.
+    pub(super) tables: HashMap<TableName, (Lsn, usize)>,
+    /// Tables that the source publishes and the user wants, asked when an unknown one turns up.
+    pub(super) is_published:
+        Box<dyn Fn(TableName) -> futures_util::future::BoxFuture<'static, Result<bool, Halt>> + Send>,
+}
+
+enum Known {
+    Here {
+        target: Arc<Target>,
+        from: Lsn,
+        place: usize,
+    },
+    /// Described, but not among the tables of the run. That alone says nothing: with publish_via_partition_root the
+    /// partitions are described as well, although their changes come under the root's name.
+    Unknown(TableName),
+    Ignored,
+}
+
+/// What is to be done with a change.
+enum Verdict {
+    Apply(Arc<Target>, usize),
+    Skip,
+    /// Its table has to be copied first.
+    NewTable,
+}
+
+/// Applies one stream.
+pub(super) struct Applier<'a> {
+    client: &'a Client,
+    slot: &'a str,
+    writer: Writer<'a>,
+    scope: Scope,
+    progress: watch::Sender<Progress>,
+    flushed: watch::Sender<Lsn>,
+    tell: &'a Teller,
+    relations: HashMap<u32, Known>,
+    version: u64,
+    collected: Vec<Change>,
+    collected_bytes: usize,
+    held: Vec<OwnedSemaphorePermit>,
+    /// The transaction that is being read, by its commit record.
+    reading: Option<Lsn>,
+    /// The last commit that was read and is not committed here.
+    uncommitted: Option<(Lsn, i64)>,
+    counts: HashMap<usize, [u64; 4]>,
+    transactions: u64,
+    changes: u64,
+    oldest: Option<Instant>,
+    checkpoint: Lsn,
+    position: Lsn,
+    position_due: Instant,
+    told: HashSet<(TableName, &'static str)>,
+}
+
+impl<'a> Applier<'a> {
+    pub(super) async fn new(
+        client: &'a Client,
+        slot: &'a str,
+        scope: Scope,
+        progress: watch::Sender<Progress>,
+        flushed: watch::Sender<Lsn>,
+        tell: &'a Teller,
+    ) -> Result<Self, Halt> {
+        let checkpoint = *flushed.borrow();
+        Ok(Self {
+            client,
+            slot,
+            writer: Writer::new(client).await?,
+            scope,
+            progress,
+            flushed,
+            tell,
+            relations: HashMap::new(),
+            version: 0,
+            collected: Vec::new(),
+            collected_bytes: 0,
+            held: Vec::new(),
+            reading: None,
+            uncommitted: None,
+            counts: HashMap::new(),
+            transactions: 0,
+            changes: 0,
+            oldest: None,
+            checkpoint,
+            position: checkpoint,
+            position_due: Instant::now(),
+            told: HashSet::new(),
+        })
+    }
+
+    /// Applies until the stream ends or `stop` is cancelled.
+    pub(super) async fn run(
+        mut self,
+        mut queue: mpsc::UnboundedReceiver<Chunk>,
+        stop: &CancellationToken,
+    ) -> Result<Ended, Halt> {
+        let mut give_up: Option<Instant> = None;
+        loop {
+            let chunk = match queue.try_recv() {
+                Ok(chunk) => chunk,
+                Err(_) => {
+                    self.rest().await?;
+                    if stop.is_cancelled() {
+                        if self.reading.is_none() {
+                            return self.end(Ended::Stopped).await;
+                        }
+                        give_up.get_or_insert_with(|| Instant::now() + STOP_PATIENCE);
+                    }
+                    let position_waits = self.reading.is_none() && self.position > self.checkpoint;
+                    tokio::select! {
+                        biased;
+                        () = stop.cancelled(), if give_up.is_none() => continue,
+                        () = sleep_until(give_up.unwrap_or(self.position_due)), if give_up.is_some() => {
+                            return self.end(Ended::Stopped).await;
+                        }
+                        chunk = queue.recv() => match chunk {
+                            Some(chunk) => chunk,
+                            None => return self.end(Ended::Cut).await,
+                        },
+                        () = sleep_until(self.position_due), if position_waits => continue,
+                    }
+                }
+            };
+            self.held.push(chunk.permit);
+            for frame in chunk.frames {
+                if self.frame(frame).await? {
+                    self.writer.roll_back().await?;
+                    return Ok(Ended::NewTable);
+                }
+                if stop.is_cancelled() && self.reading.is_none() {
+                    self.commit().await?;
+                    return self.end(Ended::Stopped).await;
+                }
+            }
+            if give_up.is_some_and(|deadline| Instant::now() >= deadline) {
+                return self.end(Ended::Stopped).await;
+            }
+        }
+    }
+
+    /// The stream stands still: write what is collected, and commit it if it is whole.
+    async fn rest(&mut self) -> Result<(), Halt> {
+        if self.reading.is_some() {
+            return self.write().await;
+        }
+        if self.uncommitted.is_some() || (self.position > self.checkpoint && Instant::now() >= self.position_due) {
+            self.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Leaves the destination whole: a transaction that is half read is rolled back with what shares its destination
+    /// transaction, and comes again.
+    async fn end(mut self, ended: Ended) -> Result<Ended, Halt> {
+        if self.reading.is_some() {
+            self.writer.roll_back().await?;
+        } else if self.uncommitted.is_some() || self.position > self.checkpoint {
+            self.commit().await?;
+        }
+        Ok(ended)
+    }
+
+    /// Takes one frame; true when the stream must start anew because of a table that is not copied yet.
+    async fn frame(&mut self, frame: Frame) -> Result<bool, Halt> {
+        let payload = match frame {
+            Frame::Keepalive { end, .. } => {
+                if self.reading.is_none() {
+                    self.position = self.position.max(end);
+                }
+                return Ok(false);
+            }
+            Frame::Data { payload, .. } => payload,
+        };
+        let bytes = payload.len();
+        let message = pgoutput::decode(payload).map_err(|error| {
+            Halt::refused(format!("The source sent what walpilot can't read ({error}). Please report this."))
+        })?;
+        match message {
+            Message::Begin { final_lsn } => {
+                self.reading = Some(final_lsn);
+                self.oldest.get_or_insert_with(Instant::now);
+            }
+            Message::Commit { end, time } => {
+                self.reading = None;
+                self.transactions += 1;
+                self.uncommitted = Some((end, time));
+                let old = self.oldest.is_some_and(|oldest| oldest.elapsed() >= COMMIT_AGE);
+                if self.changes >= COMMIT_CHANGES || old {
+                    self.commit().await?;
+                }
+            }
+            Message::Relation(relation) => self.relation(&relation).await?,
+            Message::Insert { relation, new } => match self.verdict(relation).await? {
+                Verdict::NewTable => return Ok(true),
+                Verdict::Skip => {}
+                Verdict::Apply(target, place) => {
+                    check(&target, &[&new])?;
+                    self.collect(Change::Insert(target, new), &[place], Kind::Insert, bytes).await?;
+                }
+            },
+            Message::Update { relation, old, new } => match self.verdict(relation).await? {
+                Verdict::NewTable => return Ok(true),
+                Verdict::Skip => {}
+                Verdict::Apply(target, place) => {
+                    match &old {
+                        Some(pgoutput::Old::Key(row) | pgoutput::Old::Full(row)) => check(&target, &[row, &new])?,
+                        None => check(&target, &[&new])?,
+                    }
+                    if let Some(bound) = target.update(old.as_ref(), &new)? {
+                        let change = Change::Statement(target, Kind::Update, bound);
+                        self.collect(change, &[place], Kind::Update, bytes).await?;
+                    }
+                }
+            },
+            Message::Delete { relation, old } => match self.verdict(relation).await? {
+                Verdict::NewTable => return Ok(true),
+                Verdict::Skip => {}
+                Verdict::Apply(target, place) => {
+                    let (pgoutput::Old::Key(row) | pgoutput::Old::Full(row)) = &old;
+                    check(&target, &[row])?;
+                    let change = Change::Statement(Arc::clone(&target), Kind::Delete, target.delete(&old)?);
+                    self.collect(change, &[place], Kind::Delete, bytes).await?;
+                }
+            },
+            Message::Truncate { relations, restart_identity } => {
+                let (mut targets, mut places) = (Vec::new(), Vec::new());
+                for relation in relations {
+                    match self.verdict(relation).await? {
+                        Verdict::NewTable => return Ok(true),
+                        Verdict::Skip => {}
+                        Verdict::Apply(target, place) => {
+                            targets.push(target);
+                            places.push(place);
+                        }
+                    }
+                }
+                if !targets.is_empty() {
+                    let change = Change::Truncate(targets, restart_identity);
+                    self.collect(change, &places, Kind::Truncate, bytes).await?;
+                }
+            }
+            Message::Other => {}
+        }
+        Ok(false)
+    }
+
+    /// Whether a change is to be applied: not when the checkpoint or the table's copy holds it.
+    async fn verdict(&mut self, relation: u32) -> Result<Verdict, Halt> {
+        let Some(commit) = self.reading else {
+            return Err(Halt::refused("The source sent a change outside a transaction. Please report this."));
+        };
+        let name = match self.relations.get(&relation) {
+            None => {
+                return Err(Halt::refused(
+                    "The source sent a change of a table that it has not described. Please report this.",
+                ));
+            }
+            _ if commit < self.checkpoint => return Ok(Verdict::Skip),
+            Some(Known::Ignored) => return Ok(Verdict::Skip),
+            Some(Known::Here { from, .. }) if commit < *from => return Ok(Verdict::Skip),
+            Some(Known::Here { target, place, .. }) => return Ok(Verdict::Apply(Arc::clone(target), *place)),
+            Some(Known::Unknown(name)) => name.clone(),
+        };
+        if (self.scope.is_published)(name.clone()).await? {
+            self.tell.note(format!("Table {name} is new in the publication; its rows are copied now."));
+            return Ok(Verdict::NewTable);
+        }
+        self.tell_once(&name, "ignored", |name| {
+            format!("Changes of table {name} are left out: it is not among the chosen tables of the publication.")
+        });
+        self.relations.insert(relation, Known::Ignored);
+        Ok(Verdict::Skip)
+    }
+
+    async fn relation(&mut self, relation: &Relation) -> Result<(), Halt> {
+        let name = TableName::new(relation.schema.as_str(), relation.name.as_str());
+        let known = match self.scope.tables.get(&name).copied() {
+            None => Known::Unknown(name),
+            Some((from, place)) => {
+                let Some(there) = destination::describe(self.client, &name).await? else {
+                    return Err(Halt::refused(format!(
+                        "Table {name} is gone from the destination. Start with --copy-again to create and copy \
+                         everything anew."
+                    )));
+                };
+                self.version += 1;
+                Known::Here { target: Arc::new(Target::join(relation, &there, self.version)?), from, place }
+            }
+        };
+        self.relations.insert(relation.id, known);
+        Ok(())
+    }
+
+    async fn collect(&mut self, change: Change, places: &[usize], kind: Kind, bytes: usize) -> Result<(), Halt> {
+        for place in places {
+            self.counts.entry(*place).or_default()[kind as usize] += 1;
+        }
+        self.changes += 1;
+        self.collected.push(change);
+        self.collected_bytes += bytes;
+        if self.collected.len() >= WRITE_CHANGES || self.collected_bytes >= WRITE_BYTES {
+            self.write().await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self) -> Result<(), Halt> {
+        if !self.collected.is_empty() {
+            self.collected_bytes = 0;
+            self.writer.write(std::mem::take(&mut self.collected)).await?;
+            for missed in std::mem::take(&mut self.writer.missed) {
+                let what = if missed.kind == Kind::Update { "update" } else { "delete" };
+                self.tell_once(&missed.table, what, |table| {
+                    format!("A row that the source wanted to {what} in table {table} is not at the destination; it was passed over.")
+                });
+            }
+            let waiting = self.oldest.map_or(0, |oldest| oldest.elapsed().as_millis());
+            self.progress.send_modify(|p| p.lag_millis = u64::try_from(waiting).unwrap_or(u64::MAX));
+        }
+        // What came in is sent: its share of the queue is free again.
+        self.held.clear();
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), Halt> {
+        self.write().await?;
+        let (end, time) = self.uncommitted.take().map_or((self.checkpoint, None), |(end, time)| (end, Some(time)));
+        // Everything before a keepalive's position has been sent, and by now applied.
+        let lsn = end.max(self.position).max(self.checkpoint);
+        self.writer.commit(self.slot, lsn, time).await?;
+        self.checkpoint = lsn;
+        self.position_due = Instant::now() + POSITION_PAUSE;
+        self.oldest = None;
+        self.progress.send_modify(|progress| {
+            for (place, [inserts, updates, deletes, truncates]) in self.counts.drain() {
+                if let Some(table) = progress.tables.get_mut(place) {
+                    table.inserts += inserts;
+                    table.updates += updates;
+                    table.deletes += deletes;
+                    table.truncates += truncates;
+                }
+            }
+            progress.transactions += std::mem::take(&mut self.transactions);
+            progress.changes += std::mem::take(&mut self.changes);
+            progress.lag_millis = 0;
+            progress.destination_reaches(lsn);
+        });
+        // Only now may the source forget it.
+        self.flushed.send_replace(lsn);
+        Ok(())
+    }
+
+    fn tell_once(&mut self, table: &TableName, what: &'static str, text: impl Fn(&TableName) -> String) {
+        if self.told.insert((table.clone(), what)) {
+            self.tell.trouble(text(table));
+        }
+    }
+}
+
+fn check(target: &Target, rows: &[&Row]) -> Result<(), Halt> {
+    if rows.iter().all(|row| target.fits(row)) {
+        return Ok(());
+    }
+    Err(Halt::refused(format!(
+        "The source sent a row of table {} with another number of columns than it announced. Please report this.",
+        printable(&target.table.to_string())
+    )))
+}
+
+/// The sentence for a stream that ended without an error.
+pub(super) fn ended() -> Halt {
+    Halt::Lost(Side::Source, "closed by the server".to_owned())
+}

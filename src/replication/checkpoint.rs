@@ -1,0 +1,226 @@
+//! What a run remembers, kept at the destination beside the rows it belongs to, in the schema `walpilot`.
+//!
+//! # The tables (a stable interface: the dashboard and administrators read them)
+//!
+//! - `walpilot.source`: where the rows come from; one row for each slot. `slot`, `system_identifier` and `timeline`
+//!   (as `IDENTIFY_SYSTEM` gives them), `database`, `publication`, `method` (`cdc`), `started_at`.
+//! - `walpilot.checkpoint`: how far the destination is; one row for each slot, written **in the same transaction as
+//!   the rows**. `slot`, `lsn` (everything that committed before it at the source is here), `commit_time` (of the last
+//!   transaction applied, the source's clock; null before the first), `applied_at` (the destination's clock).
+//! - `walpilot.table_state`: one row for each table of the run. `slot`, `schema_name`, `table_name`, `state` (`copying`:
+//!   its rows are not here yet, or not all; `streaming`: its rows are here and changes follow), `copied_lsn` (the
+//!   snapshot's position; changes of transactions that committed before it are part of the copy; null when nothing was
+//!   copied), `rows` and `bytes` copied, `changed_at`.
+//! - `walpilot.progress`: one row for each slot, written about once a second outside the transactions of the rows, so
+//!   it may be a little behind or ahead. `slot`, `phase` (`starting`, `copying`, `streaming`, `reconnecting`,
+//!   `stopping`, `stopped`), `transactions` and `changes` applied by this run, `source_end`, `lag_bytes`,
+//!   `lag_millis`, `host`, `pid`, `updated_at`.
+//! - `walpilot.table_progress`: one row for each table, written like `progress`. `slot`, `schema_name`, `table_name`,
+//!   `phase` (`waiting`, `copying`, `streaming`), `rows_copied`, `bytes_copied`, `rows_estimated`, `inserts`,
+//!   `updates`, `deletes`, `truncates`, `updated_at`.
+//!
+//! One run owns a destination database by an advisory lock of the session that writes the rows. So when the lock is
+//! free, the transaction of a run that was killed has ended one way or the other, and the checkpoint is the truth.
+
+use tokio_postgres::Client;
+
+use super::halt::{self, Halt, Side};
+use super::walsender::Identity;
+use crate::catalog::Lsn;
+use crate::catalog::ident::quote_literal;
+use crate::profile::TableName;
+
+/// The advisory lock of a run: "walpilot" in ASCII.
+const OWNER_LOCK: i64 = 0x7761_6c70_696c_6f74;
+
+/// The schema that holds walpilot's tables at the destination; never replicated.
+pub(super) const SCHEMA: &str = "walpilot";
+
+const TABLES: &str = "
+CREATE SCHEMA IF NOT EXISTS walpilot;
+CREATE TABLE IF NOT EXISTS walpilot.source (
+    slot text PRIMARY KEY, system_identifier text NOT NULL, timeline integer NOT NULL, database text NOT NULL,
+    publication text NOT NULL, method text NOT NULL, started_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE IF NOT EXISTS walpilot.checkpoint (
+    slot text PRIMARY KEY, lsn pg_lsn NOT NULL, commit_time timestamptz,
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
+CREATE TABLE IF NOT EXISTS walpilot.table_state (
+    slot text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL,
+    state text NOT NULL CHECK (state IN ('copying', 'streaming')),
+    copied_lsn pg_lsn, rows bigint NOT NULL DEFAULT 0, bytes bigint NOT NULL DEFAULT 0,
+    changed_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (slot, schema_name, table_name));
+CREATE TABLE IF NOT EXISTS walpilot.progress (
+    slot text PRIMARY KEY, phase text NOT NULL, transactions bigint NOT NULL, changes bigint NOT NULL,
+    source_end pg_lsn NOT NULL, lag_bytes bigint NOT NULL, lag_millis bigint NOT NULL, host text, pid integer,
+    updated_at timestamptz NOT NULL);
+CREATE TABLE IF NOT EXISTS walpilot.table_progress (
+    slot text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL, phase text NOT NULL,
+    rows_copied bigint NOT NULL, bytes_copied bigint NOT NULL, rows_estimated bigint, inserts bigint NOT NULL,
+    updates bigint NOT NULL, deletes bigint NOT NULL, truncates bigint NOT NULL, updated_at timestamptz NOT NULL,
+    PRIMARY KEY (slot, schema_name, table_name));";
+
+/// What the destination remembers of a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Remembered {
+    pub(super) system_identifier: String,
+    pub(super) timeline: i32,
+    pub(super) database: String,
+    pub(super) publication: String,
+    pub(super) checkpoint: Lsn,
+}
+
+/// What the destination remembers of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TableState {
+    /// Its rows are here.
+    pub(super) complete: bool,
+    /// Changes of transactions that committed before this position are not to be applied.
+    pub(super) copied: Lsn,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+}
+
+fn failed(error: &tokio_postgres::Error) -> Halt {
+    halt::query(Side::Destination, "using walpilot's own tables in schema walpilot", error)
+}
+
+/// Takes the owner's lock, if it is free.
+pub(super) async fn take_ownership(client: &Client) -> Result<bool, Halt> {
+    let row = client.query_one("SELECT pg_try_advisory_lock($1)", &[&OWNER_LOCK]).await.map_err(|e| failed(&e))?;
+    Ok(row.get(0))
+}
+
+/// Makes the tables that are missing.
+pub(super) async fn ensure_tables(client: &Client) -> Result<(), Halt> {
+    let there = client
+        .query_one(
+            "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'walpilot' \
+             AND c.relname IN ('source', 'checkpoint', 'table_state', 'progress', 'table_progress')",
+            &[],
+        )
+        .await
+        .map_err(|error| failed(&error))?;
+    if there.get::<_, i64>(0) == 5 {
+        return Ok(());
+    }
+    client.batch_execute(&format!("BEGIN; {TABLES} COMMIT")).await.map_err(|error| match error.as_db_error() {
+        Some(db) if db.code().code() == "42501" => Halt::refused(format!(
+            "The destination's role may not create the schema walpilot ({}). As the owner of the database run GRANT \
+             CREATE ON DATABASE … TO the role, then start again.",
+            halt::shown(db)
+        )),
+        _ => failed(&error),
+    })
+}
+
+/// What is known of `slot`; `None` when no run has begun with it.
+pub(super) async fn load(client: &Client, slot: &str) -> Result<Option<Remembered>, Halt> {
+    let row = client
+        .query_opt(
+            "SELECT s.system_identifier, s.timeline, s.database, s.publication, c.lsn::text \
+             FROM walpilot.source s JOIN walpilot.checkpoint c USING (slot) WHERE slot = $1",
+            &[&slot],
+        )
+        .await
+        .map_err(|error| failed(&error))?;
+    Ok(row.map(|row| Remembered {
+        system_identifier: row.get(0),
+        timeline: row.get(1),
+        database: row.get(2),
+        publication: row.get(3),
+        checkpoint: lsn(row.get(4)),
+    }))
+}
+
+/// Remembers a new source that starts at `from`.
+pub(super) async fn begin(
+    client: &Client,
+    slot: &str,
+    publication: &str,
+    identity: &Identity,
+    from: Lsn,
+) -> Result<(), Halt> {
+    let text = |value: &str| quote_literal(value);
+    let sql = format!(
+        "BEGIN; INSERT INTO walpilot.source (slot, system_identifier, timeline, database, publication, method) \
+         VALUES ({slot}, {}, {}, {}, {}, 'cdc'); \
+         INSERT INTO walpilot.checkpoint (slot, lsn) VALUES ({slot}, '{from}'); COMMIT",
+        text(&identity.system_identifier),
+        identity.timeline,
+        text(&identity.database),
+        text(publication),
+        slot = text(slot),
+    );
+    client.batch_execute(&sql).await.map_err(|error| failed(&error))
+}
+
+/// The tables of a slot.
+pub(super) async fn table_states(client: &Client, slot: &str) -> Result<Vec<(TableName, TableState)>, Halt> {
+    let rows = client
+        .query(
+            "SELECT schema_name, table_name, state, COALESCE(copied_lsn, '0/0')::text, rows, bytes \
+             FROM walpilot.table_state WHERE slot = $1",
+            &[&slot],
+        )
+        .await
+        .map_err(|error| failed(&error))?;
+    let count = |value: i64| u64::try_from(value).unwrap_or_default();
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let state = TableState {
+                complete: row.get::<_, &str>(2) == "streaming",
+                copied: lsn(row.get(3)),
+                rows: count(row.get(4)),
+                bytes: count(row.get(5)),
+            };
+            (TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)), state)
+        })
+        .collect())
+}
+
+/// The statement that records a table's state; runs alone or inside the copy's transaction.
+pub(super) fn set_table_state(slot: &str, table: &TableName, state: &TableState) -> String {
+    let copied = if state.copied == Lsn::INVALID { "NULL".to_owned() } else { format!("'{}'", state.copied) };
+    format!(
+        "INSERT INTO walpilot.table_state (slot, schema_name, table_name, state, copied_lsn, rows, bytes) \
+         VALUES ({}, {}, {}, '{}', {copied}, {}, {}) ON CONFLICT (slot, schema_name, table_name) DO UPDATE \
+         SET state = excluded.state, copied_lsn = excluded.copied_lsn, rows = excluded.rows, bytes = excluded.bytes, \
+         changed_at = now()",
+        quote_literal(slot),
+        quote_literal(&table.schema),
+        quote_literal(&table.name),
+        if state.complete { "streaming" } else { "copying" },
+        state.rows,
+        state.bytes,
+    )
+}
+
+/// Moves the checkpoint: `$1` slot, `$2` position, `$3` microseconds since 2000-01-01 UTC of the source's commit, or
+/// null to keep the time of the transaction before.
+pub(super) const ADVANCE: &str = "UPDATE walpilot.checkpoint SET lsn = $2::text::pg_lsn, commit_time = \
+     COALESCE('2000-01-01 00:00:00+00'::timestamptz + $3::bigint * interval '1 microsecond', commit_time), \
+     applied_at = clock_timestamp() WHERE slot = $1::text";
+
+fn lsn(text: &str) -> Lsn {
+    text.parse().unwrap_or_default()
+}
+
+/// Follows a change of the publication's name.
+pub(super) async fn set_publication(client: &Client, slot: &str, publication: &str) -> Result<(), Halt> {
+    client
+        .execute("UPDATE walpilot.source SET publication = $2::text WHERE slot = $1::text", &[&slot, &publication])
+        .await
+        .map(drop)
+        .map_err(|error| failed(&error))
+}
+
+/// Forgets how far a slot is, so that all its tables are emptied and copied anew.
+pub(super) async fn forget(client: &Client, slot: &str) -> Result<(), Halt> {
+    let sql = format!(
+        "BEGIN; DELETE FROM walpilot.checkpoint WHERE slot = {slot}; DELETE FROM walpilot.source WHERE slot = {slot}; \
+         UPDATE walpilot.table_state SET state = 'copying', changed_at = now() WHERE slot = {slot}; COMMIT",
+        slot = quote_literal(slot)
+    );
+    client.batch_execute(&sql).await.map_err(|error| failed(&error))
+}

@@ -1,0 +1,217 @@
+//! The session that writes, and whether the destination's tables fit those of the source.
+
+use tokio_postgres::Client;
+
+use super::halt::{self, Halt, Side};
+use super::source::SourceTable;
+use crate::catalog::ident::{quote_ident, quote_table};
+use crate::connection::{self, Session, SessionOptions, Settings, printable};
+use crate::profile::TableName;
+
+/// A session that may write.
+pub(super) struct Destination {
+    pub(super) session: Session,
+    /// Triggers and foreign keys rest in this session, as they do for PostgreSQL's own replication.
+    pub(super) replica_role: bool,
+}
+
+/// A column at the destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DestinationColumn {
+    pub(super) name: String,
+    pub(super) generated: bool,
+    /// `GENERATED ALWAYS AS IDENTITY`.
+    pub(super) always_identity: bool,
+    /// A row can't be written without a value for it.
+    pub(super) required: bool,
+    /// `=` of pg_catalog compares its values and may use an index; otherwise they are compared as text.
+    pub(super) comparable: bool,
+    /// `=` of pg_catalog holds only for values with the same text (not so for 1.0 and 1.00), and may use an index.
+    pub(super) exact: bool,
+}
+
+/// A table at the destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DestinationTable {
+    pub(super) partitioned: bool,
+    pub(super) columns: Vec<DestinationColumn>,
+    /// The primary key's columns.
+    pub(super) primary_key: Vec<String>,
+}
+
+/// Connects and sets the session up for writing.
+pub(super) async fn open(settings: &Settings) -> Result<Destination, Halt> {
+    let session = connection::connect(settings, &SessionOptions::replicate())
+        .await
+        .map_err(|failure| Halt::Unreachable(Side::Destination, Box::new(failure)))?;
+    let failed = |error| halt::query(Side::Destination, "setting the session up", &error);
+    // The checkpoint promises durability, whatever the role's default is. The statements of the stream are planned
+    // once, perhaps while a table is still empty: they must not scan it when it has grown. A policy that hides rows
+    // must be an error, not a silent gap.
+    let sql = "SET synchronous_commit = on; SET row_security = off; SET enable_seqscan = off; SET xmloption = content; \
+               SET check_function_bodies = off";
+    session.client.batch_execute(sql).await.map_err(failed)?;
+    let recovery: bool = session.client.query_one("SELECT pg_is_in_recovery()", &[]).await.map_err(failed)?.get(0);
+    if recovery {
+        return Err(Halt::refused(format!(
+            "The destination {settings} is a read-only standby. Connect to its primary instead."
+        )));
+    }
+    let replica_role = match session.client.batch_execute("SET session_replication_role = replica").await {
+        Ok(()) => true,
+        Err(error) if error.as_db_error().is_some() => false,
+        Err(error) => return Err(failed(error)),
+    };
+    Ok(Destination { session, replica_role })
+}
+
+/// Describes a table; `None` when there is none of that name.
+pub(super) async fn describe(client: &Client, table: &TableName) -> Result<Option<DestinationTable>, Halt> {
+    let failed = |error| halt::query(Side::Destination, &format!("looking at table {table}"), &error);
+    let row = client
+        .query_opt(
+            "SELECT c.oid, c.relkind::text, ARRAY(SELECT a.attname::text FROM pg_index i \
+                 CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place) \
+                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum \
+                 WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts ORDER BY k.place) \
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = $1::text AND c.relname = $2::text AND c.relkind NOT IN ('i', 'I', 't')",
+            &[&table.schema, &table.name],
+        )
+        .await
+        .map_err(failed)?;
+    let Some(row) = row else { return Ok(None) };
+    let kind: &str = row.get(1);
+    if !matches!(kind, "r" | "p") {
+        return Err(Halt::refused(format!(
+            "{table} at the destination is not a table. Rename it, or replicate into another database."
+        )));
+    }
+    let oid: u32 = row.get(0);
+    // Equality without surprises: types of pg_catalog that have a default B-tree order, and enums; everything else
+    // (json, xml, point, composites, types of extensions outside the search path) is compared by its text.
+    let columns = client
+        .query(
+            "SELECT a.attname::text, a.attgenerated <> '', a.attidentity = 'a', \
+                 a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', \
+                 t.typtype = 'e' OR t.oid = 'character varying'::regtype OR (n.nspname = 'pg_catalog' AND EXISTS ( \
+                     SELECT 1 FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod WHERE m.amname = 'btree' \
+                     AND o.opcdefault AND o.opcintype = t.oid)), \
+                 t.typtype = 'e' OR t.oid = ANY('{boolean,bytea,smallint,integer,bigint,oid,text,character varying,date,\
+                     timestamp without time zone,timestamp with time zone,uuid}'::regtype[]) \
+             FROM pg_attribute a JOIN pg_type c ON c.oid = a.atttypid \
+             JOIN pg_type t ON t.oid = CASE WHEN c.typtype = 'd' THEN c.typbasetype ELSE c.oid END \
+             JOIN pg_namespace n ON n.oid = t.typnamespace \
+             WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+            &[&oid],
+        )
+        .await
+        .map_err(failed)?;
+    let columns = columns
+        .iter()
+        .map(|row| DestinationColumn {
+            name: row.get(0),
+            generated: row.get(1),
+            always_identity: row.get(2),
+            required: row.get(3),
+            comparable: row.get(4),
+            exact: row.get(5),
+        })
+        .collect();
+    Ok(Some(DestinationTable { partitioned: kind == "p", columns, primary_key: row.get(2) }))
+}
+
+/// Whether the rows of `source` can be written into `there`.
+pub(super) fn check_fit(source: &SourceTable, there: &DestinationTable) -> Result<(), Halt> {
+    let table = &source.name;
+    for column in source.columns.iter().filter(|column| column.published) {
+        if !there.columns.iter().any(|other| other.name == column.name) {
+            return Err(Halt::Refused(missing_column(table, &column.name, &column.type_name)));
+        }
+    }
+    for column in there.columns.iter().filter(|column| column.required) {
+        if !source.columns.iter().any(|other| other.published && other.name == column.name) {
+            return Err(Halt::refused(format!(
+                "Column {} of table {table} at the destination is NOT NULL without a default, and the source does not \
+                 publish it. Give it a default, or drop the constraint.",
+                printable(&column.name)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The sentence about a column that the destination lacks, with the statement that mends it.
+pub(super) fn missing_column(table: &TableName, column: &str, type_name: &str) -> String {
+    format!(
+        "Table {table} at the destination has no column {}. Run there: ALTER TABLE {} ADD COLUMN {} {}; then start \
+         again, nothing is lost.",
+        printable(column),
+        printable(&quote_table(table)),
+        printable(&quote_ident(column)),
+        printable(type_name)
+    )
+}
+
+/// Whether a table holds any row.
+pub(super) async fn has_rows(client: &Client, table: &TableName) -> Result<bool, Halt> {
+    let row = client
+        .query_one(&format!("SELECT EXISTS (SELECT 1 FROM {})", quote_table(table)), &[])
+        .await
+        .map_err(|error| halt::query(Side::Destination, &format!("looking into table {table}"), &error))?;
+    Ok(row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DestinationColumn, DestinationTable, check_fit};
+    use crate::profile::TableName;
+    use crate::replication::halt::Halt;
+    use crate::replication::source::{Column, SourceTable};
+
+    #[test]
+    fn a_misfit_names_table_and_column() {
+        let column = |name: &str, published| Column {
+            name: name.into(),
+            type_oid: 23,
+            type_name: "integer".into(),
+            not_null: true,
+            identity: false,
+            generated: None,
+            published,
+        };
+        let source = SourceTable {
+            oid: 1,
+            name: TableName::new("public", "Orders"),
+            partitioned: false,
+            rows: None,
+            filter: None,
+            columns: vec![column("id", true), column("hidden", false)],
+            key: vec!["id".into()],
+            key_is_primary: true,
+        };
+        let there = |names: &[(&str, bool)]| DestinationTable {
+            partitioned: false,
+            columns: names
+                .iter()
+                .map(|(name, required)| DestinationColumn {
+                    name: (*name).into(),
+                    generated: false,
+                    always_identity: false,
+                    required: *required,
+                    comparable: true,
+                    exact: true,
+                })
+                .collect(),
+            primary_key: Vec::new(),
+        };
+        let refusal = |names: &[(&str, bool)]| match check_fit(&source, &there(names)) {
+            Err(Halt::Refused(text)) => text,
+            _ => String::new(),
+        };
+        assert_eq!(refusal(&[("id", true), ("extra", false)]), "");
+        let missing = refusal(&[("other", false)]);
+        assert!(missing.contains("public.\"Orders\"") && missing.contains("ADD COLUMN \"id\" integer"), "{missing}");
+        assert!(refusal(&[("id", true), ("hidden", true)]).contains("hidden"));
+    }
+}

@@ -1,0 +1,308 @@
+//! Everything between the connections and the first row: who owns the destination, whether source, slot and
+//! checkpoint belong together, and which tables there are.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
+
+use super::checkpoint::{self, Remembered, TableState};
+use super::create::Creator;
+use super::destination::{self, Destination, DestinationTable};
+use super::halt::{self, Halt, Side};
+use super::progress::Teller;
+use super::slot::{self, SlotState};
+use super::source::{self, SourceTable};
+use super::walsender::{Identity, Walsender};
+use crate::catalog::Lsn;
+use crate::connection::{self, Session, SessionOptions, printable};
+use crate::profile::{Profile, TableName};
+
+/// How often a lock or a slot that is in use is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// The way out when the changes can't be had any more.
+pub(super) const FORGET: &str = "start with --copy-again, which copies all tables anew.";
+
+/// A table with what both sides know of it.
+pub(super) struct Table {
+    pub(super) source: SourceTable,
+    pub(super) there: DestinationTable,
+    pub(super) state: Option<TableState>,
+}
+
+/// Both sides, checked.
+pub(super) struct Ready {
+    pub(super) destination: Destination,
+    pub(super) source: Session,
+    /// `server_version_num` of the source.
+    pub(super) version: i32,
+    pub(super) checkpoint: Lsn,
+    pub(super) tables: Vec<Table>,
+}
+
+/// What decides how patient the checks are.
+pub(super) struct Wish<'a> {
+    pub(super) profile: &'a Profile,
+    pub(super) destination: &'a crate::connection::Settings,
+    pub(super) create_slot: bool,
+    /// An earlier attempt of this run has succeeded.
+    pub(super) reconnecting: bool,
+    pub(super) tell: &'a Teller,
+    pub(super) stop: &'a CancellationToken,
+}
+
+impl Wish<'_> {
+    /// Connects both sides and checks everything that has to hold before a row moves.
+    pub(super) async fn prepare(&self) -> Result<Ready, Halt> {
+        let destination = own(self.destination, self.reconnecting, self.stop).await?;
+        let client = &destination.session.client;
+        if !destination.replica_role && !self.reconnecting {
+            self.tell.trouble(
+                "The destination's role may not set session_replication_role: triggers and foreign keys of the \
+                 destination's tables fire for replicated rows.",
+            );
+        }
+        checkpoint::ensure_tables(client).await?;
+
+        let options = SessionOptions { application_name: "walpilot run".to_owned(), ..SessionOptions::inspect() };
+        let unreachable = |failure| Halt::Unreachable(Side::Source, Box::new(failure));
+        let source = connection::connect(&self.profile.source, &options).await.map_err(unreachable)?;
+        let version = source::version(&source.client, Side::Source).await?;
+        if version < 130_000 {
+            return Err(Halt::refused(format!(
+                "The source runs PostgreSQL {}; walpilot replicates from PostgreSQL 13 on.",
+                version / 10_000
+            )));
+        }
+        let mut sender = Walsender::connect(&self.profile.source, version).await.map_err(unreachable)?;
+        let identity = sender.identify().await.map_err(|error| halt::stream("asking who the source is", &error))?;
+        let remembered = checkpoint::load(client, &self.profile.slot).await?;
+        if let Some(remembered) = &remembered {
+            compare(remembered, &identity, &self.profile.slot)?;
+        }
+        // The tables come before the slot: nothing is left behind at the source when the wish can't be met.
+        let found = source::tables(&source.client, version, &self.profile.publication, &self.profile.selection).await?;
+        let state = self.slot(&source.client, &mut sender, version, remembered.as_ref(), &identity).await?;
+        let checkpoint = if let Some(remembered) = remembered {
+            if remembered.publication != self.profile.publication {
+                self.tell.note(format!(
+                    "The publication was {} before and is {} now.",
+                    printable(&remembered.publication),
+                    printable(&self.profile.publication)
+                ));
+                checkpoint::set_publication(client, &self.profile.slot, &self.profile.publication).await?;
+            }
+            remembered.checkpoint
+        } else {
+            let (slot, publication) = (&self.profile.slot, &self.profile.publication);
+            checkpoint::begin(client, slot, publication, &identity, state.confirmed).await?;
+            state.confirmed
+        };
+        let tables = self.tables(&source.client, client, found).await?;
+        Ok(Ready { destination, source, version, checkpoint, tables })
+    }
+
+    /// The slot, made if it is missing, and held by nobody.
+    async fn slot(
+        &self,
+        client: &Client,
+        sender: &mut Walsender,
+        version: i32,
+        remembered: Option<&Remembered>,
+        identity: &Identity,
+    ) -> Result<SlotState, Halt> {
+        let name = &self.profile.slot;
+        let give_up = now() + slot::patience(self.reconnecting);
+        loop {
+            let Some(state) = slot::inspect(client, name).await? else {
+                if let Some(remembered) = remembered {
+                    return Err(Halt::refused(format!(
+                        "The slot {name} is gone from the source, and with it the changes after {}. To go on, {FORGET}",
+                        remembered.checkpoint
+                    )));
+                }
+                if !self.create_slot {
+                    return Err(Halt::refused(format!(
+                        "The source has no replication slot {name}. Create it there: SELECT \
+                         pg_create_logical_replication_slot('{name}', 'pgoutput');"
+                    )));
+                }
+                match slot::create(sender, version, name).await {
+                    Ok(()) => {
+                        self.tell.note(format!("Created the replication slot {name} at the source."));
+                        continue;
+                    }
+                    Err(super::stream::StreamError::Server(error)) if error.sqlstate == "55P03" => {
+                        self.tell.trouble(
+                            "Creating the slot waits for a transaction that is open at the source.".to_owned(),
+                        );
+                        if self.stop.is_cancelled() {
+                            return Err(Halt::Stopped);
+                        }
+                        continue;
+                    }
+                    Err(error) => return Err(halt::stream(&format!("creating the slot {name}"), &error)),
+                }
+            };
+            slot::judge(
+                name,
+                &state,
+                &identity.database,
+                remembered.map(|r| r.checkpoint),
+                &format!("To go on, {FORGET}"),
+            )?;
+            let Some(pid) = state.active_pid else { return Ok(state) };
+            if now() >= give_up {
+                return Err(Halt::refused(format!(
+                    "The slot {name} is in use at the source by process {pid}: another run, or another program, reads \
+                     it. Stop that one, or use a slot of its own (--slot)."
+                )));
+            }
+            pause(self.stop).await?;
+        }
+    }
+
+    /// Joins the published tables to the destination's and to what is known of them; creates what is missing.
+    async fn tables(&self, source: &Client, client: &Client, found: Vec<SourceTable>) -> Result<Vec<Table>, Halt> {
+        let slot = &self.profile.slot;
+        let mut states: HashMap<TableName, TableState> =
+            checkpoint::table_states(client, slot).await?.into_iter().collect();
+        let mut creator = Creator::new(source, client, self.tell);
+        let mut tables = Vec::new();
+        for table in found {
+            let state = states.remove(&table.name);
+            let there = match destination::describe(client, &table.name).await? {
+                Some(there) => there,
+                None if state.as_ref().is_some_and(|state| state.complete && state.rows > 0) => {
+                    return Err(Halt::refused(format!(
+                        "Table {} is gone from the destination, with rows that were replicated. To go on, {FORGET}",
+                        table.name
+                    )));
+                }
+                None => {
+                    creator.create(&table).await?;
+                    destination::describe(client, &table.name).await?.ok_or_else(|| {
+                        Halt::refused(format!("Table {} vanished from the destination. Start again.", table.name))
+                    })?
+                }
+            };
+            destination::check_fit(&table, &there)?;
+            let fresh = state.is_none() && self.profile.initial_copy;
+            if fresh && destination::has_rows(client, &table.name).await? {
+                return Err(Halt::refused(format!(
+                    "Table {} at the destination already has rows, and copying would mix them with those of the source. \
+                     Empty it there, or start with --no-initial-copy.",
+                    table.name
+                )));
+            }
+            tables.push(Table { source: table, there, state });
+        }
+        // A table that has left the publication misses changes from now on: should it come back, it is copied anew.
+        for (name, state) in states.into_iter().filter(|(_, state)| state.complete) {
+            let state = TableState { complete: false, ..state };
+            let sql = checkpoint::set_table_state(slot, &name, &state);
+            client
+                .batch_execute(&sql)
+                .await
+                .map_err(|error| halt::query(Side::Destination, "recording the state of a table", &error))?;
+            self.tell.trouble(format!(
+                "Table {name} is no longer published or chosen; its rows at the destination stay as they are."
+            ));
+        }
+        Ok(tables)
+    }
+}
+
+/// Connects to the destination and takes its lock.
+pub(super) async fn own(
+    settings: &crate::connection::Settings,
+    reconnecting: bool,
+    stop: &CancellationToken,
+) -> Result<Destination, Halt> {
+    let destination = destination::open(settings).await?;
+    let give_up = now() + slot::patience(reconnecting);
+    while !checkpoint::take_ownership(&destination.session.client).await? {
+        if now() >= give_up {
+            return Err(Halt::refused(format!(
+                "Another walpilot run writes into the destination {settings}. Stop that one first, or replicate into a \
+                 database of its own."
+            )));
+        }
+        pause(stop).await?;
+    }
+    Ok(destination)
+}
+
+/// Whether the source is the one that the checkpoint was made from.
+fn compare(remembered: &Remembered, identity: &Identity, slot: &str) -> Result<(), Halt> {
+    if remembered.system_identifier != identity.system_identifier || remembered.database != identity.database {
+        return Err(Halt::refused(format!(
+            "The destination holds rows of another source under the slot {slot}: cluster {}, database {}; this one is \
+             cluster {}, database {}. Use another slot name, or {FORGET}",
+            printable(&remembered.system_identifier),
+            printable(&remembered.database),
+            printable(&identity.system_identifier),
+            printable(&identity.database),
+        )));
+    }
+    if remembered.timeline != identity.timeline {
+        return Err(Halt::refused(format!(
+            "The source is on timeline {} and was on timeline {} before: a standby was promoted or a backup restored, \
+             and changes may be missing on the new line. To go on, {FORGET}",
+            identity.timeline, remembered.timeline
+        )));
+    }
+    if remembered.checkpoint > identity.position {
+        return Err(Halt::refused(format!(
+            "The source's log ends at {}, before the destination's checkpoint {}: the source was restored from an older \
+             state. To go on, {FORGET}",
+            identity.position, remembered.checkpoint
+        )));
+    }
+    Ok(())
+}
+
+async fn pause(stop: &CancellationToken) -> Result<(), Halt> {
+    tokio::select! {
+        () = sleep(LOOK_AGAIN) => Ok(()),
+        () = stop.cancelled() => Err(Halt::Stopped),
+    }
+}
+
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Remembered, compare};
+    use crate::catalog::Lsn;
+    use crate::replication::halt::Halt;
+    use crate::replication::walsender::Identity;
+
+    #[test]
+    fn a_source_that_does_not_fit_the_checkpoint_is_refused_with_a_way_out() {
+        let remembered = Remembered {
+            system_identifier: "7".into(),
+            timeline: 1,
+            database: "shop".into(),
+            publication: "p".into(),
+            checkpoint: Lsn(100),
+        };
+        let identity =
+            Identity { system_identifier: "7".into(), timeline: 1, position: Lsn(100), database: "shop".into() };
+        assert!(compare(&remembered, &identity, "s").is_ok());
+        for (other, word) in [
+            (Identity { system_identifier: "8".into(), ..identity.clone() }, "another source"),
+            (Identity { database: "other".into(), ..identity.clone() }, "another source"),
+            (Identity { timeline: 2, ..identity.clone() }, "timeline"),
+            (Identity { position: Lsn(99), ..identity.clone() }, "restored"),
+        ] {
+            let Err(Halt::Refused(text)) = compare(&remembered, &other, "s") else { panic!("{other:?} was accepted") };
+            assert!(text.contains(word) && text.contains("--copy-again"), "{text}");
+        }
+    }
+}

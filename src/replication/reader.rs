@@ -1,0 +1,103 @@
+//! The task that owns the stream: reads it into a queue, and tells the source how far the destination is.
+//!
+//! It is apart from the applying task so that the source hears from us also while a large transaction is applied: a
+//! walsender that hears nothing for `wal_sender_timeout` hangs up. The queue is bounded in bytes; when it is full, the
+//! socket is not read and the source waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::progress::Progress;
+use super::stream::{ChangeStream, Feedback, Frame, StreamError};
+use crate::catalog::Lsn;
+
+/// How many bytes of messages may wait between reading and applying.
+pub(super) const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+/// What a frame costs beside its payload.
+const FRAME_BYTES: usize = 64;
+/// The checkpoint is told to the source at most this often.
+const FEEDBACK_PAUSE: Duration = Duration::from_millis(100);
+
+/// Frames that were read together; the permit is their share of the queue and is dropped when they are applied.
+pub(super) struct Chunk {
+    pub(super) frames: Vec<Frame>,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// The reader's ends of what it shares with the applying task.
+pub(super) struct Reader {
+    pub(super) queue: mpsc::UnboundedSender<Chunk>,
+    /// What is durable at the destination.
+    pub(super) flushed: watch::Receiver<Lsn>,
+    pub(super) progress: watch::Sender<Progress>,
+    /// The source is told at least this often.
+    pub(super) every: Duration,
+    /// Ends the stream in an orderly way.
+    pub(super) finish: CancellationToken,
+}
+
+impl Reader {
+    /// Reads until `finish` is cancelled or the stream breaks.
+    ///
+    /// # Errors
+    /// When the stream breaks; what was read before is in the queue.
+    pub(super) async fn read(mut self, mut stream: impl ChangeStream) -> Result<(), StreamError> {
+        let room = Arc::new(Semaphore::new(QUEUE_BYTES));
+        let mut waiting: Vec<Frame> = Vec::new();
+        let mut cost = 0;
+        let mut received = *self.flushed.borrow();
+        let mut told = Instant::now();
+        let mut due = told + self.every;
+        loop {
+            let mut reply = false;
+            tokio::select! {
+                permit = Arc::clone(&room).acquire_many_owned(cost), if cost > 0 => {
+                    let Ok(permit) = permit else { return Err(StreamError::Ended) };
+                    cost = 0;
+                    let frames = std::mem::take(&mut waiting);
+                    if self.queue.send(Chunk { frames, permit }).is_err() {
+                        // The applying task has ended and says why.
+                        return Ok(());
+                    }
+                }
+                read = stream.receive(&mut waiting), if cost == 0 => {
+                    read?;
+                    let mut bytes = 0;
+                    for frame in &waiting {
+                        let (Frame::Data { end, .. } | Frame::Keepalive { end, .. }) = frame;
+                        received = received.max(*end);
+                        bytes += FRAME_BYTES;
+                        match frame {
+                            Frame::Data { payload, .. } => bytes += payload.len(),
+                            Frame::Keepalive { reply: asked, .. } => reply |= asked,
+                        }
+                    }
+                    cost = u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
+                    self.progress.send_modify(|progress| progress.source_reaches(received));
+                }
+                changed = self.flushed.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    due = due.min(told + FEEDBACK_PAUSE);
+                }
+                () = sleep_until(due) => reply = true,
+                () = self.finish.cancelled() => {
+                    let flushed = *self.flushed.borrow_and_update();
+                    stream.send_feedback(Feedback { received, flushed }).await?;
+                    return stream.finish().await;
+                }
+            }
+            if reply {
+                let flushed = *self.flushed.borrow_and_update();
+                stream.send_feedback(Feedback { received, flushed }).await?;
+                told = Instant::now();
+                due = told + self.every;
+            }
+        }
+    }
+}

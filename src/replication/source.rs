@@ -1,0 +1,238 @@
+//! What the source publishes: tables, columns and keys, read from its catalog.
+
+use std::collections::HashMap;
+
+use tokio_postgres::Client;
+
+use super::checkpoint::SCHEMA;
+use super::halt::{self, Halt, Side};
+use crate::catalog::ident::{quote_ident, quote_table};
+use crate::connection::printable;
+use crate::profile::{Selection, TableName};
+
+/// A column of a published table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) type_oid: u32,
+    /// With its modifier, as `format_type` writes it: qualified unless in pg_catalog.
+    pub(super) type_name: String,
+    pub(super) not_null: bool,
+    /// It has an identity, of either kind.
+    pub(super) identity: bool,
+    /// The expression of a generated column.
+    pub(super) generated: Option<String>,
+    /// Its values come with the copy and with the stream.
+    pub(super) published: bool,
+}
+
+/// A published table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SourceTable {
+    pub(super) oid: u32,
+    pub(super) name: TableName,
+    pub(super) partitioned: bool,
+    /// Estimated rows; `None` when never analysed.
+    pub(super) rows: Option<u64>,
+    /// The publication's row filter.
+    pub(super) filter: Option<String>,
+    pub(super) columns: Vec<Column>,
+    /// The primary key's columns, or else those of the replica identity's index.
+    pub(super) key: Vec<String>,
+    /// Whether `key` is the primary key.
+    pub(super) key_is_primary: bool,
+}
+
+impl SourceTable {
+    /// The rows as the publication lets them through, of the columns in `names`.
+    pub(super) fn select(&self, names: &[&str]) -> String {
+        // A partitioned table has its rows in its partitions; an ordinary one must not bring those of its children,
+        // which are published by themselves.
+        let only = if self.partitioned { "" } else { "ONLY " };
+        let columns: Vec<String> = names.iter().map(|name| quote_ident(name)).collect();
+        let filter = self.filter.as_ref().map(|filter| format!(" WHERE {filter}")).unwrap_or_default();
+        format!("SELECT {} FROM {only}{}{filter}", columns.join(", "), quote_table(&self.name))
+    }
+}
+
+fn failed(error: &tokio_postgres::Error) -> Halt {
+    halt::query(Side::Source, "reading what the publication holds", error)
+}
+
+/// The server's version as in `server_version_num`.
+pub(super) async fn version(client: &Client, side: Side) -> Result<i32, Halt> {
+    let row = client
+        .query_one("SELECT current_setting('server_version_num')::int", &[])
+        .await
+        .map_err(|error| halt::query(side, "asking for the version", &error))?;
+    Ok(row.get(0))
+}
+
+/// The tables of `publication` that `selection` wants, in the order of their names. An empty list of schemas wants
+/// the whole publication.
+pub(super) async fn tables(
+    client: &Client,
+    version: i32,
+    publication: &str,
+    selection: &Selection,
+) -> Result<Vec<SourceTable>, Halt> {
+    let shown = printable(publication);
+    let exists = client
+        .query_opt("SELECT 1 FROM pg_publication WHERE pubname = $1::text", &[&publication])
+        .await
+        .map_err(|error| failed(&error))?;
+    if exists.is_none() {
+        return Err(Halt::refused(format!(
+            "The source has no publication \"{shown}\". Create it first; walpilot script prints the statements."
+        )));
+    }
+    // Column lists and row filters exist from PostgreSQL 15.
+    let lists = if version >= 150_000 { "p.attnames::text[], p.rowfilter" } else { "NULL::text[], NULL::text" };
+    let rows = client
+        .query(
+            &format!(
+                "SELECT c.oid, p.schemaname::text, p.tablename::text, c.relkind = 'p', c.reltuples, {lists}, \
+                 ARRAY(SELECT an.nspname::text || E'\\n' || ac.relname::text FROM pg_partition_ancestors(c.oid) a \
+                       JOIN pg_class ac ON ac.oid = a.relid JOIN pg_namespace an ON an.oid = ac.relnamespace) \
+                 FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname \
+                 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename \
+                 WHERE p.pubname = $1::text ORDER BY 2, 3"
+            ),
+            &[&publication],
+        )
+        .await
+        .map_err(|error| failed(&error))?;
+    let mut tables = Vec::new();
+    let mut lists = HashMap::new();
+    for row in &rows {
+        let name = TableName::new(row.get::<_, String>(1), row.get::<_, String>(2));
+        let ancestors: Vec<String> = row.get(7);
+        if !wanted(selection, &name, &ancestors) {
+            continue;
+        }
+        let oid: u32 = row.get(0);
+        let estimate: f32 = row.get(4);
+        lists.insert(oid, row.get::<_, Option<Vec<String>>>(5));
+        tables.push(SourceTable {
+            oid,
+            name,
+            partitioned: row.get(3),
+            // -1 from PostgreSQL 14, 0 before: never analysed.
+            rows: (estimate > 0.0).then_some(estimate as u64),
+            filter: row.get(6),
+            columns: Vec::new(),
+            key: Vec::new(),
+            key_is_primary: false,
+        });
+    }
+    if tables.is_empty() {
+        return Err(Halt::refused(if rows.is_empty() {
+            format!("The publication \"{shown}\" holds no table. Add some with ALTER PUBLICATION … ADD TABLE.")
+        } else {
+            format!("The publication \"{shown}\" holds none of the chosen tables. Choose others, or add them to it.")
+        }));
+    }
+    columns(client, version, &mut tables, &lists).await?;
+    keys(client, &mut tables).await?;
+    Ok(tables)
+}
+
+/// Whether `selection` holds the table or one of the partitioned tables above it.
+fn wanted(selection: &Selection, table: &TableName, ancestors: &[String]) -> bool {
+    let above = ancestors.iter().filter_map(|text| text.split_once('\n')).map(|(s, n)| TableName::new(s, n));
+    let mut candidates = std::iter::once(table.clone()).chain(above);
+    if table.schema == SCHEMA {
+        return false;
+    }
+    match selection {
+        Selection::Schemas(schemas) => schemas.is_empty() || candidates.any(|table| schemas.contains(&table.schema)),
+        Selection::Tables(tables) => candidates.any(|table| tables.contains(&table)),
+    }
+}
+
+async fn columns(
+    client: &Client,
+    version: i32,
+    tables: &mut [SourceTable],
+    lists: &HashMap<u32, Option<Vec<String>>>,
+) -> Result<(), Halt> {
+    let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+    let rows = client
+        .query(
+            "SELECT a.attrelid, a.attname::text, a.atttypid, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
+             a.attidentity <> '', CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END \
+             FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+             WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum",
+            &[&oids],
+        )
+        .await
+        .map_err(|error| failed(&error))?;
+    let mut of: HashMap<u32, Vec<Column>> = HashMap::new();
+    for row in &rows {
+        let oid: u32 = row.get(0);
+        let name: String = row.get(1);
+        let generated: Option<String> = row.get(6);
+        let listed = lists.get(&oid).and_then(Option::as_ref);
+        // A publication may hold stored generated columns from PostgreSQL 18, and then lists them.
+        let published = match listed {
+            Some(list) => list.contains(&name) && (generated.is_none() || version >= 180_000),
+            None => generated.is_none(),
+        };
+        of.entry(oid).or_default().push(Column {
+            name,
+            type_oid: row.get(2),
+            type_name: row.get(3),
+            not_null: row.get(4),
+            identity: row.get(5),
+            generated,
+            published,
+        });
+    }
+    for table in tables {
+        table.columns = of.remove(&table.oid).unwrap_or_default();
+    }
+    Ok(())
+}
+
+async fn keys(client: &Client, tables: &mut [SourceTable]) -> Result<(), Halt> {
+    let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+    let rows = client
+        .query(
+            "SELECT i.indrelid, i.indisprimary, ARRAY(SELECT a.attname::text \
+                 FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place) \
+                 JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
+                 WHERE k.place <= i.indnkeyatts ORDER BY k.place) \
+             FROM pg_index i WHERE i.indrelid = ANY($1) AND i.indisvalid AND (i.indisprimary OR i.indisreplident) \
+             ORDER BY i.indisprimary",
+            &[&oids],
+        )
+        .await
+        .map_err(|error| failed(&error))?;
+    // A primary key comes last and wins.
+    for row in &rows {
+        if let Some(table) = tables.iter_mut().find(|table| table.oid == row.get::<_, u32>(0)) {
+            table.key_is_primary = row.get(1);
+            table.key = row.get(2);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wanted;
+    use crate::profile::{Selection, TableName};
+
+    #[test]
+    fn a_partition_is_wanted_with_its_parent_and_our_own_schema_never() {
+        let leaf = TableName::new("parts", "p1");
+        let above = vec!["parts\np1".to_owned(), "public\nparent".to_owned()];
+        let public = Selection::Schemas(vec!["public".to_owned()]);
+        assert!(wanted(&public, &leaf, &above));
+        assert!(!wanted(&public, &leaf, &[]));
+        assert!(wanted(&Selection::Tables(vec![TableName::new("public", "parent")]), &leaf, &above));
+        let everything = Selection::Schemas(Vec::new());
+        assert!(wanted(&everything, &leaf, &[]));
+        assert!(!wanted(&everything, &TableName::new("walpilot", "checkpoint"), &[]));
+    }
+}

@@ -1,0 +1,328 @@
+//! A client of the walsender: simple queries of the replication protocol, and the copy-both stream.
+//!
+//! tokio-postgres knows neither, so this stands on the wire library alone. Frames are cut out of one read buffer
+//! without copying: a payload shares the buffer's memory until it is dropped.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::message::backend::Message;
+use postgres_protocol::message::frontend;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::stream::{ChangeStream, Feedback, Frame, StreamError};
+use crate::catalog::Lsn;
+use crate::catalog::ident::{quote_ident, quote_literal};
+use crate::connection::attempt::connect_replication;
+use crate::connection::login::server_error;
+use crate::connection::stream::PgStream;
+use crate::connection::{Failure, Settings};
+
+/// How much is asked of the socket at once.
+const READ_BYTES: usize = 128 * 1024;
+
+/// Formats that the text of values must not inherit from the role or the database, and limits: creating a slot waits
+/// for transactions, which `lock_timeout` bounds.
+const PARAMETERS: [(&str, &str); 11] = [
+    ("replication", "database"),
+    ("application_name", "walpilot run"),
+    ("DateStyle", "ISO"),
+    ("IntervalStyle", "postgres"),
+    ("extra_float_digits", "3"),
+    ("bytea_output", "hex"),
+    ("TimeZone", "UTC"),
+    ("search_path", "pg_catalog"),
+    ("statement_timeout", "0"),
+    ("lock_timeout", "5s"),
+    ("idle_session_timeout", "0"),
+];
+
+/// Rows of a simple query, each column as text.
+pub(super) type Rows = Vec<Vec<Option<String>>>;
+
+/// Who the server is (`IDENTIFY_SYSTEM`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) system_identifier: String,
+    pub(super) timeline: i32,
+    /// The current flush position.
+    pub(super) position: Lsn,
+    pub(super) database: String,
+}
+
+/// A logged-in walsender connection that is not streaming.
+pub(super) struct Walsender {
+    stream: PgStream,
+    input: BytesMut,
+}
+
+impl Walsender {
+    /// Logs in.
+    pub(super) async fn connect(settings: &Settings, version: i32) -> Result<Self, Failure> {
+        // `idle_session_timeout` exists from PostgreSQL 14.
+        let known = if version >= 140_000 { PARAMETERS.len() } else { PARAMETERS.len() - 1 };
+        let (stream, input, _) = connect_replication(settings, &PARAMETERS[..known]).await?;
+        Ok(Self { stream, input })
+    }
+
+    pub(super) async fn identify(&mut self) -> Result<Identity, StreamError> {
+        let rows = self.query("IDENTIFY_SYSTEM").await?;
+        let [system, timeline, position, database] = rows.first().map(Vec::as_slice).unwrap_or_default() else {
+            return Err(StreamError::Protocol("IDENTIFY_SYSTEM gave no row of four columns".to_owned()));
+        };
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        Ok(Identity {
+            system_identifier: text(system),
+            timeline: text(timeline).parse().unwrap_or_default(),
+            position: text(position).parse().unwrap_or_default(),
+            database: text(database),
+        })
+    }
+
+    /// Runs one command and returns its rows.
+    pub(super) async fn query(&mut self, sql: &str) -> Result<Rows, StreamError> {
+        self.send_query(sql).await?;
+        let mut rows = Rows::new();
+        let mut failed = None;
+        loop {
+            match self.message().await? {
+                Message::DataRow(body) => {
+                    let row = body
+                        .ranges()
+                        .map(|range| Ok(range.map(|r| String::from_utf8_lossy(&body.buffer()[r]).into_owned())))
+                        .collect()?;
+                    rows.push(row);
+                }
+                Message::ErrorResponse(body) => failed = Some(server_error(body.fields())?),
+                Message::ReadyForQuery(_) => {
+                    return failed.map_or(Ok(rows), |error| Err(StreamError::Server(Box::new(error))));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Starts the stream of `slot` after everything that ended before `from`. Protocol version 1 works on every
+    /// server; newer versions only add what is not used.
+    pub(super) async fn start(mut self, slot: &str, publication: &str, from: Lsn) -> Result<WalStream, StreamError> {
+        let sql = format!(
+            "START_REPLICATION SLOT {} LOGICAL {from} (proto_version '1', publication_names {})",
+            quote_ident(slot),
+            // The option is a list of identifiers inside a string: quoted twice.
+            plain_literal(&quote_ident(publication)),
+        );
+        self.send_query(&sql).await?;
+        loop {
+            // CopyBothResponse is the one message that the wire library can't parse.
+            let Some(tag) = self.input.first().copied() else {
+                fill(&mut self.stream, &mut self.input, READ_BYTES).await?;
+                continue;
+            };
+            if tag == b'W' {
+                let Some(length) = frame_length(&self.input)? else {
+                    fill(&mut self.stream, &mut self.input, READ_BYTES).await?;
+                    continue;
+                };
+                self.input.advance(length);
+                return Ok(WalStream { stream: self.stream, input: self.input, out: BytesMut::new() });
+            }
+            if let Message::ErrorResponse(body) = self.message().await? {
+                return Err(StreamError::Server(Box::new(server_error(body.fields())?)));
+            }
+        }
+    }
+
+    async fn send_query(&mut self, sql: &str) -> Result<(), StreamError> {
+        let mut out = BytesMut::new();
+        frontend::query(sql, &mut out)?;
+        self.stream.write_all(&out).await?;
+        Ok(self.stream.flush().await?)
+    }
+
+    async fn message(&mut self) -> Result<Message, StreamError> {
+        loop {
+            if let Some(message) = Message::parse(&mut self.input)? {
+                return Ok(message);
+            }
+            fill(&mut self.stream, &mut self.input, READ_BYTES).await?;
+        }
+    }
+}
+
+/// The replication grammar knows no `E''` strings; a quote is doubled and everything else stands for itself.
+fn plain_literal(text: &str) -> String {
+    if text.contains('\\') { format!("'{}'", text.replace('\'', "''")) } else { quote_literal(text) }
+}
+
+/// Reads more, or tells that the server has gone.
+async fn fill(stream: &mut PgStream, input: &mut BytesMut, room: usize) -> Result<(), StreamError> {
+    input.reserve(room);
+    if stream.read_buf(input).await? == 0 { Err(StreamError::Ended) } else { Ok(()) }
+}
+
+/// The length of the first message with its tag, if it is there as a whole.
+fn frame_length(input: &[u8]) -> Result<Option<usize>, StreamError> {
+    let Some(head) = input.get(1..5) else { return Ok(None) };
+    let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+    // PostgreSQL can't send a message of 1 GB or more (`MaxAllocSize`), so a larger length is not PostgreSQL's.
+    if !(4..0x4000_0000).contains(&length) {
+        return Err(StreamError::Protocol(format!("a message has the impossible length {length}")));
+    }
+    Ok((input.len() > length).then_some(length + 1))
+}
+
+/// A running copy-both stream.
+pub(super) struct WalStream {
+    stream: PgStream,
+    input: BytesMut,
+    out: BytesMut,
+}
+
+impl WalStream {
+    /// Cuts the next frame out of the buffer, if it is there as a whole.
+    fn cut(&mut self) -> Result<Option<Frame>, StreamError> {
+        loop {
+            let Some(length) = frame_length(&self.input)? else { return Ok(None) };
+            match self.input[0] {
+                b'd' => {
+                    let mut body = self.input.split_to(length).freeze();
+                    body.advance(5);
+                    if let Some(frame) = frame(body)? {
+                        return Ok(Some(frame));
+                    }
+                }
+                b'E' => {
+                    if let Some(Message::ErrorResponse(body)) = Message::parse(&mut self.input)? {
+                        return Err(StreamError::Server(Box::new(server_error(body.fields())?)));
+                    }
+                    return Err(StreamError::Ended);
+                }
+                // CopyDone or CommandComplete: the server ends the stream, for example on a fast shutdown.
+                b'c' | b'C' => return Err(StreamError::Ended),
+                // Notices and parameter changes.
+                _ => self.input.advance(length),
+            }
+        }
+    }
+
+    async fn send(&mut self) -> Result<(), StreamError> {
+        let out = self.out.split();
+        self.stream.write_all(&out).await?;
+        Ok(self.stream.flush().await?)
+    }
+}
+
+fn frame(mut body: Bytes) -> Result<Option<Frame>, StreamError> {
+    let short = || StreamError::Protocol("a frame of the stream is too short".to_owned());
+    if body.is_empty() {
+        return Err(short());
+    }
+    match body.get_u8() {
+        // Start, end, send time, then the plugin's message.
+        b'w' if body.len() >= 24 => {
+            body.advance(8);
+            let end = Lsn(body.get_u64());
+            body.advance(8);
+            Ok(Some(Frame::Data { end, payload: body }))
+        }
+        b'k' if body.len() >= 17 => {
+            let end = Lsn(body.get_u64());
+            body.advance(8);
+            Ok(Some(Frame::Keepalive { end, reply: body.get_u8() != 0 }))
+        }
+        b'w' | b'k' => Err(short()),
+        _ => Ok(None),
+    }
+}
+
+impl ChangeStream for WalStream {
+    async fn receive(&mut self, frames: &mut Vec<Frame>) -> Result<(), StreamError> {
+        loop {
+            let before = frames.len();
+            while let Some(frame) = self.cut()? {
+                frames.push(frame);
+            }
+            if frames.len() > before {
+                return Ok(());
+            }
+            let missing = match self.input.get(1..5) {
+                Some(head) => u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize,
+                None => 0,
+            };
+            let room = READ_BYTES.max(missing.saturating_sub(self.input.len()));
+            fill(&mut self.stream, &mut self.input, room).await?;
+        }
+    }
+
+    async fn send_feedback(&mut self, feedback: Feedback) -> Result<(), StreamError> {
+        let mut body = BytesMut::with_capacity(34);
+        body.put_u8(b'r');
+        body.put_u64(feedback.received.0.max(feedback.flushed.0));
+        body.put_u64(feedback.flushed.0);
+        body.put_u64(feedback.flushed.0);
+        // The client's clock: the server only shows it.
+        body.put_u64(0);
+        body.put_u8(0);
+        frontend::CopyData::new(body)?.write(&mut self.out);
+        self.send().await
+    }
+
+    async fn finish(mut self) -> Result<(), StreamError> {
+        frontend::copy_done(&mut self.out);
+        self.send().await?;
+        // The walsender answers with its own CopyDone after it has read all that was sent before.
+        loop {
+            while let Some(length) = frame_length(&self.input)? {
+                let tag = self.input[0];
+                self.input.advance(length);
+                if tag == b'Z' {
+                    frontend::terminate(&mut self.out);
+                    return self.send().await;
+                }
+            }
+            fill(&mut self.stream, &mut self.input, READ_BYTES).await?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{frame, frame_length, plain_literal};
+    use crate::catalog::Lsn;
+    use crate::replication::stream::Frame;
+
+    #[test]
+    fn frames_are_read_and_short_ones_are_errors() {
+        let mut data = vec![b'w'];
+        data.extend(1_u64.to_be_bytes());
+        data.extend(0x1_0000_0002_u64.to_be_bytes());
+        data.extend([0; 8]);
+        data.extend(b"payload");
+        let read = frame(Bytes::from(data.clone())).unwrap();
+        assert_eq!(read, Some(Frame::Data { end: Lsn(0x1_0000_0002), payload: Bytes::from_static(b"payload") }));
+        for short in 0..25 {
+            assert!(frame(Bytes::copy_from_slice(&data[..short])).is_err(), "{short} bytes");
+        }
+        let mut keepalive = vec![b'k'];
+        keepalive.extend(7_u64.to_be_bytes());
+        keepalive.extend([0; 8]);
+        keepalive.push(1);
+        assert_eq!(frame(Bytes::from(keepalive)).unwrap(), Some(Frame::Keepalive { end: Lsn(7), reply: true }));
+    }
+
+    #[test]
+    fn a_length_that_no_server_sends_is_refused_before_memory_is_taken() {
+        assert!(matches!(frame_length(b"d\0\0\0"), Ok(None)));
+        assert!(matches!(frame_length(b"d\0\0\0\x05"), Ok(None)));
+        assert!(matches!(frame_length(b"d\0\0\0\x05x"), Ok(Some(6))));
+        assert!(frame_length(b"d\xff\xff\xff\xff").is_err());
+        assert!(frame_length(b"d\0\0\0\x03").is_err());
+    }
+
+    #[test]
+    fn names_in_the_replication_grammar_are_quoted_without_escapes() {
+        assert_eq!(plain_literal("\"a'b\""), "'\"a''b\"'");
+        assert_eq!(plain_literal("\"a\\b\""), "'\"a\\b\"'");
+    }
+}

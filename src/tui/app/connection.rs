@@ -1,0 +1,47 @@
+//! The first screen: where the source is and who logs in.
+
+use super::field::{Field, Kind};
+use super::form::Form;
+use super::message::Tested;
+use super::validate::FieldId;
+use crate::connection::{Failure, Settings};
+
+/// The fields, and what the last try came to.
+#[derive(Debug)]
+pub struct ConnectionStep {
+    /// Host, port, database, user, password.
+    pub form: Form,
+    /// What has no field, as it came from the command line.
+    pub base: Settings,
+    /// What the last try came to, and with which settings.
+    pub outcome: Option<(Settings, Result<Tested, Box<Failure>>)>,
+}
+
+impl ConnectionStep {
+    /// The fields filled from `source`; the focus is where something is missing.
+    #[must_use]
+    pub fn new(source: &Settings) -> Self {
+        let mut form = Form::new(vec![
+            Field::new(FieldId::Host, Kind::Text),
+            Field::new(FieldId::Port, Kind::Text),
+            Field::new(FieldId::Database, Kind::Text),
+            Field::new(FieldId::User, Kind::Text),
+            Field::new(FieldId::Password, Kind::Secret),
+        ]);
+        form.fill(source);
+        form.focus_on_what_is_missing();
+        Self { form, base: source.clone(), outcome: None }
+    }
+
+    /// What the last try came to, if it was made with these settings.
+    #[must_use]
+    pub fn outcome_of(&self, settings: &Settings) -> Option<&Result<Tested, Box<Failure>>> {
+        self.outcome.as_ref().filter(|(tried, _)| tried == settings).map(|(_, outcome)| outcome)
+    }
+
+    /// Whether a try with these settings was a success.
+    #[must_use]
+    pub fn is_proven(&self, settings: &Settings) -> bool {
+        matches!(self.outcome_of(settings), Some(Ok(_)))
+    }
+}

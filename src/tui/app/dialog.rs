@@ -1,0 +1,93 @@
+//! A question on top of the screen.
+
+use super::field::{Field, Kind};
+use super::validate::FieldId;
+use crate::connection::Settings;
+
+/// Where the script is written unless another name is given.
+const SCRIPT_PATH: &str = "./walpilot-setup.sql";
+
+/// What is asked.
+#[derive(Debug)]
+pub enum Question {
+    /// Put the parts of a connection string into the fields?
+    Split(Box<Settings>),
+    /// Run the script?
+    Apply,
+    /// Go on without running the script?
+    Skip,
+    /// Write the script where?
+    Path,
+    /// Stop the replication?
+    StopRun,
+    /// Stop the replication and leave?
+    Leave,
+}
+
+/// A question with its buttons.
+#[derive(Debug)]
+pub struct Dialog {
+    /// What is asked.
+    pub question: Question,
+    /// The selected button.
+    pub selected: usize,
+    /// The line to type in, if there is one.
+    pub field: Option<Field>,
+}
+
+impl Dialog {
+    fn new(question: Question) -> Self {
+        Self { question, selected: 0, field: None }
+    }
+
+    /// Put the parts of a connection string into the fields?
+    #[must_use]
+    pub fn split(settings: Settings) -> Self {
+        Self::new(Question::Split(Box::new(settings)))
+    }
+
+    /// Run the script? The default is yes: its text is on the screen behind the question.
+    #[must_use]
+    pub fn apply() -> Self {
+        Self::new(Question::Apply)
+    }
+
+    /// Go on without running the script?
+    #[must_use]
+    pub fn skip() -> Self {
+        Self::new(Question::Skip)
+    }
+
+    /// Write the script where?
+    #[must_use]
+    pub fn path() -> Self {
+        let mut field = Field::new(FieldId::Path, Kind::Text);
+        field.set(SCRIPT_PATH);
+        Self { field: Some(field), ..Self::new(Question::Path) }
+    }
+
+    /// Stop the replication?
+    #[must_use]
+    pub fn stop_run() -> Self {
+        Self::new(Question::StopRun)
+    }
+
+    /// Stop the replication and leave?
+    #[must_use]
+    pub fn leave() -> Self {
+        Self::new(Question::Leave)
+    }
+
+    /// The buttons: the first does it, the last does nothing.
+    #[must_use]
+    pub fn buttons(&self) -> [&'static str; 2] {
+        match self.question {
+            Question::Split(_) => ["Fill the fields", "Cancel"],
+            Question::Apply => ["Apply", "Cancel"],
+            Question::Skip => ["Go on without applying", "Back"],
+            Question::Path => ["Write", "Cancel"],
+            Question::StopRun => ["Stop", "Cancel"],
+            Question::Leave => ["Stop and leave", "Stay"],
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The fourth screen: what stands in the way of replication.
+
+use crate::preflight::{Finding, Report, Severity, Status};
+use crate::profile::Profile;
+
+/// The last report.
+#[derive(Debug, Default)]
+pub struct PreflightStep {
+    /// The findings, worst first.
+    pub report: Option<Report>,
+    /// The profile that was judged.
+    pub judged: Option<Profile>,
+    /// Why the facts could not be gathered.
+    pub error: Option<String>,
+    /// The selected finding.
+    pub cursor: usize,
+    /// How far the details are scrolled.
+    pub scroll: usize,
+}
+
+/// How many findings came to what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Blockers.
+    pub blockers: usize,
+    /// Warnings.
+    pub warnings: usize,
+    /// What this role may not see, without being a blocker.
+    pub unseen: usize,
+    /// What holds.
+    pub passed: usize,
+}
+
+impl Counts {
+    /// Counts the findings of `report`.
+    #[must_use]
+    pub fn of(report: &Report) -> Self {
+        let mut counts = Self::default();
+        for finding in &report.findings {
+            match finding.status {
+                Status::Pass => counts.passed += 1,
+                Status::Skipped => {}
+                _ if is_blocker(finding) => counts.blockers += 1,
+                Status::Unseen => counts.unseen += 1,
+                Status::Warn | Status::Fail => counts.warnings += 1,
+            }
+        }
+        counts
+    }
+}
+
+/// Whether a finding keeps replication from working.
+#[must_use]
+pub fn is_blocker(finding: &Finding) -> bool {
+    finding.status == Status::Fail && finding.severity == Severity::Blocker
+}
+
+impl PreflightStep {
+    /// The selected finding.
+    #[must_use]
+    pub fn selected(&self) -> Option<&Finding> {
+        self.report.as_ref()?.findings.get(self.cursor)
+    }
+
+    /// Moves the selection.
+    pub fn move_by(&mut self, lines: isize) {
+        let last = self.report.as_ref().map_or(0, |report| report.findings.len().saturating_sub(1));
+        self.cursor = self.cursor.saturating_add_signed(lines).min(last);
+        self.scroll = 0;
+    }
+
+    /// Takes a new report of `profile`.
+    pub fn take(&mut self, profile: Profile, result: Result<Report, String>) {
+        match result {
+            Ok(report) => (self.report, self.error) = (Some(report), None),
+            Err(error) => self.error = Some(error),
+        }
+        self.judged = Some(profile);
+        self.move_by(0);
+    }
+}

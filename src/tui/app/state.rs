@@ -1,0 +1,228 @@
+//! The whole state of the screen, and the few operations that every screen shares.
+
+use std::time::{Duration, Instant};
+
+use super::connection::ConnectionStep;
+use super::dashboard::Dashboard;
+use super::destination::DestinationStep;
+use super::dialog::Dialog;
+use super::field::Field;
+use super::job::{Job, Jobs};
+use super::message::{Effect, Now, Work};
+use super::preflight::PreflightStep;
+use super::run::{Leaving, RunState};
+use super::script::ScriptStep;
+use super::step::Step;
+use super::tables::TablesStep;
+use crate::connection::{Settings, SslMode, printable};
+use crate::monitor::Target;
+use crate::profile::Profile;
+
+/// What is known before the first key: from the command line, the environment, or the demo.
+#[derive(Clone, Debug, Default)]
+pub struct Prefill {
+    /// The source and what is wanted from it.
+    pub profile: Option<Profile>,
+    /// An administrator of the source, to apply the setup script.
+    pub admin: Option<Settings>,
+    /// The destination.
+    pub destination: Option<Settings>,
+}
+
+/// A line that is shown for a while.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// The sentence; safe to print.
+    pub text: String,
+    /// Whether it tells of trouble.
+    pub trouble: bool,
+    /// When it goes away.
+    pub until: Instant,
+}
+
+/// Everything that is on the screen.
+#[derive(Debug)]
+pub struct App {
+    /// The screen that is shown.
+    pub step: Step,
+    /// Set when a screen was opened and has to ask for what it shows.
+    pub opened: bool,
+    /// The furthest screen that can be jumped to.
+    pub reached: Step,
+    /// Whether there is only a dashboard and no wizard around it.
+    pub only_dashboard: bool,
+    /// The time of the last message.
+    pub now: Now,
+    /// The terminal's columns and rows.
+    pub size: (u16, u16),
+    /// Where the source is.
+    pub connection: ConnectionStep,
+    /// How the connection is encrypted.
+    pub ssl_mode: SslMode,
+    /// What is wanted.
+    pub tables: TablesStep,
+    /// What is wrong.
+    pub preflight: PreflightStep,
+    /// What mends it.
+    pub script: ScriptStep,
+    /// Where the rows go.
+    pub destination: DestinationStep,
+    /// How it goes.
+    pub dashboard: Option<Dashboard>,
+    /// The replication of this process.
+    pub run: RunState,
+    /// The question on top of the screen.
+    pub dialog: Option<Dialog>,
+    /// Whether the help is shown, and how far it is scrolled.
+    pub help: Option<usize>,
+    /// A line that is shown for a while.
+    pub notice: Option<Notice>,
+    /// The tasks under way.
+    pub jobs: Jobs,
+    /// Set when the user has decided to leave.
+    pub leaving: Option<Leaving>,
+}
+
+impl App {
+    /// A wizard at its first step.
+    #[must_use]
+    pub fn new(prefill: Prefill, now: Now) -> Self {
+        let profile = prefill.profile.unwrap_or_else(|| Profile::new(Settings::default()));
+        Self {
+            step: Step::Connection,
+            opened: false,
+            reached: Step::Connection,
+            only_dashboard: false,
+            now,
+            size: (80, 24),
+            connection: ConnectionStep::new(&profile.source),
+            ssl_mode: profile.source.ssl_mode,
+            tables: TablesStep::new(&profile),
+            preflight: PreflightStep::default(),
+            script: ScriptStep::new(prefill.admin.as_ref()),
+            destination: DestinationStep::new(prefill.destination.as_ref()),
+            dashboard: None,
+            run: RunState::default(),
+            dialog: None,
+            help: None,
+            notice: None,
+            jobs: Jobs::default(),
+            leaving: None,
+        }
+    }
+
+    /// A dashboard without a wizard, and the effect that starts it.
+    #[must_use]
+    pub fn watching(target: Target, now: Now) -> (Self, Vec<Effect>) {
+        let mut app = Self::new(Prefill::default(), now);
+        (app.step, app.reached, app.only_dashboard) = (Step::Dashboard, Step::Dashboard, true);
+        let mut effects = Vec::new();
+        app.watch(target, false, &mut effects);
+        (app, effects)
+    }
+
+    /// The source as the fields describe it.
+    #[must_use]
+    pub fn source(&self) -> Settings {
+        Settings { ssl_mode: self.ssl_mode, ..self.connection.form.settings(&self.connection.base) }
+    }
+
+    /// The profile as all steps together describe it.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        self.tables.profile(self.source())
+    }
+
+    /// Begins a task; an earlier one of its kind is stopped.
+    pub fn start(&mut self, job: Job, work: Work, effects: &mut Vec<Effect>) {
+        if let Some(old) = self.jobs.end(job) {
+            effects.push(Effect::Cancel(old));
+        }
+        let ticket = self.jobs.start(job, self.now.monotonic);
+        effects.push(Effect::Start(ticket, Box::new(work)));
+    }
+
+    /// Stops a task if it runs. Returns whether it did.
+    pub fn cancel(&mut self, job: Job, effects: &mut Vec<Effect>) -> bool {
+        let ticket = self.jobs.end(job);
+        effects.extend(ticket.map(Effect::Cancel));
+        ticket.is_some()
+    }
+
+    /// Asks a task to stop and waits for its last answer. Returns whether it runs.
+    pub fn ask_to_stop(&mut self, job: Job, effects: &mut Vec<Effect>) -> bool {
+        let ticket = self.jobs.ticket(job);
+        effects.extend(ticket.map(Effect::Cancel));
+        ticket.is_some()
+    }
+
+    /// Shows a line for a while.
+    pub fn note(&mut self, text: impl Into<String>, trouble: bool) {
+        let until = self.now.monotonic + Duration::from_secs(6);
+        self.notice = Some(Notice { text: printable(&text.into()).into_owned(), trouble, until });
+    }
+
+    /// Opens a dashboard and its sampling.
+    pub fn watch(&mut self, target: Target, running: bool, effects: &mut Vec<Effect>) {
+        self.dashboard = Some(Dashboard::new(target.clone(), running));
+        self.start(Job::Watch, Work::Watch(target), effects);
+    }
+
+    /// Shows a step. What it needs to know is asked for at the end of the update.
+    pub fn show(&mut self, step: Step) {
+        self.connection.form.blur();
+        self.script.form.blur();
+        self.destination.form.blur();
+        (self.step, self.opened, self.notice) = (step, true, None);
+        self.reached = self.reached.max(step);
+    }
+
+    /// The text field that keys type into.
+    pub fn text_field(&mut self) -> Option<&mut Field> {
+        if self.help.is_some() {
+            return None;
+        }
+        let field = match (&mut self.dialog, self.step) {
+            (Some(dialog), _) => dialog.field.as_mut(),
+            (None, Step::Connection) => self.connection.form.focused_mut(),
+            (None, Step::Tables) => self.tables.text_field(),
+            (None, Step::Script) => self.script.text_field(),
+            (None, Step::Destination) => self.destination.form.focused_mut(),
+            _ => None,
+        };
+        field.filter(|field| field.takes_text())
+    }
+
+    /// A value of this step changed: what was found out from it no longer holds, and later steps have to be gone
+    /// through again.
+    pub fn edited(&mut self, effects: &mut Vec<Effect>) {
+        if self.dialog.is_some() {
+            return;
+        }
+        // A task works for the values that it was started with; its answer would be taken for the new ones.
+        let outdated: &[Job] = match self.step {
+            Step::Connection | Step::Encryption => &[Job::TestSource, Job::ListTables, Job::Preflight, Job::Plan],
+            Step::Tables => &[Job::Preflight, Job::Plan],
+            Step::Script => &[Job::Plan],
+            Step::Destination => &[Job::TestDestination],
+            Step::Preflight | Step::Dashboard => &[],
+        };
+        for job in outdated {
+            self.cancel(*job, effects);
+        }
+        if !self.run.is_running() && self.step <= Step::Tables {
+            self.reached = self.step;
+        }
+    }
+
+    /// When something on the screen moves by itself next; `None` while nothing does.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let now = self.now.monotonic;
+        let spinner = self.jobs.busy().then(|| now + Duration::from_millis(120));
+        let age = (self.step == Step::Dashboard).then(|| now + Duration::from_secs(1));
+        let notice = self.notice.as_ref().map(|notice| notice.until);
+        let leaving = self.leaving.as_ref().map(|leaving| leaving.until.min(now + Duration::from_millis(250)));
+        [spinner, age, notice, leaving].into_iter().flatten().min()
+    }
+}

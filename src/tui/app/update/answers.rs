@@ -1,0 +1,123 @@
+//! What the answers of tasks do to the state. Whether an answer is still wanted was decided before.
+
+use super::{preflight, script};
+use crate::setup::apply::ApplyEvent;
+use crate::tui::app::job::Job;
+use crate::tui::app::message::{Answer, Effect};
+use crate::tui::app::run::RunState;
+use crate::tui::app::script::StepState;
+use crate::tui::app::state::App;
+
+pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Effect>) {
+    let wall = app.now.wall;
+    match answer {
+        // Editing cancels a try, so that the fields are still those that were tried.
+        Answer::Tested(outcome) if job == Job::TestDestination => {
+            app.destination.outcome = Some((app.destination.settings(), outcome));
+        }
+        Answer::Tested(outcome) => app.connection.outcome = Some((app.source(), outcome)),
+        Answer::Tables(Ok(choices)) => {
+            let source = app.source();
+            app.tables.take(source, choices);
+        }
+        Answer::Tables(Err(error)) => app.tables.error = Some(error),
+        Answer::Checked(result) => {
+            let profile = app.profile();
+            app.preflight.take(profile, result.map(|report| *report));
+        }
+        Answer::Planned(Ok(planned)) => {
+            let script = &mut app.script;
+            (script.planned, script.error, script.scroll, script.shift) = (Some(*planned), None, 0, 0);
+        }
+        Answer::Planned(Err(error)) => app.script.error = Some(error),
+        Answer::Applying(event) => applying(app, event),
+        Answer::Applied(result) => applied(app, result, effects),
+        Answer::Written(Ok(path)) => {
+            app.note(format!("The script is in {}; only you can read it.", path.display()), false);
+        }
+        Answer::Written(Err(error)) => app.note(error, true),
+        Answer::Progress(progress) => {
+            if let Some(dashboard) = app.dashboard.as_mut() {
+                dashboard.progress((*progress).clone(), wall);
+            }
+            app.run.take(progress);
+        }
+        Answer::RunEvent(event) => {
+            if let Some(dashboard) = app.dashboard.as_mut() {
+                dashboard.run_event(event, wall);
+            }
+        }
+        Answer::RunEnded(result) => run_ended(app, result, effects),
+        Answer::Sampled(sample) => {
+            if let Some(dashboard) = app.dashboard.as_mut() {
+                dashboard.sampled(*sample, wall);
+            }
+        }
+        Answer::SampleFailed(reason) => {
+            if let Some(dashboard) = app.dashboard.as_mut() {
+                dashboard.sample_failed(reason, wall);
+            }
+        }
+        Answer::Died(reason) => died(app, job, reason, effects),
+    }
+}
+
+fn applying(app: &mut App, event: ApplyEvent) {
+    let (at, state) = match event {
+        ApplyEvent::Started(at) => (at, StepState::Running(None)),
+        ApplyEvent::Waiting(at, reason) => (at, StepState::Running(Some(reason))),
+        ApplyEvent::Done(at) => (at, StepState::Done),
+    };
+    if let Some(slot) = app.script.states.get_mut(at) {
+        *slot = state;
+    }
+}
+
+/// The checks run again, and what is still missing is planned again: what is shown is what the server says.
+fn applied(app: &mut App, result: Result<(), String>, effects: &mut Vec<Effect>) {
+    if result.is_err() {
+        for state in &mut app.script.states {
+            if matches!(state, StepState::Running(_)) {
+                *state = StepState::Failed;
+            }
+        }
+    }
+    app.script.applied = Some(result);
+    script::plan(app, effects);
+    preflight::run(app, effects);
+}
+
+fn run_ended(app: &mut App, result: Result<Box<crate::replication::Summary>, String>, effects: &mut Vec<Effect>) {
+    if let Some(dashboard) = app.dashboard.as_mut() {
+        dashboard.run_ended(result.clone().map(|summary| *summary), app.now.wall);
+    }
+    match &result {
+        Ok(summary) => {
+            app.note(format!("The replication stopped at {}; its checkpoint is kept.", summary.checkpoint), false);
+        }
+        Err(error) => app.note(format!("The replication ended: {error}"), true),
+    }
+    app.run.end(result);
+    if app.leaving.is_some() {
+        effects.push(Effect::Quit);
+    }
+}
+
+fn died(app: &mut App, job: Job, reason: String, effects: &mut Vec<Effect>) {
+    match job {
+        Job::Preflight => app.preflight.error = Some(reason),
+        Job::Plan => app.script.error = Some(reason),
+        Job::Apply => applied(app, Err(reason), effects),
+        Job::ListTables => app.tables.error = Some(reason),
+        Job::Run => run_ended(app, Err(reason), effects),
+        Job::Watch => {
+            if let Some(dashboard) = app.dashboard.as_mut() {
+                dashboard.sample_failed(reason, app.now.wall);
+            }
+        }
+        Job::TestSource | Job::TestDestination | Job::Write => app.note(reason, true),
+    }
+    if matches!(app.run, RunState::Ended { .. }) && app.leaving.is_some() && job != Job::Run {
+        effects.push(Effect::Quit);
+    }
+}

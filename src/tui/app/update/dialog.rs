@@ -1,0 +1,57 @@
+//! Keys of a question, and what its answer does.
+
+use super::{leave, script};
+use crate::tui::app::action::Action;
+use crate::tui::app::dialog::Question;
+use crate::tui::app::field::Field;
+use crate::tui::app::message::Effect;
+use crate::tui::app::state::App;
+use crate::tui::app::step::Step;
+
+pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
+    let Some(dialog) = app.dialog.as_mut() else { return };
+    match action {
+        Action::Back => app.dialog = None,
+        Action::Left | Action::Right | Action::Up | Action::Down | Action::NextField | Action::PreviousField => {
+            dialog.selected = 1 - dialog.selected.min(1);
+        }
+        Action::Edit(edit) => {
+            if let Some(field) = dialog.field.as_mut() {
+                field.edit(edit);
+            }
+        }
+        Action::Confirm if dialog.selected > 0 => app.dialog = None,
+        Action::Confirm => confirm(app, effects),
+        _ => {}
+    }
+}
+
+fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
+    let Some(mut dialog) = app.dialog.take() else { return };
+    match &dialog.question {
+        Question::Split(settings) => {
+            if app.step == Step::Destination {
+                app.destination.base = (**settings).clone();
+                app.destination.form.fill(settings);
+                app.destination.form.focus_on_what_is_missing();
+            } else {
+                app.connection.base = (**settings).clone();
+                app.connection.form.fill(settings);
+                app.connection.form.focus_on_what_is_missing();
+                app.ssl_mode = settings.ssl_mode;
+            }
+            app.edited(effects);
+        }
+        Question::Apply => script::apply(app, effects),
+        Question::Skip => app.show(Step::Destination),
+        Question::Path => {
+            if dialog.field.as_mut().is_some_and(Field::validate) {
+                script::write(app, dialog.field.as_ref().map_or("", Field::text), effects);
+            } else {
+                app.dialog = Some(dialog);
+            }
+        }
+        Question::StopRun => leave::stop_run(app, effects),
+        Question::Leave => leave::leave(app, effects),
+    }
+}

@@ -1,0 +1,130 @@
+//! What a message does to the state.
+
+mod answers;
+mod connection;
+mod destination;
+mod dialog;
+mod encryption;
+mod leave;
+mod preflight;
+mod script;
+mod tables;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+use super::action::Action;
+use super::message::{Effect, Message, Now};
+use super::state::App;
+use super::step::Step;
+use super::zones::zones;
+use crate::connection::uri;
+use crate::tui::keymap;
+
+/// The next state, and what has to be done for it.
+pub fn update(app: &mut App, message: Message, now: Now) -> Vec<Effect> {
+    app.now = now;
+    let mut effects = Vec::new();
+    match message {
+        Message::Key(key) => self::key(app, key, &mut effects),
+        Message::Paste(text) => paste(app, text.reveal(), &mut effects),
+        Message::Resized(columns, rows) => app.size = (columns, rows),
+        Message::Tick => leave::tick(app, &mut effects),
+        Message::Terminate => leave::terminate(app, &mut effects),
+        Message::Task(ticket, answer) if app.jobs.wants(ticket) => {
+            if ticket.job.ends_with(&answer) {
+                app.jobs.end(ticket.job);
+            }
+            answers::take(app, ticket.job, answer, &mut effects);
+        }
+        Message::Task(..) => {}
+    }
+    if std::mem::take(&mut app.opened) {
+        match app.step {
+            Step::Tables => tables::enter(app, &mut effects),
+            Step::Preflight => preflight::enter(app, &mut effects),
+            Step::Script => script::enter(app, &mut effects),
+            _ => {}
+        }
+    }
+    if app.notice.as_ref().is_some_and(|notice| notice.until <= now.monotonic) {
+        app.notice = None;
+    }
+    effects
+}
+
+fn key(app: &mut App, key: KeyEvent, effects: &mut Vec<Effect>) {
+    if key.kind == KeyEventKind::Release {
+        return;
+    }
+    // Plain letters belong to a focused text field before they are commands.
+    let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SUPER);
+    if let (KeyCode::Char(c), true) = (key.code, plain)
+        && app.leaving.is_none()
+        && let Some(field) = app.text_field()
+    {
+        field.type_char(c);
+        app.edited(effects);
+    } else if let Some(action) = keymap::dispatch(&zones(app), key) {
+        act(app, action, effects);
+    }
+}
+
+fn paste(app: &mut App, text: &str, effects: &mut Vec<Effect>) {
+    if app.dialog.is_none()
+        && matches!(app.step, Step::Connection | Step::Destination)
+        && uri::is_connection_string(text)
+    {
+        connection::offer_to_split(app, text);
+    } else if let Some(field) = app.text_field() {
+        field.paste(text);
+        app.edited(effects);
+    }
+}
+
+fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
+    if app.leaving.is_some() && action != Action::Quit {
+        return;
+    }
+    match action {
+        Action::Help => app.help = if app.help.is_some() { None } else { Some(0) },
+        Action::Quit => leave::quit(app, effects),
+        Action::Suspend => effects.push(Effect::Suspend),
+        #[cfg(debug_assertions)]
+        Action::Panic => panic!("a panic was asked for"),
+        _ if app.help.is_some() => scroll_help(app, action),
+        _ if app.dialog.is_some() => dialog::act(app, action, effects),
+        Action::Edit(edit) => {
+            if let Some(field) = app.text_field() {
+                field.edit(edit);
+                app.edited(effects);
+            }
+        }
+        Action::StepBack | Action::StepForward => jump(app, action == Action::StepForward),
+        _ => match app.step {
+            Step::Connection => connection::act(app, action, effects),
+            Step::Encryption => encryption::act(app, action, effects),
+            Step::Tables => tables::act(app, action, effects),
+            Step::Preflight => preflight::act(app, action, effects),
+            Step::Script => script::act(app, action, effects),
+            Step::Destination => destination::act(app, action, effects),
+            Step::Dashboard => leave::act_on_dashboard(app, action, effects),
+        },
+    }
+}
+
+/// Goes to the step before or after, as far as it was reached. Values stay.
+fn jump(app: &mut App, forward: bool) {
+    let reached = app.reached;
+    if let Some(step) = app.step.neighbour(forward).filter(|step| *step <= reached && !app.only_dashboard) {
+        app.show(step);
+    }
+}
+
+fn scroll_help(app: &mut App, action: Action) {
+    match (action, app.help.as_mut()) {
+        (Action::Up, Some(scroll)) => *scroll = scroll.saturating_sub(1),
+        (Action::Down, Some(scroll)) => *scroll = (*scroll + 1).min(60),
+        (Action::Back | Action::Confirm, _) => app.help = None,
+        _ => {}
+    }
+}

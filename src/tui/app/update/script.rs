@@ -1,0 +1,154 @@
+//! Keys of the setup script's screen.
+
+use std::path::PathBuf;
+
+use crate::tui::app::action::Action;
+use crate::tui::app::dialog::Dialog;
+use crate::tui::app::job::Job;
+use crate::tui::app::message::{Effect, Work};
+use crate::tui::app::script::StepState;
+use crate::tui::app::state::App;
+use crate::tui::app::step::Step;
+
+/// The screen was opened: a plan is made unless there is one for the same answers.
+pub(super) fn enter(app: &mut App, effects: &mut Vec<Effect>) {
+    let wanted = (app.profile(), app.script.admin(&app.source()));
+    if app.script.planned_for.as_ref() != Some(&wanted) && !app.jobs.runs(Job::Apply) {
+        (app.script.applied, app.script.planned) = (None, None);
+        app.script.states.clear();
+        plan(app, effects);
+    }
+}
+
+/// Plans anew.
+pub(super) fn plan(app: &mut App, effects: &mut Vec<Effect>) {
+    let (profile, admin) = (app.profile(), app.script.admin(&app.source()));
+    app.script.error = None;
+    app.script.planned_for = Some((profile.clone(), admin.clone()));
+    app.start(Job::Plan, Work::Plan(profile, admin), effects);
+}
+
+pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
+    let page = isize::try_from(app.size.1 / 2).unwrap_or(8);
+    let script = &mut app.script;
+    match action {
+        Action::NextField | Action::PreviousField => cycle(app, action == Action::NextField),
+        Action::Down if script.in_fields => cycle(app, true),
+        Action::Up if script.in_fields => cycle(app, false),
+        Action::Confirm if script.in_fields => {
+            if script.form.at_end() {
+                script.form.blur();
+                script.in_fields = false;
+                enter(app, effects);
+            } else {
+                script.form.step(true);
+            }
+        }
+        Action::Back if script.in_fields => {
+            script.form.blur();
+            script.in_fields = false;
+        }
+        Action::Up => script.scroll_by(-1),
+        Action::Down => script.scroll_by(1),
+        Action::PageUp => script.scroll_by(-page),
+        Action::PageDown => script.scroll_by(page),
+        Action::First => (script.scroll, script.shift) = (0, 0),
+        Action::Last => script.scroll_by(isize::MAX),
+        Action::Left => script.shift = script.shift.saturating_sub(8),
+        Action::Right => script.shift = (script.shift + 8).min(400),
+        Action::Rerun if app.jobs.runs(Job::Apply) => {}
+        Action::Rerun => {
+            script.states.clear();
+            plan(app, effects);
+        }
+        Action::Copy => {
+            if let Some(planned) = &script.planned {
+                effects.push(Effect::Copy(planned.script.clone()));
+                app.note(
+                    "The script is on the clipboard, if this terminal allows it (OSC 52); w writes a file.",
+                    false,
+                );
+            }
+        }
+        Action::Write if script.planned.is_some() => app.dialog = Some(Dialog::path()),
+        Action::Apply => offer(app, true),
+        Action::Confirm => confirm(app, effects),
+        Action::Back => {
+            // The step at hand is finished or taken back by the server; only its task knows which.
+            if app.ask_to_stop(Job::Apply, effects) {
+                app.note("Stopping after the step at hand.", false);
+            } else if app.cancel(Job::Plan, effects) {
+                app.script.error = Some("Planning was cancelled; r plans again.".to_owned());
+            } else {
+                app.show(Step::Preflight);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The ring of the focus: script, administrator, password.
+fn cycle(app: &mut App, forward: bool) {
+    let script = &mut app.script;
+    script.form.blur();
+    let count = script.form.fields.len();
+    let at = if script.in_fields { script.form.focus() + 1 } else { 0 };
+    let to = (at + if forward { 1 } else { count }) % (count + 1);
+    script.in_fields = to > 0;
+    if to > 0 {
+        script.form.focus_on(to - 1);
+    }
+}
+
+fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
+    let applied = matches!(app.script.applied, Some(Ok(())));
+    if app.jobs.runs(Job::Apply) || app.jobs.runs(Job::Plan) || (applied && app.jobs.runs(Job::Preflight)) {
+        app.note("Still working; Esc cancels.", false);
+    } else if app.script.error.is_some() {
+        plan(app, effects);
+    } else if applied || app.script.open_steps() == 0 {
+        app.show(Step::Destination);
+    } else {
+        offer(app, false);
+    }
+}
+
+/// Asks before anything is changed. The statements were on the screen, so that the default is to run them.
+fn offer(app: &mut App, explicit: bool) {
+    let steps = app.script.open_steps();
+    if app.jobs.runs(Job::Apply) || app.jobs.runs(Job::Plan) {
+        app.note("Still working; Esc cancels.", false);
+    } else if app.script.error.is_some() || app.script.planned.is_none() {
+        app.note("There is no plan to apply; r plans again.", true);
+    } else if steps == 0 {
+        app.note("There is nothing to apply.", false);
+    } else if app.script.admin(&app.source()).is_some() {
+        app.dialog = Some(Dialog::apply());
+    } else if explicit {
+        app.note("Name an administrator who may run the script, and the password.", true);
+        app.script.in_fields = true;
+        app.script.form.focus_on(0);
+    } else {
+        app.dialog = Some(Dialog::skip());
+    }
+}
+
+/// The question was answered with yes.
+pub(super) fn apply(app: &mut App, effects: &mut Vec<Effect>) {
+    let admin = app.script.admin(&app.source());
+    if let (Some(admin), Some(planned)) = (admin, &app.script.planned) {
+        let plan = planned.plan.clone();
+        app.script.states = vec![StepState::Waiting; plan.steps.len()];
+        app.script.titles = plan.steps.iter().map(|step| step.title.clone()).collect();
+        app.script.applied = None;
+        app.start(Job::Apply, Work::Apply(admin, plan), effects);
+    }
+}
+
+/// The file's name was given.
+pub(super) fn write(app: &mut App, path: &str, effects: &mut Vec<Effect>) {
+    if let Some(planned) = &app.script.planned {
+        let text = planned.script.clone();
+        app.start(Job::Write, Work::Write(PathBuf::from(path), text), effects);
+    }
+}

@@ -1,0 +1,108 @@
+//! What a field may hold, said in one sentence each.
+
+use crate::catalog::ident::{MAX_IDENTIFIER_BYTES, is_slot_name};
+
+/// Which field it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the documentation; `label` says them in words")]
+pub enum FieldId {
+    Host,
+    Port,
+    Database,
+    User,
+    Password,
+    Encryption,
+    Publication,
+    Slot,
+    Filter,
+    AdminUser,
+    AdminPassword,
+    Goal,
+    Path,
+}
+
+impl FieldId {
+    /// The words beside the field.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Host => "Host",
+            Self::Port => "Port",
+            Self::Database => "Database",
+            Self::User => "User",
+            Self::Password => "Password",
+            Self::Encryption => "Encryption",
+            Self::Publication => "Publication",
+            Self::Slot => "Slot",
+            Self::Filter => "Filter",
+            Self::AdminUser => "Administrator",
+            Self::AdminPassword => "Password",
+            Self::Goal => "Goal",
+            Self::Path => "File",
+        }
+    }
+}
+
+/// Whether `text` may stand in the field.
+///
+/// # Errors
+/// One sentence that says what to write instead; it never repeats the text.
+pub fn check(id: FieldId, text: &str) -> Result<(), String> {
+    let needed = |what: &str| if text.trim().is_empty() { Err(format!("Write {what}.")) } else { Ok(()) };
+    match id {
+        FieldId::Host => {
+            needed("the server's host name or address, or the directory of its Unix socket")?;
+            if text.contains(char::is_whitespace) && !text.starts_with('/') {
+                return Err("A host name has no blanks.".to_owned());
+            }
+            Ok(())
+        }
+        FieldId::Port => match text.trim().parse::<u16>() {
+            Ok(port) if port > 0 => Ok(()),
+            _ => Err("The port is a number from 1 to 65535; PostgreSQL's own is 5432.".to_owned()),
+        },
+        FieldId::Database => needed("the database's name; a replication slot belongs to one database"),
+        FieldId::User => needed("the role that logs in"),
+        FieldId::Publication => {
+            needed("the publication's name")?;
+            if text.len() > MAX_IDENTIFIER_BYTES {
+                return Err(format!("A publication's name has at most {MAX_IDENTIFIER_BYTES} bytes."));
+            }
+            Ok(())
+        }
+        FieldId::Slot if !is_slot_name(text) => {
+            Err("A slot's name is 1 to 63 lower-case letters, digits and underscores.".to_owned())
+        }
+        FieldId::Path => needed("the file's name"),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FieldId, check};
+
+    #[test]
+    fn what_a_server_would_refuse_is_refused_here() {
+        for (id, bad) in [
+            (FieldId::Host, " "),
+            (FieldId::Host, "db example"),
+            (FieldId::Port, "0"),
+            (FieldId::Port, "70000"),
+            (FieldId::Port, "54e2"),
+            (FieldId::Database, ""),
+            (FieldId::Slot, "Orders"),
+            (FieldId::Publication, &"p".repeat(64)),
+        ] {
+            assert!(check(id, bad).is_err(), "{id:?} {bad:?}");
+        }
+        for (id, good) in [
+            (FieldId::Host, "/var/run/my postgres"),
+            (FieldId::Port, " 6543"),
+            (FieldId::Publication, "Orders & more"),
+            (FieldId::Password, ""),
+        ] {
+            assert_eq!(check(id, good), Ok(()), "{id:?} {good:?}");
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! Every key of the interface, in one table: what is dispatched, what the footer hints at and what the help explains
+//! are the same lines, so that none can lie.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::app::action::{Action, Zone};
+use super::app::dashboard::DashboardAction;
+use super::app::field::Edit;
+
+/// A key with its modifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chord(KeyCode, KeyModifiers);
+
+/// What a key does in a zone.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding {
+    /// Where.
+    pub zone: Zone,
+    /// Which keys; the first is shown in the footer.
+    pub keys: &'static [Chord],
+    /// What they do.
+    pub action: Action,
+    /// A word or two for the footer; empty when the footer does not show it.
+    pub hint: &'static str,
+    /// A line for the help; empty when it goes without saying.
+    pub help: &'static str,
+}
+
+const fn key(code: KeyCode) -> Chord {
+    Chord(code, KeyModifiers::NONE)
+}
+const fn plain(c: char) -> Chord {
+    Chord(KeyCode::Char(c), KeyModifiers::NONE)
+}
+const fn ctrl(c: char) -> Chord {
+    Chord(KeyCode::Char(c), KeyModifiers::CONTROL)
+}
+const fn alt(c: char) -> Chord {
+    Chord(KeyCode::Char(c), KeyModifiers::ALT)
+}
+const fn on(zone: Zone, keys: &'static [Chord], action: Action, hint: &'static str, help: &'static str) -> Binding {
+    Binding { zone, keys, action, hint, help }
+}
+
+const ENTER: &[Chord] = &[key(KeyCode::Enter)];
+const ESC: &[Chord] = &[key(KeyCode::Esc)];
+const TAB: &[Chord] = &[key(KeyCode::Tab)];
+const BACK_TAB: &[Chord] = &[key(KeyCode::BackTab), Chord(KeyCode::BackTab, KeyModifiers::SHIFT)];
+const ARROW_UP: &[Chord] = &[key(KeyCode::Up)];
+const ARROW_DOWN: &[Chord] = &[key(KeyCode::Down)];
+const UP: &[Chord] = &[key(KeyCode::Up), plain('k')];
+const DOWN: &[Chord] = &[key(KeyCode::Down), plain('j')];
+const LEFT: &[Chord] = &[key(KeyCode::Left)];
+const RIGHT: &[Chord] = &[key(KeyCode::Right)];
+const VIM_LEFT: &[Chord] = &[key(KeyCode::Left), plain('h')];
+const VIM_RIGHT: &[Chord] = &[key(KeyCode::Right), plain('l')];
+const PAGE_UP: &[Chord] = &[key(KeyCode::PageUp)];
+const PAGE_DOWN: &[Chord] = &[key(KeyCode::PageDown)];
+const HOME: &[Chord] = &[key(KeyCode::Home), plain('g')];
+const END: &[Chord] = &[key(KeyCode::End), plain('G')];
+const SPACE: &[Chord] = &[plain(' ')];
+const RERUN: &[Chord] = &[plain('r')];
+const TEST: &[Chord] = &[key(KeyCode::F(5)), ctrl('t')];
+
+/// All bindings. Within a zone the most useful stand first: the footer drops from the right when it is narrow.
+pub const BINDINGS: &[Binding] = &[
+    on(Zone::Help, ESC, Action::Back, "close", "Close this help"),
+    on(Zone::Help, UP, Action::Up, "", "Scroll"),
+    on(Zone::Help, DOWN, Action::Down, "scroll", "Scroll"),
+    on(Zone::Help, ENTER, Action::Back, "", ""),
+    on(Zone::Help, &[plain('?'), plain('q')], Action::Help, "", ""),
+    // A question.
+    on(Zone::Dialog, ENTER, Action::Confirm, "choose", "Press the selected button"),
+    on(Zone::Dialog, TAB, Action::NextField, "other button", "Select the other button"),
+    on(Zone::Dialog, BACK_TAB, Action::PreviousField, "", ""),
+    on(Zone::Dialog, ARROW_UP, Action::Up, "", ""),
+    on(Zone::Dialog, ARROW_DOWN, Action::Down, "", ""),
+    on(Zone::Dialog, ESC, Action::Back, "cancel", "Close the question; nothing is done"),
+    on(Zone::Buttons, LEFT, Action::Left, "", ""),
+    on(Zone::Buttons, RIGHT, Action::Right, "", ""),
+    // Searching in the tables.
+    on(Zone::Filter, ENTER, Action::Confirm, "to the list", "Keep the filter and go to the list"),
+    on(Zone::Filter, ARROW_DOWN, Action::Down, "", ""),
+    on(Zone::Filter, ARROW_UP, Action::Up, "", ""),
+    on(Zone::Filter, TAB, Action::Confirm, "", ""),
+    on(Zone::Filter, ESC, Action::Back, "clear", "Clear the filter and go to the list"),
+    // Text.
+    on(
+        Zone::SecretText,
+        &[ctrl('r')],
+        Action::Edit(Edit::Reveal),
+        "show",
+        "Show or hide the password while it has the focus",
+    ),
+    on(Zone::Text, LEFT, Action::Edit(Edit::Left), "", ""),
+    on(Zone::Text, RIGHT, Action::Edit(Edit::Right), "", ""),
+    on(Zone::Text, &[key(KeyCode::Home), ctrl('a')], Action::Edit(Edit::Home), "", "To the beginning"),
+    on(Zone::Text, &[key(KeyCode::End), ctrl('e')], Action::Edit(Edit::End), "", "To the end"),
+    on(
+        Zone::Text,
+        &[Chord(KeyCode::Left, KeyModifiers::CONTROL), alt('b')],
+        Action::Edit(Edit::WordLeft),
+        "",
+        "One word to the left",
+    ),
+    on(
+        Zone::Text,
+        &[Chord(KeyCode::Right, KeyModifiers::CONTROL), alt('f')],
+        Action::Edit(Edit::WordRight),
+        "",
+        "One word to the right",
+    ),
+    on(Zone::Text, &[key(KeyCode::Backspace), ctrl('h')], Action::Edit(Edit::Backspace), "", ""),
+    on(Zone::Text, &[key(KeyCode::Delete), ctrl('d')], Action::Edit(Edit::Delete), "", ""),
+    on(
+        Zone::Text,
+        &[ctrl('w'), Chord(KeyCode::Backspace, KeyModifiers::ALT)],
+        Action::Edit(Edit::DeleteWord),
+        "",
+        "Delete the word before the cursor",
+    ),
+    on(Zone::Text, &[ctrl('u')], Action::Edit(Edit::Clear), "", "Clear the field"),
+    // Terminals send Ctrl-/ as Ctrl-7 or Ctrl-_.
+    on(
+        Zone::Text,
+        &[alt('z'), ctrl('/'), ctrl('7'), ctrl('_')],
+        Action::Edit(Edit::Undo),
+        "",
+        "Undo the last change of the field",
+    ),
+    on(Zone::Choice, SPACE, Action::Toggle, "change", "The next value"),
+    on(Zone::Choice, RIGHT, Action::Right, "", "The next value"),
+    on(Zone::Choice, LEFT, Action::Left, "", "The value before"),
+    // Forms.
+    on(Zone::Form, ENTER, Action::Confirm, "next", "The next field; on the last field: test, then go on"),
+    on(Zone::Form, TAB, Action::NextField, "field", "The next field"),
+    on(Zone::Form, BACK_TAB, Action::PreviousField, "", "The field before"),
+    on(Zone::Form, TEST, Action::Test, "test", "Test the connection"),
+    on(Zone::Form, ARROW_UP, Action::Up, "", ""),
+    on(Zone::Form, ARROW_DOWN, Action::Down, "", ""),
+    on(Zone::Form, ESC, Action::Back, "back", "Cancel what runs, or go one step back"),
+    // Encryption.
+    on(Zone::Encryption, ENTER, Action::Confirm, "next", "Test if the mode is new, then go on"),
+    on(Zone::Encryption, DOWN, Action::Down, "choose", "The next mode"),
+    on(Zone::Encryption, UP, Action::Up, "", "The mode before"),
+    on(Zone::Encryption, TEST, Action::Test, "test", "Test the connection"),
+    on(Zone::Encryption, ESC, Action::Back, "back", "Cancel the test, or go one step back"),
+    // Method and tables.
+    on(Zone::Method, ENTER, Action::Confirm, "next", "Go on to the preflight"),
+    on(Zone::Method, SPACE, Action::Toggle, "change", "The other method"),
+    on(Zone::Method, UP, Action::Up, "", ""),
+    on(Zone::Method, DOWN, Action::Down, "", ""),
+    on(Zone::Method, TAB, Action::NextField, "list", "To the list of tables"),
+    on(Zone::Method, BACK_TAB, Action::PreviousField, "", ""),
+    on(Zone::Method, ESC, Action::Back, "back", "Go one step back"),
+    on(Zone::Tables, ENTER, Action::Confirm, "next", "Go on to the preflight"),
+    on(Zone::Tables, SPACE, Action::Toggle, "tick", "Tick or untick a table, or all of a schema"),
+    on(Zone::Tables, &[plain('a')], Action::ToggleAll, "all", "Tick or untick everything that is shown"),
+    on(Zone::Tables, &[plain('/')], Action::Filter, "filter", "Show only tables whose name contains a text"),
+    on(Zone::Tables, TAB, Action::NextField, "fields", "To the names of publication and slot"),
+    on(Zone::Tables, BACK_TAB, Action::PreviousField, "", "To the method"),
+    on(Zone::Tables, ESC, Action::Back, "back", "Cancel the reading, or go one step back"),
+    on(Zone::Tables, RERUN, Action::Rerun, "reload", "Read the list again"),
+    on(Zone::Tables, UP, Action::Up, "", "One line up"),
+    on(Zone::Tables, DOWN, Action::Down, "", "One line down"),
+    on(Zone::Tables, PAGE_UP, Action::PageUp, "", "One page up"),
+    on(Zone::Tables, PAGE_DOWN, Action::PageDown, "", "One page down"),
+    on(Zone::Tables, HOME, Action::First, "", "To the first line"),
+    on(Zone::Tables, END, Action::Last, "", "To the last line"),
+    // Preflight.
+    on(Zone::Preflight, ENTER, Action::Confirm, "next", "Go on to the setup script"),
+    on(Zone::Preflight, RERUN, Action::Rerun, "run again", "Run the checks again"),
+    on(Zone::Preflight, DOWN, Action::Down, "select", "The next finding"),
+    on(Zone::Preflight, UP, Action::Up, "", "The finding before"),
+    on(Zone::Preflight, PAGE_DOWN, Action::PageDown, "details", "Scroll the details down"),
+    on(Zone::Preflight, PAGE_UP, Action::PageUp, "", "Scroll the details up"),
+    on(Zone::Preflight, HOME, Action::First, "", "To the first finding"),
+    on(Zone::Preflight, END, Action::Last, "", "To the last finding"),
+    on(Zone::Preflight, ESC, Action::Back, "back", "Cancel the checks, or go one step back"),
+    // Setup script.
+    on(
+        Zone::Script,
+        ENTER,
+        Action::Confirm,
+        "apply/next",
+        "Apply the script after a question; go on when nothing is left",
+    ),
+    on(Zone::Script, &[plain('a')], Action::Apply, "apply", "Apply the script after a question"),
+    on(Zone::Script, &[plain('y')], Action::Copy, "copy", "Copy the script to the clipboard"),
+    on(Zone::Script, &[plain('w')], Action::Write, "write", "Write the script to a new file that only you can read"),
+    on(Zone::Script, TAB, Action::NextField, "administrator", "To the administrator's name and password"),
+    on(Zone::Script, BACK_TAB, Action::PreviousField, "", ""),
+    on(Zone::Script, ESC, Action::Back, "back", "Cancel what runs, or go one step back"),
+    on(Zone::Script, RERUN, Action::Rerun, "plan again", "Look at the source again and plan anew"),
+    on(Zone::Script, DOWN, Action::Down, "", "Scroll"),
+    on(Zone::Script, UP, Action::Up, "", "Scroll"),
+    on(Zone::Script, PAGE_DOWN, Action::PageDown, "", "One page down"),
+    on(Zone::Script, PAGE_UP, Action::PageUp, "", "One page up"),
+    on(Zone::Script, VIM_LEFT, Action::Left, "", "Scroll to the left"),
+    on(Zone::Script, VIM_RIGHT, Action::Right, "", "Scroll to the right"),
+    on(Zone::Script, HOME, Action::First, "", "To the beginning"),
+    on(Zone::Script, END, Action::Last, "", "To the end"),
+    // Dashboard.
+    on(
+        Zone::Run,
+        &[plain('s')],
+        Action::StopRun,
+        "stop",
+        "Stop the replication after the batch at hand; the checkpoint is kept",
+    ),
+    on(Zone::Dashboard, TAB, Action::Dashboard(DashboardAction::NextPanel), "panel", "To the next panel"),
+    on(Zone::Dashboard, BACK_TAB, Action::Dashboard(DashboardAction::PreviousPanel), "", "To the panel before"),
+    on(Zone::Dashboard, SPACE, Action::Dashboard(DashboardAction::Freeze), "freeze", "Let the display stand, or go on"),
+    on(
+        Zone::Dashboard,
+        &[plain('z'), key(KeyCode::Enter)],
+        Action::Dashboard(DashboardAction::Zoom),
+        "zoom",
+        "One panel on the whole screen, or all panels again",
+    ),
+    on(Zone::Dashboard, &[plain('y')], Action::Copy, "copy SQL", "Copy the SQL of the selected finding"),
+    on(Zone::Dashboard, UP, Action::Dashboard(DashboardAction::Up), "", "One line up"),
+    on(Zone::Dashboard, DOWN, Action::Dashboard(DashboardAction::Down), "", "One line down"),
+    on(Zone::Dashboard, PAGE_UP, Action::Dashboard(DashboardAction::PageUp), "", "One page up"),
+    on(Zone::Dashboard, PAGE_DOWN, Action::Dashboard(DashboardAction::PageDown), "", "One page down"),
+    on(Zone::Dashboard, HOME, Action::Dashboard(DashboardAction::First), "", "To the first line"),
+    on(Zone::Dashboard, END, Action::Dashboard(DashboardAction::Last), "", "To the last line"),
+    on(Zone::Dashboard, ESC, Action::Back, "back", "Leave the zoom, the freeze, then the dashboard"),
+    // The wizard.
+    on(
+        Zone::Wizard,
+        &[Chord(KeyCode::PageUp, KeyModifiers::CONTROL), Chord(KeyCode::Left, KeyModifiers::ALT), alt('p')],
+        Action::StepBack,
+        "",
+        "To the step before; its values are kept",
+    ),
+    on(
+        Zone::Wizard,
+        &[Chord(KeyCode::PageDown, KeyModifiers::CONTROL), Chord(KeyCode::Right, KeyModifiers::ALT), alt('n')],
+        Action::StepForward,
+        "",
+        "To the step after, if it was reached before",
+    ),
+    on(Zone::NoText, &[plain('?')], Action::Help, "", "Help"),
+    on(Zone::NoText, &[plain('q')], Action::Quit, "", "Leave walpilot"),
+    on(Zone::Everywhere, &[key(KeyCode::F(1))], Action::Help, "help", "Help for this screen"),
+    on(
+        Zone::Everywhere,
+        &[ctrl('q'), ctrl('c')],
+        Action::Quit,
+        "quit",
+        "Leave walpilot; asks while a replication runs",
+    ),
+    on(Zone::Everywhere, &[ctrl('z')], Action::Suspend, "", "Back to the shell until fg"),
+    #[cfg(debug_assertions)]
+    on(Zone::Everywhere, &[Chord(KeyCode::F(12), KeyModifiers::CONTROL)], Action::Panic, "", ""),
+];
+
+/// What `event` does on a screen with these zones, the innermost first.
+#[must_use]
+pub fn dispatch(zones: &[Zone], event: KeyEvent) -> Option<Action> {
+    let mut modifiers = event.modifiers.intersection(KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT);
+    if matches!(event.code, KeyCode::Char(_)) {
+        // A capital letter says it all.
+        modifiers.remove(KeyModifiers::SHIFT);
+    }
+    let pressed = Chord(event.code, modifiers);
+    let of_zone = |zone: &Zone| {
+        let mut bindings = BINDINGS.iter().filter(|binding| binding.zone == *zone);
+        bindings.find(|binding| binding.keys.contains(&pressed)).map(|binding| binding.action)
+    };
+    zones.iter().find_map(of_zone)
+}
+
+/// The bindings that work on a screen with these zones: those that an inner zone hides are left out.
+#[must_use]
+pub fn active(zones: &[Zone]) -> Vec<&'static Binding> {
+    let mut active: Vec<&Binding> = Vec::new();
+    for zone in zones {
+        for binding in BINDINGS.iter().filter(|binding| binding.zone == *zone) {
+            let hidden = |key: &Chord| active.iter().any(|inner| inner.keys.contains(key));
+            if !binding.keys.iter().all(hidden) {
+                active.push(binding);
+            }
+        }
+    }
+    active
+}
+
+impl Chord {
+    /// The key's name, as printed on keyboards; `ascii` avoids arrows.
+    #[must_use]
+    pub fn name(self, ascii: bool) -> String {
+        let arrow = |fancy: &str, plain: &str| if ascii { plain.to_owned() } else { fancy.to_owned() };
+        let name = match self.0 {
+            KeyCode::Up => arrow("↑", "Up"),
+            KeyCode::Down => arrow("↓", "Down"),
+            KeyCode::Left => arrow("←", "Left"),
+            KeyCode::Right => arrow("→", "Right"),
+            KeyCode::Enter => "Enter".to_owned(),
+            KeyCode::Esc => "Esc".to_owned(),
+            KeyCode::Tab => "Tab".to_owned(),
+            KeyCode::BackTab => return "Shift-Tab".to_owned(),
+            KeyCode::Backspace => "Backspace".to_owned(),
+            KeyCode::Delete => "Del".to_owned(),
+            KeyCode::Home => "Home".to_owned(),
+            KeyCode::End => "End".to_owned(),
+            KeyCode::PageUp => "PgUp".to_owned(),
+            KeyCode::PageDown => "PgDn".to_owned(),
+            KeyCode::F(number) => format!("F{number}"),
+            KeyCode::Char(' ') => "Space".to_owned(),
+            KeyCode::Char(c) if self.1.is_empty() => c.to_string(),
+            KeyCode::Char(c) => c.to_uppercase().to_string(),
+            _ => String::new(),
+        };
+        let control = if self.1.contains(KeyModifiers::CONTROL) { "Ctrl-" } else { "" };
+        let alt = if self.1.contains(KeyModifiers::ALT) { "Alt-" } else { "" };
+        format!("{control}{alt}{name}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Action, BINDINGS, Chord, KeyCode, KeyEvent, KeyModifiers, Zone, active, dispatch};
+
+    #[test]
+    fn no_key_has_two_meanings_in_one_zone() {
+        for (at, binding) in BINDINGS.iter().enumerate() {
+            for other in &BINDINGS[at + 1..] {
+                let twice = other.zone == binding.zone && other.keys.iter().any(|key| binding.keys.contains(key));
+                assert!(!twice, "{binding:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn zones_around_text_bind_no_plain_letters() {
+        for binding in BINDINGS {
+            if matches!(
+                binding.zone,
+                Zone::Text
+                    | Zone::SecretText
+                    | Zone::Form
+                    | Zone::Filter
+                    | Zone::Dialog
+                    | Zone::Wizard
+                    | Zone::Everywhere
+            ) {
+                let letter = |key: &Chord| matches!(key.0, KeyCode::Char(_)) && key.1.is_empty();
+                assert!(!binding.keys.iter().any(letter), "{binding:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_inner_zone_is_asked_first_and_hides_the_hint_of_an_outer_one() {
+        let escape = KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE);
+        let zones = [Zone::Filter, Zone::Tables];
+        assert_eq!(dispatch(&zones, escape), Some(Action::Back));
+        let escapes = active(&zones).into_iter().filter(|binding| binding.keys.contains(&super::key(KeyCode::Esc)));
+        assert_eq!(escapes.map(|binding| binding.zone).collect::<Vec<_>>(), [Zone::Filter]);
+        let shouted = KeyEvent::new(KeyCode::Char('G'), KeyModifiers::SHIFT);
+        assert_eq!(dispatch(&[Zone::Tables], shouted), Some(Action::Last));
+    }
+}

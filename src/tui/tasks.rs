@@ -1,0 +1,335 @@
+//! Effects become tasks, and tasks answer with messages.
+//!
+//! Every task has the ticket of its start and a token to stop it. A task that is stopped asks the server to stop its
+//! query too. A panic in a task becomes an answer like any other, so that no screen waits for ever.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::app::job::{Job, Ticket};
+use super::app::message::{Answer, Message, Planned, Tested, Work};
+use crate::catalog::gather::{gather, list_tables};
+use crate::connection::{Session, SessionOptions, Settings, connect, describe, printable};
+use crate::monitor::{Sampler, Target};
+use crate::preflight::evaluate;
+use crate::profile::Profile;
+use crate::replication::{self, Progress, RunOptions};
+use crate::setup::apply::apply;
+use crate::setup::{Plan, PlanOptions, plan, script};
+
+const SAMPLE_EVERY: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The screen can't be read faster than this.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// The tasks under way; dropped, they end.
+pub struct Tasks {
+    inbox: mpsc::Sender<Message>,
+    running: HashMap<Job, Running>,
+    stop_run: CancellationToken,
+}
+
+struct Running {
+    ticket: Ticket,
+    cancel: CancellationToken,
+    handle: AbortOnDropHandle<()>,
+}
+
+impl Tasks {
+    /// Tasks that answer to `inbox`.
+    #[must_use]
+    pub fn new(inbox: mpsc::Sender<Message>) -> Self {
+        Self { inbox, running: HashMap::new(), stop_run: CancellationToken::new() }
+    }
+
+    /// Begins a task; an earlier one of the same kind is stopped.
+    pub fn start(&mut self, ticket: Ticket, work: Work) {
+        if let Some(old) = self.running.remove(&ticket.job) {
+            retire(old);
+        }
+        self.running.retain(|_, running| !running.handle.is_finished());
+        let cancel = CancellationToken::new();
+        if ticket.job == Job::Run {
+            self.stop_run = CancellationToken::new();
+        }
+        let desk = Desk { ticket, inbox: self.inbox.clone(), cancel: cancel.clone(), stop_run: self.stop_run.clone() };
+        let task = async move {
+            let reply = desk.clone();
+            let work = std::panic::AssertUnwindSafe(Box::pin(desk.perform(work)));
+            if let Err(panic) = work.catch_unwind().await {
+                reply.died(panic).await;
+            }
+        };
+        let handle = AbortOnDropHandle::new(tokio::spawn(task));
+        self.running.insert(ticket.job, Running { ticket, cancel, handle });
+    }
+
+    /// Stops a task, if it is still the one of this ticket.
+    pub fn cancel(&mut self, ticket: Ticket) {
+        if let Some(running) = self.running.get(&ticket.job).filter(|running| running.ticket == ticket) {
+            running.cancel.cancel();
+        }
+    }
+
+    /// Lets the replication finish its batch and end.
+    pub fn stop_run(&self) {
+        self.stop_run.cancel();
+    }
+}
+
+/// Stops a task that another one replaces; it gets a moment to cancel its query.
+fn retire(running: Running) {
+    running.cancel.cancel();
+    tokio::spawn(async move {
+        let _ = tokio::time::timeout(LONGEST_PAUSE, running.handle).await;
+    });
+}
+
+/// What a task needs to do its work and to answer.
+#[derive(Clone)]
+struct Desk {
+    ticket: Ticket,
+    inbox: mpsc::Sender<Message>,
+    cancel: CancellationToken,
+    stop_run: CancellationToken,
+}
+
+impl Desk {
+    async fn say(&self, answer: Answer) {
+        // Nobody listens any more when walpilot is being left.
+        let _ = self.inbox.send(Message::Task(self.ticket, answer)).await;
+    }
+
+    async fn died(&self, panic: Box<dyn Any + Send>) {
+        let text = said(panic);
+        self.say(Answer::Died(format!("walpilot has a defect here and stopped this task ({text}). Please report it.")))
+            .await;
+    }
+
+    async fn perform(self, work: Work) {
+        let answer = match work {
+            Work::Run(options) => return Box::pin(self.replicate(options)).await,
+            Work::Apply(admin, plan) => return Box::pin(self.apply(&admin, &plan)).await,
+            Work::Watch(target) => return Box::pin(self.watch(target)).await,
+            Work::Test(settings) => test(&self, &settings).await,
+            Work::ListTables(settings) => list(&self, &settings).await,
+            Work::Preflight(profile) => judge(&self, &profile).await,
+            Work::Plan(profile, admin) => make_plan(&self, &profile, admin.as_ref()).await,
+            Work::Write(path, text) => Some(write(path, text).await),
+        };
+        if let Some(answer) = answer {
+            self.say(answer).await;
+        }
+    }
+
+    /// Connects, unless the task is stopped before.
+    async fn connected(
+        &self,
+        settings: &Settings,
+        options: &SessionOptions,
+    ) -> Option<Result<Session, crate::connection::Failure>> {
+        self.cancel.run_until_cancelled(Box::pin(connect(settings, options))).await
+    }
+
+    /// Runs a query on `session`; when the task is stopped, the server is asked to stop it too.
+    async fn queried<T>(&self, session: &Session, query: impl Future<Output = T>) -> Option<T> {
+        let result = self.cancel.run_until_cancelled(query).await;
+        if result.is_none() {
+            let _ = session.cancel().await;
+        }
+        result
+    }
+
+    async fn apply(self, admin: &Settings, plan: &Plan) {
+        let session = match self.connected(admin, &SessionOptions::administer()).await {
+            None => {
+                return self.say(Answer::Applied(Err("It was cancelled before anything was done.".to_owned()))).await;
+            }
+            Some(Err(failure)) => return self.say(Answer::Applied(Err(failure.to_string()))).await,
+            Some(Ok(session)) => session,
+        };
+        let (events, mut heard) = mpsc::unbounded_channel();
+        let on_event = move |event| {
+            let _ = events.send(event);
+        };
+        let mut work = pin!(apply(&session, plan, &self.cancel, on_event));
+        let result = loop {
+            tokio::select! {
+                biased;
+                Some(event) = heard.recv() => self.say(Answer::Applying(event)).await,
+                result = &mut work => break result,
+            }
+        };
+        while let Ok(event) = heard.try_recv() {
+            self.say(Answer::Applying(event)).await;
+        }
+        self.say(Answer::Applied(result.map_err(|error| error.to_string()))).await;
+    }
+
+    async fn replicate(self, options: RunOptions) {
+        let (progress, mut latest) = watch::channel(Progress::default());
+        let (events, mut heard) = mpsc::channel(64);
+        let run = replication::run(options, progress, events, self.stop_run.clone());
+        // A task of its own: drawing and answering never hold it up. Dropped, it stops at once, which is as safe.
+        let mut run = AbortOnDropHandle::new(tokio::spawn(run));
+        let mut next = Instant::now();
+        let ended = loop {
+            tokio::select! {
+                ended = &mut run => break ended,
+                () = self.cancel.cancelled() => return,
+                Some(event) = heard.recv() => self.say(Answer::RunEvent(event)).await,
+                Ok(()) = changed(&mut latest, next) => {
+                    let now = latest.borrow_and_update().clone();
+                    self.say(Answer::Progress(Box::new(now))).await;
+                    next = Instant::now() + PROGRESS_EVERY;
+                }
+            }
+        };
+        while let Ok(event) = heard.try_recv() {
+            self.say(Answer::RunEvent(event)).await;
+        }
+        let last = latest.borrow_and_update().clone();
+        self.say(Answer::Progress(Box::new(last))).await;
+        match ended {
+            Ok(result) => self.say(Answer::RunEnded(result.map(Box::new).map_err(|error| error.to_string()))).await,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => self.died(panic).await,
+                Err(_) => self.say(Answer::RunEnded(Err("The replication was stopped at once.".to_owned()))).await,
+            },
+        }
+    }
+
+    /// Samples until it is stopped, and connects again with growing pauses when the source is lost.
+    async fn watch(self, target: Target) {
+        let cancel = self.cancel.clone();
+        let sampling = async {
+            let mut pause = SAMPLE_EVERY;
+            loop {
+                let reason = match Sampler::connect(target.clone()).await {
+                    Ok(mut sampler) => loop {
+                        match sampler.sample().await {
+                            Ok(sample) => {
+                                self.say(Answer::Sampled(Box::new(sample))).await;
+                                pause = SAMPLE_EVERY;
+                            }
+                            Err(reason) => break reason,
+                        }
+                        tokio::time::sleep(SAMPLE_EVERY).await;
+                    },
+                    Err(failure) => failure.to_string(),
+                };
+                self.say(Answer::SampleFailed(reason)).await;
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        };
+        cancel.run_until_cancelled(Box::pin(sampling)).await;
+    }
+}
+
+/// What a panic said.
+fn said(panic: Box<dyn Any + Send>) -> String {
+    let text = match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic.downcast_ref::<&str>().map_or_else(String::new, |text| (*text).to_owned()),
+    };
+    printable(&text).into_owned()
+}
+
+/// Waits for a newer value, but not before `next`.
+async fn changed(latest: &mut watch::Receiver<Progress>, next: Instant) -> Result<(), watch::error::RecvError> {
+    tokio::time::sleep_until(next).await;
+    latest.changed().await
+}
+
+/// What is worth knowing of a server before it is used.
+const LOOK: &str = "SELECT current_setting('server_version'), pg_is_in_recovery(), \
+                    has_database_privilege(current_database(), 'CREATE')";
+
+async fn test(desk: &Desk, settings: &Settings) -> Option<Answer> {
+    let session = match desk.connected(settings, &SessionOptions::inspect()).await? {
+        Ok(session) => session,
+        Err(failure) => return Some(Answer::Tested(Err(Box::new(failure)))),
+    };
+    let look = async {
+        let row = session.client.query_one(LOOK, &[]).await?;
+        Ok::<_, tokio_postgres::Error>((row.try_get::<_, String>(0)?, row.try_get(1)?, row.try_get(2)?))
+    };
+    let result = desk.queried(&session, look).await?;
+    let tested = result.map(|(version, in_recovery, may_create)| Tested {
+        version: printable(&version).into_owned(),
+        security: session.security.clone(),
+        in_recovery,
+        may_create,
+    });
+    Some(Answer::Tested(tested.map_err(|error| {
+        let trouble = crate::connection::cause::Trouble::Other(describe(&error));
+        Box::new(crate::connection::Failure::explain(&trouble, settings))
+    })))
+}
+
+async fn list(desk: &Desk, settings: &Settings) -> Option<Answer> {
+    let session = match desk.connected(settings, &SessionOptions::inspect()).await? {
+        Ok(session) => session,
+        Err(failure) => return Some(Answer::Tables(Err(failure.to_string()))),
+    };
+    let result = desk.queried(&session, Box::pin(list_tables(&session))).await?;
+    Some(Answer::Tables(result.map_err(|error| error.to_string())))
+}
+
+async fn judge(desk: &Desk, profile: &Profile) -> Option<Answer> {
+    let session = match desk.connected(&profile.source, &SessionOptions::inspect()).await? {
+        Ok(session) => session,
+        Err(failure) => return Some(Answer::Checked(Err(failure.to_string()))),
+    };
+    let result = desk.queried(&session, Box::pin(gather(&session, profile))).await?;
+    let result = result.map(|facts| Box::new(evaluate(&facts, profile)));
+    Some(Answer::Checked(result.map_err(|error| error.to_string())))
+}
+
+async fn make_plan(desk: &Desk, profile: &Profile, admin: Option<&Settings>) -> Option<Answer> {
+    let login = admin.unwrap_or(&profile.source);
+    let session = match desk.connected(login, &SessionOptions::inspect()).await? {
+        Ok(session) => session,
+        Err(failure) => return Some(Answer::Planned(Err(failure.to_string()))),
+    };
+    let result = desk.queried(&session, Box::pin(gather(&session, profile))).await?;
+    let result = result.map(|facts| {
+        let options = PlanOptions { role_password: profile.source.password.clone() };
+        let plan = plan(&facts, profile, &options);
+        let script = script::render(&plan, profile);
+        Box::new(Planned { plan, script })
+    });
+    Some(Answer::Planned(result.map_err(|error| error.to_string())))
+}
+
+/// Writes a new file with mode 0600; an existing one stays as it is.
+async fn write(path: PathBuf, text: String) -> Answer {
+    let shown = printable(&path.to_string_lossy()).into_owned();
+    let written = tokio::task::spawn_blocking(move || create(&path, &text).map(|()| path)).await;
+    Answer::Written(match written {
+        Ok(Ok(path)) => Ok(path),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(format!("{shown} exists and was not overwritten; w takes another name."))
+        }
+        Ok(Err(error)) => Err(format!("{shown} could not be written: {error}.")),
+        Err(_) => Err(format!("{shown} could not be written.")),
+    })
+}
+
+fn create(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}

@@ -1,0 +1,168 @@
+//! The selected slot's positions in the log, and who owns the stretch between each two.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
+
+use super::paint::{fit, put, section};
+use crate::catalog::Lsn;
+use crate::connection::printable;
+use crate::monitor::Sample;
+use crate::monitor::slot::{Slot, SlotKind};
+use crate::monitor::units;
+use crate::tui::app::dashboard::Dashboard;
+use crate::tui::view::theme::{Theme, Tone};
+
+/// A stretch of the log.
+struct Stretch {
+    /// The name of its beginning.
+    mark: &'static str,
+    from: Lsn,
+    to: Lsn,
+    /// Whose turn it is.
+    owner: &'static str,
+    tone: Tone,
+}
+
+/// Draws the section.
+pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let picture = dashboard.picture();
+    let reading = picture.watcher.reading();
+    let chosen = reading.slots.get(dashboard.selected_slot());
+    let name = chosen.map_or_else(String::new, |slot| format!(" of {}", printable(&slot.name)));
+    let body = section(&format!("Log{name}"), "", false, theme, area, buf);
+    let (Some(sample), Some(chosen)) = (picture.watcher.sample(), chosen) else { return };
+    let Some(slot) = sample.slots.iter().find(|slot| slot.name == chosen.name) else { return };
+    let Some(now) = sample.lsn else { return };
+    let stretches = stretches(slot, now);
+    if stretches.is_empty() {
+        let why =
+            if slot.is_lost() { "  Its log is gone; the slot holds nothing." } else { "  It has no position yet." };
+        put(&Line::styled(why, theme.style(Tone::Dim)), 0, body, buf);
+    } else {
+        bar(&stretches, now, theme, body, buf);
+    }
+    put(&Line::styled(fit(&about(slot, sample), usize::from(body.width), theme), theme.style(Tone::Dim)), 3, body, buf);
+}
+
+fn stretches(slot: &Slot, now: Lsn) -> Vec<Stretch> {
+    let mut list = Vec::new();
+    if slot.is_lost() {
+        return list;
+    }
+    let sent = slot.consumer.as_ref().and_then(|consumer| consumer.sent_lsn);
+    let Some(restart) = slot.restart_lsn else { return list };
+    let mut from = restart;
+    if slot.kind == SlotKind::Logical {
+        let Some(confirmed) = slot.confirmed_flush_lsn else { return list };
+        list.push(Stretch { mark: "restart", from, to: confirmed, owner: "read again", tone: Tone::Dim });
+        from = confirmed;
+    }
+    let mark = if slot.kind == SlotKind::Logical { "confirmed" } else { "restart" };
+    match sent.filter(|sent| *sent >= from) {
+        Some(sent) => {
+            list.push(Stretch { mark, from, to: sent, owner: "not confirmed", tone: Tone::Warn });
+            list.push(Stretch { mark: "sent", from: sent, to: now, owner: "not sent", tone: Tone::Bad });
+        }
+        None => list.push(Stretch { mark, from, to: now, owner: "not confirmed", tone: Tone::Warn }),
+    }
+    list
+}
+
+/// Three lines: positions, lengths, owners. Each stretch is as wide as its texts at least, and the rest of the width
+/// goes by length, so that nothing is ever squeezed out of sight.
+fn bar(stretches: &[Stretch], now: Lsn, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let total = usize::from(area.width);
+    let end = format!("now {now}");
+    let sizes: Vec<String> = stretches.iter().map(|one| units::bytes(one.to.bytes_since(one.from))).collect();
+    let least = |marks: &[String]| -> Vec<usize> {
+        let texts = marks.iter().zip(&sizes).zip(stretches);
+        texts.map(|((mark, size), one)| mark.width().max(size.width() + 4).max(one.owner.width()) + 2).collect()
+    };
+    let mut marks: Vec<String> = stretches.iter().map(|one| format!("{} {}", one.mark, one.from)).collect();
+    if least(&marks).iter().sum::<usize>() + 1 > total {
+        marks = stretches.iter().map(|one| one.mark.to_owned()).collect();
+    }
+    let least = least(&marks);
+    let needed: usize = least.iter().sum();
+    let spare = total.saturating_sub(needed.max(1)).saturating_sub(1);
+    let length: u64 = stretches.iter().map(|one| one.to.bytes_since(one.from)).sum();
+    let (mut at, mut mark_end) = (0_usize, 0_usize);
+    let last = stretches.len() - 1;
+    for (number, ((one, mark), size)) in stretches.iter().zip(&marks).zip(&sizes).enumerate() {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of the width"
+        )]
+        let share = if length == 0 {
+            0
+        } else {
+            (spare as f64 * (one.to.bytes_since(one.from) as f64 / length as f64)) as usize
+        };
+        // The last one ends at the edge, whatever was lost in rounding.
+        let width = if number == last { total.saturating_sub(at + 1) } else { least[number] + share };
+        let Ok(x) = u16::try_from(at) else { return };
+        if x >= area.width {
+            return;
+        }
+        let place = Rect { x: area.x + x, width: area.width - x, ..area };
+        let start = if number == 0 { theme.glyph("├", "|") } else { theme.glyph("┼", "|") };
+        let fill = width.saturating_sub(size.width() + 3);
+        let rule = theme.glyph("─", "-");
+        let drawn = format!("{} {size} {}", rule.repeat(fill / 2), rule.repeat(fill - fill / 2));
+        put(&Line::raw(mark.clone()), 0, place, buf);
+        let line = Line::from(vec![Span::raw(start), Span::styled(drawn, theme.style(one.tone))]);
+        put(&line, 1, place, buf);
+        put(&Line::styled(one.owner, theme.style(one.tone)), 2, place, buf);
+        mark_end = at + mark.width();
+        at += width;
+    }
+    let edge = Rect { x: area.right().saturating_sub(1), width: 1, ..area };
+    put(&Line::raw(theme.glyph("┤", "|")), 1, edge, buf);
+    let wide = u16::try_from(end.width()).unwrap_or(u16::MAX);
+    let Some(x) = area.width.checked_sub(wide) else { return };
+    if usize::from(x) > mark_end {
+        put(&Line::styled(end, theme.style(Tone::Title)), 0, Rect { x: area.x + x, width: wide, ..area }, buf);
+    }
+}
+
+/// What the slot is and who reads it.
+fn about(slot: &Slot, sample: &Sample) -> String {
+    let mut parts = Vec::new();
+    if let Some(plugin) = &slot.plugin {
+        parts.push(printable(plugin).into_owned());
+    }
+    if let Some(database) = &slot.database {
+        parts.push(format!("database {}", printable(database)));
+    }
+    if let Some(status) = slot.wal_status {
+        parts.push(format!("WAL {}", status.name()));
+    }
+    match &slot.consumer {
+        Some(reader) => {
+            let mut text = format!("process {}", reader.pid);
+            for (lead, value) in [
+                (" as ", &reader.user),
+                (" app ", &reader.application_name),
+                (" from ", &reader.client_addr),
+                (" ", &reader.state),
+            ] {
+                if let Some(value) = value {
+                    text = format!("{text}{lead}{}", printable(value));
+                }
+            }
+            if let Some(reply) = reader.reply_time {
+                text = format!(
+                    "{text}, heard {} ago",
+                    units::span(std::time::Duration::from_secs(sample.at.since(reply).as_secs()))
+                );
+            }
+            parts.push(text);
+        }
+        None => parts.push("nobody reads it".to_owned()),
+    }
+    parts.join(", ")
+}

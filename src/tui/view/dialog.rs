@@ -1,0 +1,131 @@
+//! Draws a question on top of the screen.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+use ratatui::widgets::{Block, BorderType, Clear, Widget};
+
+use super::form;
+use super::text::{paragraph, put, put_line};
+use super::theme::{Theme, Tone};
+use crate::connection::printable;
+use crate::tui::app::dialog::{Dialog, Question};
+use crate::tui::app::run::RunState;
+use crate::tui::app::state::App;
+
+/// Draws the question with its buttons in the middle of `area`.
+pub fn draw(app: &App, dialog: &Dialog, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let width = area.width.saturating_sub(4).min(70);
+    let inner_width = width.saturating_sub(4);
+    let (title, text) = text(app, dialog);
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    for part in text {
+        lines.extend(paragraph(&part, inner_width, 0, theme.style(Tone::Plain)));
+    }
+    if let Some(field) = &dialog.field {
+        lines.push(Line::default());
+        lines.extend(form::lines(&[field], Some(0), theme, inner_width).0);
+    }
+    let height = u16::try_from(lines.len()).unwrap_or(area.height).saturating_add(4).min(area.height);
+    let x = area.x + (area.width - width) / 2;
+    let outer = Rect { x, y: area.y + (area.height - height) / 2, width, height };
+    Clear.render(outer, buf);
+    framed(title, theme, outer, buf);
+    let inner = Rect { x: outer.x + 2, y: outer.y + 1, width: inner_width, height: height.saturating_sub(2) };
+    let room = inner.height.saturating_sub(2);
+    for (row, line) in (0..room).zip(&lines) {
+        put_line(buf, inner, row, line);
+    }
+    let mut column = 0;
+    for (at, button) in dialog.buttons().into_iter().enumerate() {
+        let tone = if at == dialog.selected { Tone::Selected } else { Tone::Plain };
+        let marker = if at == dialog.selected { theme.glyph("▸", ">") } else { " " };
+        column += put(
+            buf,
+            inner,
+            inner.height.saturating_sub(1),
+            column,
+            &format!("[{marker} {button} ]"),
+            theme.style(tone),
+        );
+        column += 2;
+    }
+}
+
+/// A frame with a title.
+pub fn framed(title: &str, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let block = Block::bordered().title(format!(" {title} ")).title_style(theme.style(Tone::Title));
+    if theme.ascii {
+        let plain = ratatui::symbols::border::Set {
+            top_left: "+",
+            top_right: "+",
+            bottom_left: "+",
+            bottom_right: "+",
+            vertical_left: "|",
+            vertical_right: "|",
+            horizontal_top: "-",
+            horizontal_bottom: "-",
+        };
+        block.border_set(plain).render(area, buf);
+    } else {
+        block.border_type(BorderType::Rounded).render(area, buf);
+    }
+}
+
+fn text(app: &App, dialog: &Dialog) -> (&'static str, Vec<String>) {
+    match &dialog.question {
+        Question::Split(settings) => {
+            let password = if settings.password.is_some() { "(given, not shown)" } else { "(none)" };
+            let lines = vec![
+                "This is a whole connection string. Its parts would go into the fields:".to_owned(),
+                String::new(),
+                format!("Host        {}", printable(&settings.host)),
+                format!("Port        {}", settings.port),
+                format!("Database    {}", printable(&settings.database)),
+                format!("User        {}", printable(&settings.user)),
+                format!("Password    {password}"),
+                format!("Encryption  {}", settings.ssl_mode),
+            ];
+            ("Connection string", lines)
+        }
+        Question::Apply => {
+            let steps = app.script.open_steps();
+            let admin = app.script.admin(&app.source()).map(|admin| admin.to_string()).unwrap_or_default();
+            let plural = if steps == 1 { "statement runs" } else { "statements run" };
+            let mut lines = vec![
+                format!("{steps} {plural} as {admin}: those in the script behind this question, one at a time."),
+                "It stops at the first error; what was done stays, and applying again does only what is missing."
+                    .to_owned(),
+            ];
+            let locks = app.script.planned.iter().flat_map(|planned| &planned.plan.steps);
+            let locks = locks.filter(|step| step.lock.is_some()).count();
+            if locks > 0 {
+                lines.push(format!("{locks} of them take a lock that others may feel; each gives up after 2 s."));
+            }
+            ("Apply the setup script?", lines)
+        }
+        Question::Skip => (
+            "Go on without applying?",
+            vec![
+                "No administrator is named, so walpilot can't run this script. Replication will not start before \
+                 somebody has run it: copy it (y) or write it to a file (w), or name an administrator (Tab)."
+                    .to_owned(),
+            ],
+        ),
+        Question::Path => (
+            "Write the script to a file",
+            vec!["A new file that only you can read; an existing file is never overwritten.".to_owned()],
+        ),
+        Question::StopRun => ("Stop the replication?", vec![kept(&app.run)]),
+        Question::Leave => ("Stop the replication and leave?", vec![kept(&app.run)]),
+    }
+}
+
+fn kept(run: &RunState) -> String {
+    let place = run.progress().map(|progress| format!(" (now {})", progress.checkpoint)).unwrap_or_default();
+    format!(
+        "The batch at hand is finished first. The checkpoint{place} is kept in the destination and the slot keeps the \
+         log from there on, so that the next run goes on without a loss. A slot that nobody reads holds back log: \
+         start again soon, or drop it."
+    )
+}

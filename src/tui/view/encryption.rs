@@ -1,0 +1,48 @@
+//! Draws the encryption screen.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::text::{paragraph, put_lines};
+use super::theme::{Theme, Tone};
+use super::tried;
+use crate::connection::SslMode;
+use crate::tui::app::job::Job;
+use crate::tui::app::state::App;
+
+/// Draws the modes, what the chosen one risks, and what was really negotiated.
+pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let inner = super::chrome::inset(area);
+    let source = app.source();
+    let mut lines = vec![Line::from(Span::styled("How the connection is encrypted", theme.style(Tone::Title)))];
+    lines.push(Line::default());
+    for mode in SslMode::ALL {
+        let chosen = mode == app.ssl_mode;
+        let mark = if chosen { theme.glyph("◉ ", "(*) ") } else { theme.glyph("○ ", "( ) ") };
+        let tone = if chosen { Tone::Selected } else { Tone::Plain };
+        lines.push(Line::from(Span::styled(format!("{mark}{}", mode.name()), theme.style(tone))));
+        lines.extend(paragraph(mode.meaning(), inner.width, 4, theme.style(Tone::Dim)));
+    }
+    lines.push(Line::default());
+    if let Some(risk) = tried::risk(app.ssl_mode).filter(|_| !source.is_local()) {
+        let text = format!("{} {risk}", theme.mark(Tone::Warn));
+        lines.extend(paragraph(&text, inner.width, 0, theme.style(Tone::Warn)));
+        lines.push(Line::default());
+    }
+    match app.connection.outcome_of(&source) {
+        Some(Ok(tested)) if !app.jobs.runs(Job::TestSource) => {
+            lines.extend(tried::security(tested, theme, inner.width, source.is_local()));
+        }
+        None if !app.jobs.runs(Job::TestSource) => {
+            let text = "Not tested with this mode yet: Enter tests, and goes on when it works.";
+            lines.extend(paragraph(text, inner.width, 0, theme.style(Tone::Dim)));
+        }
+        outcome => {
+            lines.extend(tried::lines(app, theme, Job::TestSource, outcome, source.is_local(), inner.width));
+        }
+    }
+    let height = usize::from(inner.height);
+    // On a low terminal the outcome matters more than the heading.
+    put_lines(buf, inner, lines.len().saturating_sub(height), &lines);
+}

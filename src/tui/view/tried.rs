@@ -1,0 +1,73 @@
+//! What trying a connection came to, in lines.
+
+use ratatui::text::{Line, Span};
+
+use super::chrome::working;
+use super::text::paragraph;
+use super::theme::{Theme, Tone};
+use crate::connection::{Failure, SslMode};
+use crate::tui::app::job::Job;
+use crate::tui::app::message::Tested;
+use crate::tui::app::state::App;
+
+/// Lines about a try: under way, a success, a failure with its remedy, or nothing yet. `local`: nobody outside this
+/// machine can listen.
+#[must_use]
+pub fn lines(
+    app: &App,
+    theme: Theme,
+    job: Job,
+    outcome: Option<&Result<Tested, Box<Failure>>>,
+    local: bool,
+    width: u16,
+) -> Vec<Line<'static>> {
+    if let Some(text) = working(app, theme, job, "Connecting") {
+        return vec![Line::from(Span::styled(text, theme.style(Tone::Accent)))];
+    }
+    match outcome {
+        None => paragraph("Not tested yet: Enter on the last field, or F5.", width, 0, theme.style(Tone::Dim)),
+        Some(Ok(tested)) => success(tested, theme, width, local),
+        Some(Err(failure)) => {
+            let mark = theme.mark(Tone::Bad);
+            let mut lines = paragraph(&format!("{mark} {}", failure.message), width, 0, theme.style(Tone::Bad));
+            lines.extend(paragraph(&failure.remedy, width, 2, theme.style(Tone::Plain)));
+            lines
+        }
+    }
+}
+
+fn success(tested: &Tested, theme: Theme, width: u16, local: bool) -> Vec<Line<'static>> {
+    let text = format!("{} Connected to PostgreSQL {}.", theme.mark(Tone::Good), tested.version);
+    let mut lines = paragraph(&text, width, 0, theme.style(Tone::Good));
+    lines.extend(security(tested, theme, width, local));
+    lines
+}
+
+/// What really protects the connection; `plain_is_fine` where nobody outside this machine can listen.
+#[must_use]
+pub fn security(tested: &Tested, theme: Theme, width: u16, plain_is_fine: bool) -> Vec<Line<'static>> {
+    let fallback = if tested.security.tries.len() > 1 { " A first try failed; this is the fallback." } else { "" };
+    if tested.security.encrypted {
+        let text = format!("{} The connection is encrypted (TLS).{fallback}", theme.mark(Tone::Good));
+        paragraph(&text, width, 0, theme.style(Tone::Good))
+    } else {
+        let tone = if plain_is_fine { Tone::Dim } else { Tone::Bad };
+        let local = if plain_is_fine { " Nobody outside this machine can listen." } else { "" };
+        let text = format!("{} The connection is NOT encrypted.{local}{fallback}", theme.mark(tone));
+        paragraph(&text, width, 0, theme.style(tone))
+    }
+}
+
+/// What a mode risks on the way to a server that is not on this machine.
+#[must_use]
+pub fn risk(mode: SslMode) -> Option<&'static str> {
+    match mode {
+        SslMode::Disable => {
+            Some("This server is not on this machine: passwords and rows would cross the network readable.")
+        }
+        SslMode::Allow | SslMode::Prefer => {
+            Some("This server is not on this machine: whoever sits in between can force plain text. Choose require.")
+        }
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => None,
+    }
+}

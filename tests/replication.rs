@@ -1,0 +1,182 @@
+//! `walpilot run` on real servers: every kind of change arrives, and what can't be done is refused with its reason.
+
+mod replicating;
+mod support;
+
+use replicating::{Pair, execute, query, value};
+use support::await_until;
+
+const SCHEMA: &str = r#"
+CREATE SCHEMA "Sales"; CREATE TYPE "Sales"."Mood" AS ENUM ('ok', 'it''s', 'a,b');
+CREATE DOMAIN positive AS int CHECK (value > 0); CREATE TYPE pair AS (a int, b text);
+CREATE TABLE plain (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a text, n int,
+    made int GENERATED ALWAYS AS (n * 2) STORED);
+INSERT INTO plain (a, n) SELECT 'row ' || i, i FROM generate_series(1, 500) i;
+CREATE TABLE "Sales"."Odd ""T." ("Key" text PRIMARY KEY, "the value" "Sales"."Mood", tail "Sales"."Mood"[]);
+INSERT INTO "Sales"."Odd ""T." VALUES (E'tab\t nl\n bs\\ cr\r', 'it''s', '{ok,"a,b",NULL}'), ('', NULL, '{}');
+CREATE TABLE big (id int PRIMARY KEY, x text, y int); ALTER TABLE big ALTER x SET STORAGE EXTERNAL;
+INSERT INTO big SELECT i, repeat(chr(65 + i), 20000), 0 FROM generate_series(1, 5) i;
+CREATE TABLE whole (a int, b text, p point, j json, d numeric, f float8); ALTER TABLE whole REPLICA IDENTITY FULL;
+INSERT INTO whole SELECT 1, 'x', '(1,2)', '{"a": 1}', v, 0 FROM unnest('{1.0,1.0,1.00,NaN}'::numeric[]) v;
+INSERT INTO whole VALUES (NULL, NULL, NULL, NULL, NULL, '-0'), (NULL, NULL, NULL, NULL, NULL, '0');
+CREATE TABLE byindex (a int NOT NULL, b text, c int); CREATE UNIQUE INDEX byindex_a ON byindex (a);
+ALTER TABLE byindex REPLICA IDENTITY USING INDEX byindex_a; INSERT INTO byindex VALUES (1, 'a', 1), (2, 'b', 2);
+CREATE TABLE parts (id int, r text, v int, PRIMARY KEY (id, r)) PARTITION BY LIST (r);
+CREATE TABLE parts_a PARTITION OF parts FOR VALUES IN ('a'); CREATE TABLE parts_b PARTITION OF parts FOR VALUES IN ('b');
+INSERT INTO parts SELECT i, CASE i % 2 WHEN 0 THEN 'a' ELSE 'b' END, i FROM generate_series(1, 50) i;
+CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (id int PRIMARY KEY, p int REFERENCES parent);
+INSERT INTO parent VALUES (1), (2); INSERT INTO child VALUES (1, 1);
+CREATE TABLE zoo (id int PRIMARY KEY, b bool, i2 int2, i8 int8, f4 float4, f8 float8, num numeric(20,5), t text, v varchar(9),
+    c char(5), nm name, oc "char", by bytea, d date, tm time, tz timetz, ts timestamp, tstz timestamptz(3), iv interval, u uuid,
+    j json, jb jsonb, x xml, ia int[], ta text[][], r int4range, mr tstzrange, pt point, bx box, pl polygon, inet inet,
+    mac macaddr, bi bit(3), vb varbit, mo money, tv tsvector, dom positive, comp pair, comps pair[], ln pg_lsn);
+"#;
+
+const ZOO: &str = r#"
+INSERT INTO zoo VALUES (1, true, -32768, 9223372036854775807, 'NaN', '-Infinity', 123456789012345.54321, E'ü\t\\N "q"', 'varchar',
+    'ab', 'name', 'x', '\x00ff5c', 'infinity', '23:59:59.999999', '12:00:00+05:30', '-infinity', '2000-01-01 00:00:00.123+14',
+    '1 year -2 mons 3 days 04:05:06.789', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{"z": "\u0000", "a":  1}', '{"b": [1, null]}',
+    '<a>x</a>', '{1,NULL,3}', '{{"a b","c\"d"},{"\\",NULL}}', '[1,5)', '[2001-01-01 00:00+00,)', '(0.1,1e-300)', '((1,1),(0,0))',
+    '((0,0),(1,0),(1,1))', '10.0.0.0/8', '08:00:2b:01:02:03', '101', '10101', '12.34', 'a:1 b:2', 5, '(1,"x,y")',
+    '{"(1,\"a \"\"b\"\"\")",NULL}', '16/B374D848');
+INSERT INTO zoo (id) VALUES (2);
+INSERT INTO zoo (id, f8, d, c) SELECT i, random() / 3, 'epoch', 'a  ' FROM generate_series(10, 40) i;
+"#;
+
+const CHANGES: &str = r#"
+BEGIN; INSERT INTO plain (a, n) VALUES ('new', 1); UPDATE plain SET a = 'changed', n = 7 WHERE id = 5;
+    DELETE FROM plain WHERE id = 6; SAVEPOINT s; INSERT INTO plain (a) VALUES ('gone'); DELETE FROM plain; ROLLBACK TO s;
+    SAVEPOINT s2; INSERT INTO plain (a) VALUES ('kept'); RELEASE s2; UPDATE "Sales"."Odd ""T." SET "Key" = 'moved' WHERE "Key" = '';
+COMMIT;
+BEGIN; DELETE FROM plain; ROLLBACK;
+UPDATE big SET y = 1; UPDATE big SET id = id + 100 WHERE id < 3; UPDATE big SET x = 'short' WHERE id = 5;
+BEGIN; UPDATE big SET id = -1 WHERE id = 3; UPDATE big SET id = 3 WHERE id = 4; UPDATE big SET id = 4 WHERE id = -1; COMMIT;
+DELETE FROM whole WHERE ctid = (SELECT min(ctid) FROM whole WHERE d::text = '1.00');
+UPDATE whole SET b = 'one of two' WHERE ctid = (SELECT min(ctid) FROM whole WHERE d::text = '1.0');
+DELETE FROM whole WHERE f::text = '-0'; UPDATE whole SET j = '{"n":null}' WHERE d = 'NaN';
+UPDATE byindex SET a = 20 WHERE a = 2; UPDATE byindex SET b = NULL WHERE a = 1; DELETE FROM byindex WHERE a = 20;
+UPDATE parts SET r = 'a' WHERE id = 1; DELETE FROM parts WHERE id = 2; INSERT INTO parts VALUES (1000, 'b', NULL);
+TRUNCATE parent CASCADE; INSERT INTO parent VALUES (9); INSERT INTO child VALUES (9, 9);
+UPDATE zoo SET comp = '(2,)', f8 = 'NaN', iv = '-1 day', t = '' WHERE id = 1; DELETE FROM zoo WHERE id = 2;
+"#;
+
+#[tokio::test]
+async fn every_kind_of_change_arrives_as_it_was() {
+    let pair = Pair::start(SCHEMA).await;
+    execute(&pair.from(), ZOO).await;
+    // Whatever the database's defaults are, values must not change on the way.
+    for side in [pair.from(), pair.to()] {
+        execute(
+            &side,
+            "ALTER DATABASE postgres SET DateStyle = 'SQL, DMY'; ALTER DATABASE postgres SET IntervalStyle = iso_8601; \
+             ALTER DATABASE postgres SET extra_float_digits = -3; ALTER DATABASE postgres SET bytea_output = escape",
+        )
+        .await;
+    }
+    execute(&pair.from(), "ALTER DATABASE postgres SET TimeZone = 'Asia/Kathmandu'").await;
+    let outcome = pair.catch_up().await;
+    assert!(outcome.stdout.contains("stopped at"), "{}", outcome.stdout);
+    pair.expect_equal().await;
+    pair.expect_orderly_slots().await;
+
+    execute(&pair.from(), &ZOO.replace("(2)", "(3)").replace("VALUES (1,", "VALUES (4,").replace("10, 40", "50, 60"))
+        .await;
+    execute(&pair.from(), CHANGES).await;
+    let outcome = pair.catch_up().await;
+    assert!(!outcome.stdout.contains("! "), "no trouble was expected:\n{}", outcome.stdout);
+    pair.expect_equal().await;
+    pair.expect_orderly_slots().await;
+    // A second look must find nothing to do.
+    let outcome = pair.catch_up().await;
+    assert!(outcome.stdout.contains("0 changes applied"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn a_table_that_is_published_later_is_copied_and_joined_while_the_run_goes_on() {
+    let pair = Pair::start("CREATE TABLE first (id int PRIMARY KEY)").await;
+    let (mut child, _home) = pair.command(&[]).spawn();
+    execute(&pair.from(), "INSERT INTO first VALUES (1)").await;
+    await_until("the first row", async || pair_has(&pair, "first", 1).await).await;
+    execute(
+        &pair.from(),
+        "CREATE TABLE later (id int PRIMARY KEY, v int); INSERT INTO later SELECT i, 0 FROM generate_series(1, 1000) i; \
+         UPDATE later SET v = 1 WHERE id <= 10; INSERT INTO first VALUES (2)",
+    )
+    .await;
+    pair.await_equal().await;
+    execute(&pair.from(), "UPDATE later SET v = v + 1; DELETE FROM later WHERE id > 900; INSERT INTO first VALUES (3)")
+        .await;
+    pair.await_equal().await;
+    child.kill().await.expect("it runs");
+}
+
+async fn pair_has(pair: &Pair, table: &str, rows: u32) -> bool {
+    let sql = format!("SELECT to_regclass('{table}') IS NOT NULL");
+    value(&pair.to(), &sql).await == "t"
+        && value(&pair.to(), &format!("SELECT count(*) FROM {table}")).await == rows.to_string()
+}
+
+#[tokio::test]
+async fn what_can_not_be_done_is_refused_with_its_reason() {
+    let pair = Pair::start("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'S3NT1NEL')").await;
+    let refused = async |more: &[&str], code: i32, words: &[&str]| {
+        let mut args = vec!["--until-caught-up"];
+        args.extend(more);
+        let outcome = pair.command(&args).run().await.expect_code(code);
+        for word in words {
+            assert!(outcome.stderr.contains(word), "{word:?} is missing: {}", outcome.stderr);
+        }
+        assert!(!outcome.stderr.contains("S3NT1NEL") && !outcome.stdout.contains("S3NT1NEL"), "{outcome:?}");
+        assert_eq!(outcome.stderr.trim_end().lines().count(), 1, "one sentence: {}", outcome.stderr);
+    };
+    refused(&["--publication", "nothing"], 4, &["no publication \"nothing\""]).await;
+    refused(&["--no-create-slot"], 4, &["pg_create_logical_replication_slot"]).await;
+    refused(&["--method", "xmin"], 4, &["xmin"]).await;
+    pair.command(&["--for", "0s"]).run().await.expect_code(2);
+    execute(&pair.to(), "CREATE TABLE t (id int PRIMARY KEY)").await;
+    refused(&[], 4, &["public.t", "column v", "ADD COLUMN \"v\" text"]).await;
+    execute(&pair.to(), "ALTER TABLE t ADD COLUMN v text; INSERT INTO t VALUES (7, 'mine')").await;
+    refused(&[], 4, &["public.t", "already has rows"]).await;
+    execute(&pair.to(), "TRUNCATE t").await;
+    pair.catch_up().await;
+    pair.expect_equal().await;
+
+    // A row that only the destination has.
+    execute(&pair.to(), "INSERT INTO t VALUES (2, 'mine')").await;
+    execute(&pair.from(), "INSERT INTO t VALUES (2, 'S3NT1NEL')").await;
+    refused(&[], 4, &["t_pkey", "public.t", "nothing is lost"]).await;
+    execute(&pair.to(), "DELETE FROM t WHERE id = 2").await;
+    pair.catch_up().await;
+    pair.expect_equal().await;
+
+    // Somebody else moved the slot.
+    execute(&pair.from(), "INSERT INTO t VALUES (3, 'lost')").await;
+    execute(&pair.from(), "SELECT pg_replication_slot_advance('walpilot_slot', pg_current_wal_lsn())").await;
+    refused(&[], 4, &["was moved to", "--copy-again"]).await;
+    pair.command(&["--until-caught-up", "--copy-again"]).run().await.expect_code(0);
+    pair.expect_equal().await;
+
+    // The slot is gone.
+    execute(&pair.from(), "SELECT pg_drop_replication_slot('walpilot_slot')").await;
+    refused(&[], 4, &["is gone", "--copy-again"]).await;
+}
+
+#[tokio::test]
+async fn a_second_run_is_refused() {
+    let pair = Pair::start("CREATE TABLE t (id int PRIMARY KEY)").await;
+    let (mut child, _home) = pair.command(&[]).spawn();
+    await_until("the first run streams", async || {
+        value(&pair.from(), "SELECT count(*) FROM pg_replication_slots WHERE active AND NOT temporary").await == "1"
+    })
+    .await;
+    let outcome = pair.command(&[]).run().await.expect_code(4);
+    assert!(outcome.stderr.contains("Another walpilot run"), "{}", outcome.stderr);
+    // The slot also keeps out a run into another database.
+    execute(&pair.to(), "CREATE DATABASE other").await;
+    let other = walpilot::connection::Settings { database: "other".to_owned(), ..pair.to() };
+    let outcome = pair.command_to(&other, &[]).run().await.expect_code(4);
+    assert!(outcome.stderr.contains("in use"), "{}", outcome.stderr);
+    child.kill().await.expect("it runs");
+    let slots = query(&pair.from(), "SELECT slot_name FROM pg_replication_slots").await;
+    assert_eq!(slots.len(), 1, "{slots:?}");
+}

@@ -1,0 +1,197 @@
+//! Exactly once, whatever is killed: the program, the source or the destination, in the middle of copy and stream.
+
+#![expect(clippy::disallowed_macros, reason = "seeds and measurements are printed for whoever reads a failure")]
+
+mod replicating;
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use replicating::{Pair, Random, execute, value};
+use support::{await_until, session};
+use walpilot::connection::Settings;
+
+const SCHEMA: &str = "CREATE TABLE accounts (id int PRIMARY KEY, balance bigint NOT NULL, filler text);
+    INSERT INTO accounts SELECT i, 0, repeat('f', 100) FROM generate_series(1, 150000) i;
+    CREATE TABLE history (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account int, delta int, at timestamptz DEFAULT now());
+    CREATE TABLE loose (a int, b text); ALTER TABLE loose REPLICA IDENTITY FULL;
+    CREATE TABLE bulk (id int PRIMARY KEY, v text); INSERT INTO bulk SELECT i, md5(i::text) FROM generate_series(1, 40000) i;";
+
+/// Writes until told to stop: small transactions, key changes, savepoints, rollbacks, truncates and bulk.
+fn workload(settings: Settings, done: Arc<AtomicBool>) -> tokio::task::JoinHandle<u64> {
+    tokio::spawn(async move {
+        let mut random = Random::new();
+        let mut client = None;
+        let mut written = 0;
+        while !done.load(Ordering::Relaxed) {
+            let (a, b) = (random.below(150_000) + 1, random.below(150_000) + 1);
+            let sql = match random.below(20) {
+                0 => format!("UPDATE accounts SET id = -id WHERE id IN ({a}, -{a})"),
+                1 => format!(
+                    "BEGIN; DELETE FROM accounts WHERE id = {a}; SAVEPOINT s; DELETE FROM accounts WHERE id < {b}; ROLLBACK TO s; COMMIT"
+                ),
+                2 => "BEGIN; DELETE FROM history; ROLLBACK".to_owned(),
+                3 => format!("UPDATE bulk SET v = v || 'x' WHERE id % 40 = {}", a % 40),
+                4 => format!("INSERT INTO loose SELECT {}, 'same' FROM generate_series(1, 3)", a % 5),
+                5 => format!("DELETE FROM loose WHERE ctid IN (SELECT ctid FROM loose WHERE a = {} LIMIT 1)", a % 5),
+                6 if a % 10 == 0 => "TRUNCATE loose".to_owned(),
+                7 => format!(
+                    "INSERT INTO bulk SELECT i, 'n' FROM generate_series({0}, {0} + 200) i ON CONFLICT (id) DO UPDATE SET v = 'again'",
+                    40_000 + a
+                ),
+                _ => format!(
+                    "BEGIN; UPDATE accounts SET balance = balance + 1 WHERE id = {a}; UPDATE accounts SET balance = balance - 1 \
+                     WHERE id = {b}; INSERT INTO history (account, delta) VALUES ({a}, 1), ({b}, -1); COMMIT"
+                ),
+            };
+            // The source may be away: then another session is opened when it is back.
+            let current = match client.take() {
+                Some(current) => current,
+                None => {
+                    match walpilot::connection::connect(&settings, &walpilot::connection::SessionOptions::administer())
+                        .await
+                    {
+                        Ok(session) => {
+                            // A session that is lost again is noticed by the next statement.
+                            let _ = session.client.batch_execute("SET search_path = public").await;
+                            session
+                        }
+                        Err(_) => {
+                            tokio::time::sleep(Duration::from_millis(50)).await;
+                            continue;
+                        }
+                    }
+                }
+            };
+            if current.client.batch_execute(&sql).await.is_ok() {
+                written += 1;
+                client = Some(current);
+            }
+        }
+        written
+    })
+}
+
+#[tokio::test]
+async fn a_run_that_is_killed_anywhere_loses_and_doubles_nothing() {
+    let mut random = Random::new();
+    let pair = Pair::start(SCHEMA).await;
+    let done = Arc::new(AtomicBool::new(false));
+    let writer = workload(pair.from(), Arc::clone(&done));
+    for round in 0..8 {
+        let (mut child, _home) = pair.command(&[]).spawn();
+        // The first rounds are killed while tables are copied, which the state of the tables shows; the later ones
+        // anywhere.
+        let pause = if round < 4 {
+            let (copying, whole) = ("state = 'copying'", "state = 'streaming'");
+            await_until("a copy begins", async || states(&pair, copying).await > 0 || states(&pair, whole).await == 4)
+                .await;
+            random.below(700)
+        } else {
+            random.below(3_000)
+        };
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        child.kill().await.expect("it was running");
+        let (copied, known) = (states(&pair, "state = 'streaming'").await, states(&pair, "true").await);
+        println!("round {round}: killed with {copied} of {known} tables copied");
+    }
+    done.store(true, Ordering::Relaxed);
+    let written = writer.await.expect("the workload");
+    assert!(written > 100, "the workload must have written: {written}");
+    pair.catch_up().await;
+    pair.expect_equal().await;
+    pair.expect_orderly_slots().await;
+}
+
+#[tokio::test]
+async fn a_run_outlives_crashes_of_both_servers_and_stops_orderly() {
+    let mut pair = Pair::start(SCHEMA).await;
+    let done = Arc::new(AtomicBool::new(false));
+    let writer = workload(pair.from(), Arc::clone(&done));
+    let (child, _home) = pair.command(&[]).spawn();
+    for round in 0..2 {
+        let before = progress(&pair).await;
+        await_until("changes arrive", async || progress(&pair).await > before).await;
+        pair.source.stop_immediate().await.expect("the source stops");
+        pair.source.start_again().await.expect("the source starts");
+        let before = progress(&pair).await;
+        await_until("changes arrive after the source's crash", async || progress(&pair).await > before).await;
+        if round == 0 {
+            pair.destination.stop_immediate().await.expect("the destination stops");
+        } else {
+            pair.destination.stop_fast().await.expect("the destination stops");
+        }
+        pair.destination.start_again().await.expect("the destination starts");
+    }
+    done.store(true, Ordering::Relaxed);
+    writer.await.expect("the workload");
+    pair.await_equal().await;
+    let pid = child.id().expect("it runs");
+    std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status().expect("kill");
+    let output = child.wait_with_output().await.expect("its output");
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(130), "{stdout}\n{stderr}");
+    assert!(stdout.contains("stopped at") && stdout.contains("Trying again in"), "{stdout}");
+    pair.expect_equal().await;
+    pair.expect_orderly_slots().await;
+    // What was told to the slot at the end is the checkpoint itself.
+    let confirmed = value(&pair.from(), "SELECT confirmed_flush_lsn FROM pg_replication_slots").await;
+    assert_eq!(value(&pair.to(), "SELECT lsn FROM walpilot.checkpoint").await, confirmed);
+}
+
+/// Number of tables in a state.
+async fn states(pair: &Pair, condition: &str) -> u64 {
+    if value(&pair.to(), "SELECT to_regclass('walpilot.table_state') IS NOT NULL").await == "f" {
+        return 0;
+    }
+    let sql = format!("SELECT count(*) FROM walpilot.table_state WHERE {condition}");
+    value(&pair.to(), &sql).await.parse().expect("a number")
+}
+
+/// Number of rows in the table that only grows; 0 before it is there.
+async fn progress(pair: &Pair) -> u64 {
+    if value(&pair.to(), "SELECT to_regclass('history') IS NOT NULL").await == "f" {
+        return 0;
+    }
+    value(&pair.to(), "SELECT count(*) FROM history").await.parse().expect("a number")
+}
+
+#[tokio::test]
+async fn a_transaction_far_larger_than_the_queue_is_applied_in_bounded_memory() {
+    let pair = Pair::start("CREATE TABLE big (id int PRIMARY KEY, v text); CREATE TABLE seen (n bigint)").await;
+    pair.catch_up().await;
+    // 100,000 rows and 200 MB in one transaction with a thousand savepoints, a part of them rolled back.
+    let writer = session(&pair.from()).await;
+    writer.client.batch_execute("SET search_path = public; BEGIN").await.expect("begins");
+    for part in 0..1000 {
+        let end = if part % 10 == 9 { "ROLLBACK TO s" } else { "RELEASE s" };
+        let sql = format!(
+            "SAVEPOINT s; INSERT INTO big SELECT {part} * 110 + i, repeat(md5(i::text), 64) FROM generate_series(1, 110) i; {end}"
+        );
+        writer.client.batch_execute(&sql).await.expect("inserts");
+    }
+    writer.client.batch_execute("UPDATE big SET v = 'short' WHERE id % 100 = 0; COMMIT").await.expect("commits");
+    execute(&pair.from(), "INSERT INTO seen VALUES (1)").await;
+
+    let (mut child, _home) = pair.command(&["--until-caught-up"]).spawn();
+    let status = format!("/proc/{}/status", child.id().expect("it runs"));
+    let mut peak = 0_u64;
+    while child.try_wait().expect("its state").is_none() {
+        if let Some(kilobytes) = std::fs::read_to_string(&status).ok().and_then(|text| peak_of(&text)) {
+            peak = peak.max(kilobytes);
+        }
+        // The destination must not show a part of the transaction.
+        let rows: u64 = value(&pair.to(), "SELECT count(*) FROM big").await.parse().expect("a number");
+        assert!(rows == 0 || rows == 99_000, "half a transaction is visible: {rows} rows");
+    }
+    assert!(child.wait().await.expect("its state").success());
+    pair.expect_equal().await;
+    println!("peak memory {peak} kB");
+    assert!(peak > 0 && peak < 96 * 1024, "{peak} kB");
+}
+
+fn peak_of(status: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().trim_end_matches(" kB").trim().parse().ok()
+}

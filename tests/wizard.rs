@@ -1,0 +1,112 @@
+//! The wizard's whole way, in a real terminal against real servers: from the first field to the dashboard that shows
+//! the lag of a running replication, and out again.
+
+mod support;
+
+use std::time::Duration;
+
+use support::pty::Terminal;
+use support::{destination, psql, source};
+use walpilot::connection::{Secret, Settings};
+
+const SCHEMA: &str = "
+    CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, what text);
+    CREATE TABLE events (at timestamptz DEFAULT now(), what text);
+    INSERT INTO orders (what) SELECT 'order ' || n FROM generate_series(1, 500) n;
+    INSERT INTO events (what) VALUES ('first');
+    CREATE ROLE reader LOGIN PASSWORD 'S3NT1NEL';";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_the_first_field_to_the_dashboard() {
+    let (from, to) = tokio::join!(source(), destination());
+    let (admin, to_settings) = (from.settings(), to.settings());
+    psql(&admin, SCHEMA);
+    let reader = admin.as_user("reader", Some(Secret::new("S3NT1NEL")));
+    let mut terminal = Terminal::start(&["setup"], &[]);
+    terminal.wait_for("The source: the database to replicate from");
+
+    // Connection. The focus begins at the password, because everything else has a proposal.
+    terminal.types("\t");
+    fill(&mut terminal, &reader);
+    terminal.types("\r");
+    terminal.wait_for("Connected to PostgreSQL");
+    terminal.types("\r");
+
+    terminal.wait_for("How the connection is encrypted");
+    terminal.types("\r");
+
+    terminal.wait_for("of 2 tables");
+    terminal.types("\r");
+
+    terminal.wait_for("blockers");
+    terminal.types("\r");
+
+    // Setup script: an administrator is named, the script is shown, asked about and applied.
+    terminal.wait_for("Administrator");
+    terminal.types(&format!("\t\u{15}{}\r{}\r", admin.user, password(&admin)));
+    terminal.wait_for("statements are missing");
+    terminal.types("\r");
+    terminal.wait_for("Apply the setup script?");
+    terminal.types("\r");
+    terminal.wait_for("The script was applied.");
+    terminal.wait_for("Nothing is left that SQL could do");
+    terminal.wait_for("0 blockers");
+    terminal.types("\r");
+
+    terminal.wait_for("Where the rows go");
+    terminal.types("\t");
+    fill(&mut terminal, &to_settings);
+    terminal.types("\r\r");
+    terminal.wait_for("It can be written to.");
+    terminal.types("\r");
+
+    terminal.wait_for("stop");
+    until_equal(&admin, &to_settings, "SELECT count(*), max(id) FROM public.orders").await;
+    psql(
+        &admin,
+        "INSERT INTO orders (what) SELECT 'later' FROM generate_series(1, 7); DELETE FROM orders WHERE id < 4",
+    );
+    until_equal(&admin, &to_settings, "SELECT count(*), max(id), min(id) FROM public.orders").await;
+    terminal.wait_until("the lag", |screen| screen.contents().to_lowercase().contains("lag"));
+    terminal.wait_for("walpilot_slot");
+
+    // Out again: asked once, the batch is finished, and the shell is told where things stand.
+    terminal.types("q");
+    terminal.wait_for("Stop the replication and leave?");
+    terminal.types("\r");
+    assert_eq!(terminal.ends(), 0);
+    let text = terminal.contents();
+    assert!(text.contains("The replication stopped at"), "{text}");
+    for secret in ["S3NT1NEL", &password(&admin), &password(&to_settings)] {
+        assert!(secret.is_empty() || !terminal.stream().contains(secret), "a password was drawn");
+    }
+}
+
+fn password(settings: &Settings) -> String {
+    settings.password.as_ref().map_or_else(String::new, |password| password.reveal().to_owned())
+}
+
+/// Types host, port, database, user and password, the last without Enter.
+fn fill(terminal: &mut Terminal, settings: &Settings) {
+    let (host, port) = (&settings.host, settings.port);
+    let (database, user) = (&settings.database, &settings.user);
+    terminal
+        .types(&format!("\u{15}{host}\r\u{15}{port}\r\u{15}{database}\r\u{15}{user}\r\u{15}{}", password(settings)));
+}
+
+/// Waits until both servers give the same answer.
+async fn until_equal(one: &Settings, other: &Settings, sql: &str) {
+    let equal = async {
+        loop {
+            if exists(other) && psql(one, sql) == psql(other, sql) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    assert!(tokio::time::timeout(support::PATIENCE, equal).await.is_ok(), "{sql} never agreed");
+}
+
+fn exists(settings: &Settings) -> bool {
+    psql(settings, "SELECT to_regclass('public.orders') IS NOT NULL").trim() == "t"
+}
