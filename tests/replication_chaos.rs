@@ -14,7 +14,7 @@ use support::{await_until, session};
 use walpilot::connection::Settings;
 
 const SCHEMA: &str = "CREATE TABLE accounts (id int PRIMARY KEY, balance bigint NOT NULL, filler text);
-    INSERT INTO accounts SELECT i, 0, repeat('f', 100) FROM generate_series(1, 150000) i;
+    INSERT INTO accounts SELECT i, 0, repeat('f', 100) FROM generate_series(1, 80000) i;
     CREATE TABLE history (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, account int, delta int, at timestamptz DEFAULT now());
     CREATE TABLE loose (a int, b text); ALTER TABLE loose REPLICA IDENTITY FULL;
     CREATE TABLE bulk (id int PRIMARY KEY, v text); INSERT INTO bulk SELECT i, md5(i::text) FROM generate_series(1, 40000) i;";
@@ -26,7 +26,7 @@ fn workload(settings: Settings, done: Arc<AtomicBool>) -> tokio::task::JoinHandl
         let mut client = None;
         let mut written = 0;
         while !done.load(Ordering::Relaxed) {
-            let (a, b) = (random.below(150_000) + 1, random.below(150_000) + 1);
+            let (a, b) = (random.below(80_000) + 1, random.below(80_000) + 1);
             let sql = match random.below(20) {
                 0 => format!("UPDATE accounts SET id = -id WHERE id IN ({a}, -{a})"),
                 1 => format!(
@@ -80,18 +80,14 @@ async fn a_run_that_is_killed_anywhere_loses_and_doubles_nothing() {
     let pair = Pair::start(SCHEMA).await;
     let done = Arc::new(AtomicBool::new(false));
     let writer = workload(pair.from(), Arc::clone(&done));
-    for round in 0..8 {
+    for round in 0..9 {
         let (mut child, _home) = pair.command(&[]).spawn();
-        // The first rounds are killed while tables are copied, which the state of the tables shows; the later ones
-        // anywhere.
-        let pause = if round < 4 {
-            let (copying, whole) = ("state = 'copying'", "state = 'streaming'");
-            await_until("a copy begins", async || states(&pair, copying).await > 0 || states(&pair, whole).await == 4)
-                .await;
-            random.below(700)
-        } else {
-            random.below(3_000)
-        };
+        // Four rounds while the first, second, third and fourth table is copied, and five in the stream.
+        await_until("the copy comes so far", async || {
+            states(&pair, "true").await == 4 && states(&pair, "state = 'streaming'").await >= round.min(4)
+        })
+        .await;
+        let pause = random.below(if round < 4 { 400 } else { 2_500 });
         tokio::time::sleep(Duration::from_millis(pause)).await;
         child.kill().await.expect("it was running");
         let (copied, known) = (states(&pair, "state = 'streaming'").await, states(&pair, "true").await);

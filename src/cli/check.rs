@@ -21,7 +21,7 @@ pub struct CheckArgs {
     #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
     pub source: SourceArgs,
     /// The report's format
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    #[arg(long, value_enum, value_name = "text|json", default_value_t, hide_possible_values = true)]
     pub format: Format,
     /// Only connect, and say what was negotiated with the server or why it failed
     #[arg(long)]

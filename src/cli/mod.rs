@@ -30,16 +30,19 @@ use output::{ColorChoice, Output};
 #[derive(Parser, Debug)]
 #[command(name = "walpilot", version, about, long_about = None, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
-    /// When to use colours
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    /// When to use colours; auto is on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, value_name = "auto|always|never", default_value_t)]
+    #[arg(hide_possible_values = true, help_heading = EVERYWHERE)]
     pub color: ColorChoice,
     /// Append a log to this file (mode 0600); WALPILOT_LOG sets its level, for example debug
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = EVERYWHERE)]
     pub log_file: Option<std::path::PathBuf>,
     /// What to do; without a command the wizard opens
     #[command(subcommand)]
     pub command: Option<Command>,
 }
+
+const EVERYWHERE: &str = "Options of every command";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,15 +53,16 @@ Examples:
   walpilot run --from postgres://… --to postgres://…  replicate into a destination
   walpilot watch postgres://repl@db.example/shop      watch slots, lag and rows
 
-Exit codes: 0 fine, 1 blockers found, 2 usage or no terminal, 3 cannot connect, 4 run failed, 130 interrupted.
-Passwords come from PGPASSWORD, --password-file or the wizard; a password on the command line can be seen by others.";
+Exit codes: 0 fine, 1 blockers found, 2 usage or no terminal, 3 cannot connect, 4 run failed,
+130 interrupted. Passwords come from PGPASSWORD, --password-file or the wizard; one on the
+command line can be seen by others.";
 
 /// The subcommands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Open the wizard (the default)
     Setup(Box<setup::SetupArgs>),
-    /// Check a source: what would make replication fail or hurt the application, with the fix
+    /// Check a source: what would make replication fail, with the fix
     Check(Box<check::CheckArgs>),
     /// Print the SQL that gets the source ready, or apply it
     Script(Box<script::ScriptArgs>),

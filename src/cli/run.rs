@@ -52,7 +52,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub until_caught_up: bool,
     /// Lines for people, or one JSON object a line for programs
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    #[arg(long, value_enum, value_name = "text|json", default_value_t, hide_possible_values = true)]
     pub format: Format,
 }
 
@@ -63,7 +63,7 @@ pub struct RunArgs {
 pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
     let options = options(&args)?;
     if args.copy_again {
-        replication::forget(&options).await.map_err(stopped_by)?;
+        replication::forget(&options).await.map_err(|error| stopped_by(&error))?;
     }
     let mut interrupts = Interrupts::new()?;
     let (progress, latest) = watch::channel(Progress::default());
@@ -108,12 +108,12 @@ pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
     while let Ok(event) = told.try_recv() {
         lines.event(&event)?;
     }
-    let summary = outcome.map_err(stopped_by)?;
+    let summary = outcome.map_err(|error| stopped_by(&error))?;
     lines.summary(&summary)?;
     Ok(if interrupted { Exit::Interrupted } else { Exit::Fine })
 }
 
-fn stopped_by(error: RunError) -> Stop {
+fn stopped_by(error: &RunError) -> Stop {
     let message = error.to_string();
     match error {
         RunError::Connection { .. } => Stop::new(Exit::CannotConnect, message),

@@ -39,7 +39,7 @@ pub struct ScriptArgs {
     #[arg(long, requires = "apply")]
     pub yes: bool,
     /// The format
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    #[arg(long, value_enum, value_name = "text|json", default_value_t, hide_possible_values = true)]
     pub format: Format,
 }
 

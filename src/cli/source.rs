@@ -85,7 +85,7 @@ pub struct WantedArgs {
     /// How changes are found: cdc (write-ahead log, sees deletes) or xmin (re-reads newer rows) [default: cdc]
     #[arg(long, value_name = "METHOD", value_parser = ["cdc", "xmin"])]
     pub method: Option<String>,
-    /// Every table of these schemas [default: public]
+    /// Every table of these schemas [default: public; for run, the whole publication]
     #[arg(long, value_name = "S1,S2", value_delimiter = ',', conflicts_with = "tables")]
     pub schemas: Vec<String>,
     /// Exactly these tables

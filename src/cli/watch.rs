@@ -41,7 +41,7 @@ pub struct WatchArgs {
     #[arg(long, value_name = "TIME", value_parser = pause)]
     pub interval: Option<Duration>,
     /// text, or json: one document with --once, one line for each sample with --interval
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    #[arg(long, value_enum, value_name = "text|json", default_value_t, hide_possible_values = true)]
     pub format: Format,
 }
 

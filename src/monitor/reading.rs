@@ -71,7 +71,7 @@ impl Reading {
         let Some(sample) = history.latest() else { return Self::default() };
         let mut slots: Vec<SlotReading> =
             sample.slots.iter().map(|slot| SlotReading::of(slot, sample, history)).collect();
-        slots.sort_by(|a, b| (a.state, std::cmp::Reverse(a.lag_bytes)).cmp(&(b.state, std::cmp::Reverse(b.lag_bytes))));
+        slots.sort_by_key(|slot| (slot.state, std::cmp::Reverse(slot.lag_bytes)));
         let rate = |seconds| history.clock().rate(Duration::from_secs(seconds));
         Self { lsn: sample.lsn, wal_rate: rate(10), wal_rate_5m: rate(300), slots }
     }

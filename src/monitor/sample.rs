@@ -86,7 +86,7 @@ pub struct Sampler {
 /// The destination's connection.
 enum Side {
     Connecting(JoinHandle<Result<Session, Failure>>),
-    Open { session: Session, tables: Option<(Instant, Tables)> },
+    Open { session: Box<Session>, tables: Option<(Instant, Tables)> },
     Failed { since: Instant, reason: String },
 }
 
@@ -205,7 +205,7 @@ impl Side {
     async fn settle(&mut self) {
         let Self::Connecting(task) = self else { return };
         *self = match task.await {
-            Ok(Ok(session)) => Self::Open { session, tables: None },
+            Ok(Ok(session)) => Self::Open { session: Box::new(session), tables: None },
             Ok(Err(failure)) => Self::Failed { since: Instant::now(), reason: failure.to_string() },
             Err(error) => Self::Failed { since: Instant::now(), reason: format!("Connecting broke off: {error}.") },
         };

@@ -80,7 +80,7 @@ pub(crate) fn full() -> Dashboard {
 /// The end of the log, growing by a rate that swings like a shop's afternoon: 2.6 to 5.4 MB/s.
 fn lsn_at(number: u64) -> u64 {
     const WAVE: [u64; 15] = [26, 29, 31, 36, 41, 44, 48, 54, 51, 47, 43, 38, 35, 31, 28];
-    let rate = |number: u64| WAVE[usize::try_from(number / 3).unwrap() % WAVE.len()];
+    let rate = |number: u64| WAVE[usize::try_from(number / 3).expect("small") % WAVE.len()];
     0x6A_0000_0000 + (0..=number).map(|number| rate(number) * PAUSE * MB / 10).sum::<u64>()
 }
 
@@ -150,7 +150,7 @@ fn slots(number: u64, lsn: u64, at: Moment) -> Vec<Slot> {
         restart_lsn: Some(Lsn(restart)),
         confirmed_flush_lsn: Some(Lsn(confirmed)),
         wal_status: Some(WalStatus::Reserved),
-        safe_wal_size: Some(i64::try_from((13_312 * MB).saturating_sub(lsn - restart)).unwrap()),
+        safe_wal_size: Some(i64::try_from((13_312 * MB).saturating_sub(lsn - restart)).expect("small")),
         catalog_xmin_age: Some(2_000),
         failover: Some(false),
         synced: Some(false),
@@ -167,7 +167,7 @@ fn slots(number: u64, lsn: u64, at: Moment) -> Vec<Slot> {
     };
     let behind = (number * 900 * 1024).min(number * PAUSE * MB);
     let debezium = reader(22_190, "debezium", "10.4.2.3", lsn - behind * 9 / 10);
-    let lag = [41, 58, 33, 90, 47, 120, 61][usize::try_from(number).unwrap() % 7] * 1024;
+    let lag = [41, 58, 33, 90, 47, 120, 61][usize::try_from(number).expect("small") % 7] * 1024;
     let own = reader(22_207, "walpilot run", "10.4.7.2", lsn);
     let standby = Slot {
         kind: SlotKind::Physical,

@@ -50,12 +50,15 @@ pub(crate) fn svg(buffer: &Buffer, title: &str) -> String {
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\">"
     )
-    .unwrap();
-    writeln!(out, "<rect width=\"{width}\" height=\"{height}\" rx=\"8\" fill=\"{BACKGROUND}\"/>").unwrap();
-    writeln!(out, "<g font-family=\"DejaVu Sans Mono, Menlo, Consolas, monospace\" font-size=\"15\">").unwrap();
+    .expect("a string takes it");
+    writeln!(out, "<rect width=\"{width}\" height=\"{height}\" rx=\"8\" fill=\"{BACKGROUND}\"/>")
+        .expect("a string takes it");
+    writeln!(out, "<g font-family=\"DejaVu Sans Mono, Menlo, Consolas, monospace\" font-size=\"15\">")
+        .expect("a string takes it");
     for row in 0..rows {
-        let cells: Vec<&Cell> =
-            (0..columns).map(|column| &buffer[(u16::try_from(column).unwrap(), u16::try_from(row).unwrap())]).collect();
+        let cells: Vec<&Cell> = (0..columns)
+            .map(|column| &buffer[(u16::try_from(column).expect("small"), u16::try_from(row).expect("small"))])
+            .collect();
         let mut at = 0;
         while at < columns {
             let style = look(cells[at]);
@@ -73,7 +76,7 @@ fn draw(out: &mut String, cells: &[&Cell], style: Look, (column, row): (usize, u
     if let Some(background) = style.background {
         let width = cells.len() * CELL.0;
         writeln!(out, "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{}\" fill=\"{background}\"/>", CELL.1)
-            .unwrap();
+            .expect("a string takes it");
     }
     let text: String = cells.iter().map(|cell| cell.symbol()).collect();
     // Blanks at both ends need no text.
@@ -93,5 +96,5 @@ fn draw(out: &mut String, cells: &[&Cell], style: Look, (column, row): (usize, u
         y + BASELINE,
         style.color,
     )
-    .unwrap();
+    .expect("a string takes it");
 }

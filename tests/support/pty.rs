@@ -49,7 +49,7 @@ impl Terminal {
         command.cwd(home.path());
         let child = pair.slave.spawn_command(command).expect("walpilot starts");
         drop(pair.slave);
-        let parser = vt100::Parser::new(24.try_into().unwrap(), 80.try_into().unwrap(), 0);
+        let parser = vt100::Parser::new(24.try_into().expect("not zero"), 80.try_into().expect("not zero"), 0);
         let shown = Arc::new((Mutex::new(Shown { parser, ended: false, raw: Vec::new() }), Condvar::new()));
         let mut reader = pair.master.try_clone_reader().expect("the terminal's output");
         let writer = pair.master.take_writer().expect("the terminal's input");
@@ -58,7 +58,7 @@ impl Terminal {
             let mut buffer = [0; 4096];
             loop {
                 let count = reader.read(&mut buffer).unwrap_or(0);
-                let mut shown = screen.0.lock().unwrap();
+                let mut shown = screen.0.lock().expect("no other test thread failed here");
                 shown.parser.process(&buffer[..count]);
                 shown.raw.extend_from_slice(&buffer[..count]);
                 shown.ended = count == 0;
@@ -76,11 +76,11 @@ impl Terminal {
     #[expect(clippy::disallowed_methods, reason = "a deadline for a condition")]
     pub fn wait_until(&self, what: &str, condition: impl Fn(&vt100::Screen) -> bool) {
         let deadline = Instant::now() + PATIENCE;
-        let mut shown = self.shown.0.lock().unwrap();
+        let mut shown = self.shown.0.lock().expect("no other test thread failed here");
         while !condition(shown.parser.screen()) {
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero() && !shown.ended, "waited for {what}:\n{}", shown.parser.screen().contents());
-            shown = self.shown.1.wait_timeout(shown, left).unwrap().0;
+            shown = self.shown.1.wait_timeout(shown, left).expect("the screen").0;
         }
     }
 
@@ -92,12 +92,12 @@ impl Terminal {
 
     /// What is on the screen now.
     pub fn contents(&self) -> String {
-        self.shown.0.lock().unwrap().parser.screen().contents()
+        self.shown.0.lock().expect("no other test thread failed here").parser.screen().contents()
     }
 
     /// Everything that the program ever wrote.
     pub fn stream(&self) -> String {
-        String::from_utf8_lossy(&self.shown.0.lock().unwrap().raw).into_owned()
+        String::from_utf8_lossy(&self.shown.0.lock().expect("no other test thread failed here").raw).into_owned()
     }
 
     /// Presses keys, as the bytes that a terminal sends.
@@ -114,8 +114,8 @@ impl Terminal {
     /// Gives the terminal another size.
     pub fn resizes(&mut self, columns: u16, rows: u16) {
         self.master.resize(size(columns, rows)).expect("the terminal takes a size");
-        let (rows, columns) = (rows.try_into().unwrap(), columns.try_into().unwrap());
-        self.shown.0.lock().unwrap().parser.screen_mut().set_size(rows, columns);
+        let (rows, columns) = (rows.try_into().expect("not zero"), columns.try_into().expect("not zero"));
+        self.shown.0.lock().expect("no other test thread failed here").parser.screen_mut().set_size(rows, columns);
     }
 
     /// Sends a signal by its name.
@@ -150,8 +150,9 @@ impl Terminal {
     #[track_caller]
     pub fn ends(&mut self) -> u32 {
         {
-            let shown = self.shown.0.lock().unwrap();
-            let (shown, timeout) = self.shown.1.wait_timeout_while(shown, PATIENCE, |shown| !shown.ended).unwrap();
+            let shown = self.shown.0.lock().expect("no other test thread failed here");
+            let (shown, timeout) =
+                self.shown.1.wait_timeout_while(shown, PATIENCE, |shown| !shown.ended).expect("the screen");
             assert!(!timeout.timed_out(), "it did not end:\n{}", shown.parser.screen().contents());
             let screen = shown.parser.screen();
             assert!(!screen.alternate_screen(), "the screen was not given back");

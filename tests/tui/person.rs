@@ -164,7 +164,7 @@ fn named_key(name: &str) -> KeyEvent {
         "F1" => KeyCode::F(1),
         "F5" => KeyCode::F(5),
         "Space" => KeyCode::Char(' '),
-        one if one.chars().count() == 1 => KeyCode::Char(one.chars().next().unwrap()),
+        one if one.chars().count() == 1 => KeyCode::Char(one.chars().next().expect("one")),
         other => panic!("no key is called {other}"),
     };
     KeyEvent::new(code, modifiers)
@@ -180,7 +180,7 @@ pub(crate) fn text_of(buffer: &Buffer) -> String {
             let symbol = buffer[(x, y)].symbol();
             line.push_str(symbol);
             // The cells behind a wide character hold nothing of their own.
-            x += u16::try_from(unicode_width::UnicodeWidthStr::width(symbol)).unwrap().max(1);
+            x += u16::try_from(unicode_width::UnicodeWidthStr::width(symbol)).expect("narrow").max(1);
         }
         text.push_str(line.trim_end());
         text.push('\n');

@@ -82,7 +82,8 @@ fn screens() -> Vec<(&'static str, Person)> {
 
 #[test]
 fn every_screen_is_as_in_its_picture() {
-    for (name, mut person) in screens() {
+    // Behind the question before leaving is the dashboard, which has pictures of its own.
+    for (name, mut person) in screens().into_iter().filter(|(name, _)| *name != "leave") {
         for (columns, rows) in [(80, 24), (120, 40)] {
             let text = person.sees_at(Theme::default(), columns, rows);
             insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {

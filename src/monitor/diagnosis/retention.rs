@@ -4,6 +4,7 @@ use super::actions::{drop_slot, raise_limit};
 use super::case::SlotCase;
 use super::finding::{Action, Finding, Severity};
 use crate::connection::printable;
+use crate::monitor::history::SlotHistory;
 use crate::monitor::slot::WalStatus;
 use crate::monitor::state::SlotState;
 use crate::monitor::{thresholds, units};
@@ -82,7 +83,7 @@ pub(super) fn detached(at: &SlotCase<'_>) -> Option<Finding> {
     actions.extend(raise_limit(&at.case.sample.server));
     actions.push(drop_slot("Give its data up, if the consumer never comes back", &at.slot.name));
     let mut finding = at.finding("R1", severity, "nobody reads the slot", evidence, actions);
-    finding.since = past.and_then(|past| past.inactive_since());
+    finding.since = past.and_then(SlotHistory::inactive_since);
     Some(finding)
 }
 

@@ -1,5 +1,6 @@
 //! The dashboard's state: what was sampled, what the run says, and where the user looks.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::SystemTime;
 
@@ -108,6 +109,15 @@ const LOG: usize = 500;
 /// How far a page goes. Drawing knows the real height, the state does not; a page that is too small is only slow.
 const PAGE: usize = 8;
 
+/// The text as it may be shown.
+fn safe(text: String) -> String {
+    let changed = match printable(&text) {
+        Cow::Owned(changed) => Some(changed),
+        Cow::Borrowed(_) => None,
+    };
+    changed.unwrap_or(text)
+}
+
 impl Dashboard {
     /// An empty dashboard of `target`; `running` tells that a run of this process feeds it too.
     #[must_use]
@@ -166,7 +176,7 @@ impl Dashboard {
     /// The source could not be sampled; `reason` is one sentence.
     pub fn sample_failed(&mut self, reason: String, now: SystemTime) {
         self.heard = now;
-        let reason = printable(&reason).into_owned();
+        let reason = safe(reason);
         match &mut self.live.failure {
             // The first moment counts, the latest reason is the right one.
             Some((known, _)) => *known = reason,
@@ -187,7 +197,7 @@ impl Dashboard {
     /// Something happened in the run.
     pub fn run_event(&mut self, event: RunEvent, now: SystemTime) {
         self.heard = now;
-        self.log(Moment::from(now), event.trouble, printable(&event.text).into_owned());
+        self.log(Moment::from(now), event.trouble, safe(event.text));
     }
 
     /// The run ended.

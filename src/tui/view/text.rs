@@ -38,20 +38,16 @@ pub fn wrap(text: &str, width: u16) -> Vec<String> {
     let width = usize::from(width.max(1));
     let mut lines = vec![String::new()];
     let mut used = 0;
-    for word in text.split_word_bounds() {
-        let wide = word.width();
-        if used + wide > width && used > 0 {
-            if word.trim().is_empty() {
-                continue;
-            }
+    for word in text.split_inclusive(' ') {
+        if used > 0 && used + word.trim_end().width() > width {
             lines.push(String::new());
             used = 0;
         }
-        if used == 0 && lines.len() > 1 && word.trim().is_empty() {
-            continue;
-        }
         for grapheme in word.graphemes(true) {
             let wide = grapheme.width();
+            if grapheme == " " && used >= width {
+                continue;
+            }
             if used + wide > width && used > 0 {
                 lines.push(String::new());
                 used = 0;

@@ -3,7 +3,7 @@
 use crate::connection::{Secret, Settings, uri};
 use crate::tui::app::action::Action;
 use crate::tui::app::dialog::Dialog;
-use crate::tui::app::field::Kind;
+use crate::tui::app::field::{Field, Kind};
 use crate::tui::app::job::Job;
 use crate::tui::app::message::{Effect, Work};
 use crate::tui::app::state::App;
@@ -20,7 +20,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         }
         Action::Confirm => {
             let typed = form.focused().filter(|field| field.kind == Kind::Text);
-            let typed = typed.map(|field| field.text()).filter(|text| uri::is_connection_string(text)).map(Secret::new);
+            let typed = typed.map(Field::text).filter(|text| uri::is_connection_string(text)).map(Secret::new);
             let source = app.source();
             if let Some(typed) = typed {
                 offer_to_split(app, typed.reveal());

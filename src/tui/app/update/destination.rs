@@ -7,7 +7,7 @@ use crate::profile::Method;
 use crate::replication::RunOptions;
 use crate::tui::app::action::Action;
 use crate::tui::app::destination::unfit;
-use crate::tui::app::field::Kind;
+use crate::tui::app::field::{Field, Kind};
 use crate::tui::app::job::Job;
 use crate::tui::app::message::{Effect, Work};
 use crate::tui::app::run::RunState;
@@ -31,7 +31,8 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         }
         Action::Test => test(app, effects),
         Action::Back => {
-            if !app.cancel(Job::TestDestination, effects) {
+            let stopped = app.cancel(Job::TestDestination, effects);
+            if !stopped {
                 app.show(Step::Script);
             }
         }
@@ -53,7 +54,7 @@ fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
     }
     let form = &mut app.destination.form;
     let typed = form.focused().filter(|field| field.kind == Kind::Text);
-    let typed = typed.map(|field| field.text()).filter(|text| uri::is_connection_string(text)).map(Secret::new);
+    let typed = typed.map(Field::text).filter(|text| uri::is_connection_string(text)).map(Secret::new);
     if let Some(typed) = typed {
         offer_to_split(app, typed.reveal());
     } else if !form.at_end() {

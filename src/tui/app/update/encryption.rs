@@ -14,7 +14,8 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::Down => choose(app, true, effects),
         Action::Test => test(app, effects),
         Action::Back => {
-            if !app.cancel(Job::TestSource, effects) {
+            let stopped = app.cancel(Job::TestSource, effects);
+            if !stopped {
                 app.show(Step::Connection);
             }
         }

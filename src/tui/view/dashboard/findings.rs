@@ -24,7 +24,9 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     let watcher = &dashboard.picture().watcher;
     let findings = watcher.diagnosis().findings();
     let focused = dashboard.panel() == Panel::Diagnosis;
-    let body = section(&format!("Diagnosis {}", findings.len()), "", focused, theme, area, buf);
+    let seen = watcher.sample().is_some();
+    let name = if seen { format!("Diagnosis {}", findings.len()) } else { "Diagnosis".to_owned() };
+    let body = section(&name, "", focused, theme, area, buf);
     let Some(sample) = watcher.sample() else { return };
     if findings.is_empty() {
         put(

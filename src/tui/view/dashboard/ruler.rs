@@ -14,6 +14,9 @@ use crate::monitor::units;
 use crate::tui::app::dashboard::Dashboard;
 use crate::tui::view::theme::{Theme, Tone};
 
+/// A stretch shorter than a WAL segment worries nobody.
+const CALM: u64 = 16 << 20;
+
 /// A stretch of the log.
 struct Stretch {
     /// The name of its beginning.
@@ -114,9 +117,11 @@ fn bar(stretches: &[Stretch], now: Lsn, theme: Theme, area: Rect, buf: &mut Buff
         let rule = theme.glyph("─", "-");
         let drawn = format!("{} {size} {}", rule.repeat(fill / 2), rule.repeat(fill - fill / 2));
         put(&Line::raw(mark.clone()), 0, place, buf);
-        let line = Line::from(vec![Span::raw(start), Span::styled(drawn, theme.style(one.tone))]);
+        // What is in flight between two answers of a healthy consumer is no reason for a colour.
+        let tone = if one.to.bytes_since(one.from) < CALM { Tone::Dim } else { one.tone };
+        let line = Line::from(vec![Span::raw(start), Span::styled(drawn, theme.style(tone))]);
         put(&line, 1, place, buf);
-        put(&Line::styled(one.owner, theme.style(one.tone)), 2, place, buf);
+        put(&Line::styled(one.owner, theme.style(tone)), 2, place, buf);
         mark_end = at + mark.width();
         at += width;
     }

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::paint::{first_line, fit, fit_right, put, section, spark, squeeze};
 use crate::connection::printable;
-use crate::monitor::history::SlotHistory;
+use crate::monitor::history::{SlotHistory, SlotPoint};
 use crate::monitor::reading::SlotReading;
 use crate::monitor::slot::{Slot, SlotKind};
 use crate::monitor::state::SlotState;
@@ -66,7 +66,8 @@ pub(super) fn tone(state: SlotState) -> Tone {
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
     let picture = dashboard.picture();
     let slots = &picture.watcher.reading().slots;
-    let title = format!("Slots {}", slots.len());
+    let seen = picture.watcher.sample().is_some();
+    let title = if seen { format!("Slots {}", slots.len()) } else { "Slots".to_owned() };
     let body = section(&title, "worst first", dashboard.panel() == Panel::Slots, theme, area, buf);
     let Some(sample) = picture.watcher.sample() else { return };
     if slots.is_empty() {
@@ -181,5 +182,5 @@ fn value(
 /// The lag in bytes at each sample.
 #[expect(clippy::cast_precision_loss, reason = "heights of bars")]
 pub(super) fn lags(past: &SlotHistory) -> Vec<f64> {
-    past.points().iter().filter_map(|point| point.lag_bytes()).map(|bytes| bytes as f64).collect()
+    past.points().iter().filter_map(SlotPoint::lag_bytes).map(|bytes| bytes as f64).collect()
 }

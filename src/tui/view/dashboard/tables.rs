@@ -19,7 +19,8 @@ const PHASE: usize = 9;
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
     let lines = dashboard.tables();
     let picture = dashboard.picture();
-    let title = format!("Tables {}", lines.len());
+    let seen = picture.watcher.sample().is_some();
+    let title = if seen { format!("Tables {}", lines.len()) } else { "Tables".to_owned() };
     let side = side(dashboard);
     let body = section(&title, &side, dashboard.panel() == Panel::Tables, theme, area, buf);
     let Some(sample) = picture.watcher.sample() else { return };
@@ -77,7 +78,8 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
 }
 
 fn side(dashboard: &Dashboard) -> String {
-    match dashboard.picture().watcher.sample().and_then(|sample| sample.destination.as_ref()) {
+    let Some(sample) = dashboard.picture().watcher.sample() else { return String::new() };
+    match &sample.destination {
         Some(Destination::Connecting) => "connecting to the destination".to_owned(),
         Some(Destination::Unreachable(_)) => "destination unreachable".to_owned(),
         Some(Destination::Reached(_)) => "~ estimates".to_owned(),
