@@ -1,7 +1,9 @@
 #!/bin/sh
 # Installs what building and testing need on Debian and Ubuntu, and nothing when all is there: a C compiler,
 # pkg-config and OpenSSL's headers for TLS, and a PostgreSQL server whose programs the throwaway clusters run.
-# No system-wide cluster is made or started.
+# No system-wide cluster is made or started. The tests of SSH tunnels run an sshd of their own, on a port of the loopback
+# address; where its package has to be installed, the system's own ssh service is masked first, so that nothing starts
+# to listen (systemctl unmask ssh.service ssh.socket undoes that).
 set -eu
 
 has() {
@@ -26,6 +28,8 @@ if [ "$(uname -s)" = Linux ]; then
     { has pkg-config && pkg-config --exists openssl; } || wanted="$wanted libssl-dev"
 fi
 has ps || wanted="$wanted procps"
+{ has ssh && has ssh-keygen; } || wanted="$wanted openssh-client"
+[ -x /usr/sbin/sshd ] || has sshd || wanted="$wanted openssh-server"
 server=
 has_server && has psql || server=postgresql
 [ -n "$wanted$server" ] || exit 0
@@ -52,6 +56,9 @@ install() {
 echo "installing$wanted $server"
 $root apt-get update
 if [ -n "$wanted" ]; then
+    case "$wanted" in
+        *openssh-server*) if has systemctl; then $root systemctl mask ssh.service ssh.socket; fi ;;
+    esac
     # shellcheck disable=SC2086 # a list of packages
     install $wanted
 fi

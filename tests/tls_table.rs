@@ -137,7 +137,8 @@ fn conninfo(settings: &Settings) -> String {
         Some(TlsVersion::V1_3) => "TLSv1.3",
     };
     let secret = |secret: &Option<Secret>| secret.as_ref().map_or(String::new(), |secret| secret.reveal().to_owned());
-    let path = |path: &Option<std::path::PathBuf>| path.as_ref().map_or(String::new(), |path| path.display().to_string());
+    let path =
+        |path: &Option<std::path::PathBuf>| path.as_ref().map_or(String::new(), |path| path.display().to_string());
     let tls = &settings.tls;
     let root = match &tls.root_cert {
         RootCert::File(path) => path.display().to_string(),
@@ -223,7 +224,9 @@ fn deliberate(cell: &Cell, psql: &Outcome, ours: &Outcome) -> Option<&'static st
         "cleartext_refused" if *psql == Outcome::Connected(false) || matches!(psql, Outcome::Failed(_)) => {
             Some("a password is not sent in clear text over an unencrypted connection")
         }
-        "tls_unsupported" if cell.mode == SslMode::Allow && matches!(psql, Outcome::Failed(both) if both[0] == both[1]) => {
+        "tls_unsupported"
+            if cell.mode == SslMode::Allow && matches!(psql, Outcome::Failed(both) if both[0] == both[1]) =>
+        {
             Some("allow does not repeat a refused login when the server has no TLS")
         }
         _ => None,
@@ -348,7 +351,10 @@ async fn walpilot_decides_as_psql_does() {
             None => wrong.push(format!("{cell:?}\n  psql     {theirs:?}\n  walpilot {ours:?}\n  {words}")),
         }
     }
-    println!("{count} cells, {connected} connected, {} different on purpose: {meant:#?}", meant.values().sum::<usize>());
+    println!(
+        "{count} cells, {connected} connected, {} different on purpose: {meant:#?}",
+        meant.values().sum::<usize>()
+    );
     assert!(wrong.is_empty(), "{} of {count} cells differ:\n{}", wrong.len(), wrong.join("\n"));
     assert_eq!(meant.len(), 4, "a rule of `deliberate` that no cell needs is to be removed");
     assert!(connected > count / 4, "{connected} of {count} connect: the table tests mostly failures");

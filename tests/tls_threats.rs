@@ -137,13 +137,19 @@ async fn a_pooler_that_ends_tls_is_noticed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_security_of_a_connection_is_what_the_server_says_too() {
     let root = Pair::authority("Root of the tests");
-    let pair = root.sign(&Wanted { common_name: "db", names: &["localhost", "127.0.0.1"], days: Some((-1, 5)), ..Wanted::default() });
+    let pair = root.sign(&Wanted {
+        common_name: "db",
+        names: &["localhost", "127.0.0.1"],
+        days: Some((-1, 5)),
+        ..Wanted::default()
+    });
     let cluster = started(source_builder().tls(&pair.pem(), &pair.key_pem())).await;
     let settings = Settings { ssl_mode: SslMode::Require, ..cluster.settings() };
     let session = connect(&settings, &SessionOptions::inspect()).await.unwrap();
     let security = &session.security;
     let tls = security.tls.as_ref().expect("pg_stat_ssl");
-    let row = session.client.query_one("SELECT version, cipher, bits FROM pg_stat_ssl WHERE pid = pg_backend_pid()", &[]);
+    let row =
+        session.client.query_one("SELECT version, cipher, bits FROM pg_stat_ssl WHERE pid = pg_backend_pid()", &[]);
     let row = row.await.unwrap();
     assert_eq!((tls.version.as_str(), tls.cipher.as_str()), (row.get(0), row.get(1)));
     assert_eq!(security.password, PasswordRequest::ScramPlus);

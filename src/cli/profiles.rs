@@ -193,6 +193,7 @@ fn edit(store: &Store, name: &str, output: Output) -> Result<(), Stop> {
 }
 
 /// What the user named or wrote wrongly is a usage error; what the system refused is a failure.
+#[expect(clippy::needless_pass_by_value, reason = "so that it can stand in map_err")]
 fn stop(error: StoreError) -> Stop {
     let exit = match &error {
         StoreError::Files(..) | StoreError::NoHome => Exit::Failed,

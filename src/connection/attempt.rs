@@ -40,7 +40,8 @@ pub async fn connect(settings: &Settings, options: &SessionOptions) -> Result<Se
 
 /// Connects to one host, if its server will do.
 async fn suitable(one: &Settings, target: TargetSession, options: &SessionOptions) -> Result<Session, Failure> {
-    let session = connect_one(one, options).await?;
+    // Large, and waited for in many places.
+    let session = Box::pin(connect_one(one, options)).await?;
     if target != TargetSession::Any {
         let state = session::state(&session).await?;
         if let Some(failure) = hosts::unsuitable(one, target, state) {
@@ -304,7 +305,9 @@ fn tunnelled(trouble: Trouble) -> Trouble {
 /// whoever is in the middle.
 fn server_said_no(trouble: &Trouble, encrypted: bool) -> bool {
     match trouble {
-        Trouble::Server(error) => error.sqlstate != "57P03" && !(encrypted && (error.sqlstate == "28P01" || error.is_channel_binding())),
+        Trouble::Server(error) => {
+            error.sqlstate != "57P03" && !(encrypted && (error.sqlstate == "28P01" || error.is_channel_binding()))
+        }
         _ => false,
     }
 }

@@ -103,11 +103,13 @@ fn assign(settings: &mut Settings, name: &str, value: &str) -> Result<(), UriErr
         "load_balance_hosts" => {
             settings.load_balance = choice(name, value, &[("disable", false), ("random", true)])?;
         }
-        "gssencmode" => {
-            if choice(name, value, &[("disable", false), ("prefer", false), ("require", true)])? {
+        "gssencmode" => match value {
+            "disable" | "prefer" => {}
+            "require" => {
                 return Err(wrong("gssencmode=require is not supported: walpilot does not speak GSSAPI; use TLS"));
             }
-        }
+            _ => return Err(wrong("gssencmode is unknown; use disable or prefer")),
+        },
         "min_protocol_version" => match value {
             "" | "3.0" => {}
             _ => return Err(wrong("min_protocol_version is not supported above 3.0, which every server speaks")),

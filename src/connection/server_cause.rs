@@ -66,7 +66,9 @@ fn authentication(error: &ServerError, place: &str, settings: &Settings) -> Expl
     if error.is_channel_binding() {
         return Explained::new(
             Class::ChannelBinding,
-            format!("The TLS connection to {place} does not end at the server that checks the password: somebody is in the middle."),
+            format!(
+                "The TLS connection to {place} does not end at the server that checks the password: somebody is in the middle."
+            ),
             "Find out who ends TLS on the way (a proxy, a firewall, an attacker) before you send anything through it.",
         );
     }

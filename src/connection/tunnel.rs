@@ -30,7 +30,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A stream to the server through the bastion. Dropping it ends ssh.
 pub struct TunnelStream {
-    input: ChildStdin,
+    /// Gone after a shutdown: closing it is how ssh learns that nothing more comes.
+    input: Option<ChildStdin>,
     output: ChildStdout,
     /// Why ssh ended, told once by the task that watches it.
     fate: oneshot::Receiver<Fate>,
@@ -41,6 +42,16 @@ pub struct TunnelStream {
     tunnel: Tunnel,
     server: String,
     _group: Group,
+    _watcher: AbortOnDrop,
+}
+
+/// The task that owns ssh, which is killed with it if the signal to its group was not enough.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What an ssh client left.
@@ -49,22 +60,30 @@ struct Fate {
     code: Option<i32>,
 }
 
-/// ssh with the helpers that it starts (jump hosts), which all end with this.
+/// The process group of ssh and of what it starts for jump hosts. Its leader waits for walpilot's end, however that
+/// comes (also SIGKILL), and then ends the group: ssh itself would wait for a server that says nothing.
 struct Group {
-    leader: Option<Pid>,
-    watcher: AbortHandle,
+    leader: Child,
+    id: Pid,
+}
+
+impl Group {
+    fn lead() -> io::Result<Self> {
+        let mut command = Command::new("/bin/sh");
+        // Standard input ends when the last process that holds its other end is gone.
+        command.args(["-c", "read -r _; kill -TERM 0"]).stdin(Stdio::piped());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).env_clear().process_group(0).kill_on_drop(true);
+        let leader = command.spawn()?;
+        let id = leader.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        Ok(Self { id: id.ok_or(io::ErrorKind::NotFound)?, leader })
+    }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(leader) = self.leader
-            && !self.watcher.is_finished()
-        {
-            // It may have ended a moment ago.
-            let _ = kill_process_group(leader, Signal::TERM);
-        }
-        // The task owns the child, which is killed with it if that was not enough.
-        self.watcher.abort();
+        // The leader is not waited for before this, so the number is still ours.
+        let _ = kill_process_group(self.id, Signal::TERM);
+        let _ = self.leader.start_kill();
     }
 }
 
@@ -74,17 +93,38 @@ impl Drop for Group {
 /// When the tunnel can't be meant like this, or no ssh is installed.
 pub fn open(tunnel: &Tunnel, settings: &Settings) -> Result<TunnelStream, Explained> {
     let server = server_address(settings)?;
-    let mut child = command(tunnel, &server, settings.connect_timeout)?.spawn().map_err(|error| not_started(&error))?;
+    let mut ssh = command(tunnel, &server, settings.connect_timeout)?;
+    let group = Group::lead().map_err(|error| not_started("/bin/sh", &error))?;
+    ssh.process_group(group.id.as_raw_nonzero().get());
+    let mut child = ssh.spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Explained::new(
+            Class::SshMissing,
+            "There is no ssh program on this machine, and the bastion is reached with it.",
+            "Install it, for example with apt-get install openssh-client.",
+        ),
+        _ => not_started("ssh", &error),
+    })?;
     let (Some(input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
-        return Err(not_started(&io::ErrorKind::BrokenPipe.into()));
+        return Err(not_started("ssh", &io::ErrorKind::BrokenPipe.into()));
     };
-    let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let (tell, fate) = oneshot::channel();
     let watcher = tokio::spawn(watch(child, errors, tell)).abort_handle();
     let tunnel = tunnel.clone();
-    let _group = Group { leader, watcher };
-    Ok(TunnelStream { input, output, fate, known: None, patience: None, had_worked: false, tunnel, server, _group })
+    let _watcher = AbortOnDrop(watcher);
+    let input = Some(input);
+    Ok(TunnelStream {
+        _watcher,
+        _group: group,
+        input,
+        output,
+        fate,
+        known: None,
+        patience: None,
+        had_worked: false,
+        tunnel,
+        server,
+    })
 }
 
 /// The failure of a tunnel that hides in `error` or its causes: the query library and the TLS library wrap what a
@@ -167,7 +207,6 @@ fn command(tunnel: &Tunnel, server: &str, limit: Duration) -> Result<Command, Ex
         command.args(["-J", jump]);
     }
     command.args(["-W", server, "--", &tunnel.destination]);
-    #[expect(clippy::disallowed_methods, reason = "only names are looked at, to keep them from ssh")]
     for (name, _) in std::env::vars_os() {
         let shown = name.to_string_lossy();
         if shown.starts_with("PG") || shown.starts_with("WALPILOT") {
@@ -178,21 +217,13 @@ fn command(tunnel: &Tunnel, server: &str, limit: Duration) -> Result<Command, Ex
     // that always says no (ssh(1), SSH_ASKPASS_REQUIRE).
     command.env("SSH_ASKPASS", "false").env("SSH_ASKPASS_REQUIRE", "force");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // A group of its own: Ctrl-C in the terminal is for walpilot, and all of the group ends with the stream.
-    command.kill_on_drop(true).process_group(0);
+    command.kill_on_drop(true);
     Ok(command)
 }
 
-fn not_started(error: &io::Error) -> Explained {
-    if error.kind() == io::ErrorKind::NotFound {
-        return Explained::new(
-            Class::SshMissing,
-            "There is no ssh program on this machine, and the bastion is reached with it.",
-            "Install it, for example with apt-get install openssh-client.",
-        );
-    }
-    let message = format!("ssh can't be started: {}.", printable(&error.to_string()));
-    Explained::new(Class::SshFailed, message, "Check that the program ssh runs in a terminal.")
+fn not_started(program: &str, error: &io::Error) -> Explained {
+    let message = format!("{program} can't be started: {}.", printable(&error.to_string()));
+    Explained::new(Class::SshFailed, message, format!("Check that {program} runs in a terminal."))
 }
 
 /// Reads all that ssh says on its standard error, waits for its end, and tells both.
@@ -280,17 +311,22 @@ impl AsyncRead for TunnelStream {
 
 impl AsyncWrite for TunnelStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match ready!(Pin::new(&mut self.input).poll_write(cx, buf)) {
+        let Some(input) = &mut self.input else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
+        match ready!(Pin::new(input).poll_write(cx, buf)) {
             Ok(count) => Poll::Ready(Ok(count)),
             Err(error) => self.poll_ended(cx, Err(error)),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.input).poll_flush(cx)
+        self.input.as_mut().map_or(Poll::Ready(Ok(())), |input| Pin::new(input).poll_flush(cx))
     }
 
+    /// Ready when ssh has delivered what was written and has ended, which it does when the server closes the
+    /// connection; or after a moment. Whoever cancels a query drops the stream right after this.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.input).poll_shutdown(cx)
+        self.input = None;
+        ready!(self.poll_fate(cx));
+        Poll::Ready(Ok(()))
     }
 }

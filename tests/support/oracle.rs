@@ -83,5 +83,8 @@ fn class(text: &str) -> &'static str {
         ("EOF detected", "server_closed"),
         ("unexpected eof", "server_closed"),
     ];
-    WORDS.iter().find(|(words, _)| text.contains(words)).map_or_else(|| panic!("new words of psql: {text}"), |(_, class)| class)
+    WORDS
+        .iter()
+        .find(|(words, _)| text.contains(words))
+        .map_or_else(|| panic!("new words of psql: {text}"), |(_, class)| class)
 }

@@ -113,7 +113,11 @@ impl Pair {
             ("PKCS#8", plain.clone(), false),
             ("SEC1", ec.private_key_to_pem().unwrap(), false),
             ("SEC1 after its parameters", with_parameters, false),
-            ("PKCS#8 encrypted", self.key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), word).unwrap(), true),
+            (
+                "PKCS#8 encrypted",
+                self.key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), word).unwrap(),
+                true,
+            ),
             ("SEC1 encrypted", ec.private_key_to_pem_passphrase(Cipher::aes_128_cbc(), word).unwrap(), true),
             ("behind bag attributes", bag, false),
             ("behind a byte order mark", marked, false),

@@ -74,14 +74,23 @@ impl World {
         let certificates: Vec<(&'static str, Option<(String, Pair)>)> = vec![
             ("no_tls", None),
             ("good", Some((good.pem(), good.clone()))),
-            ("self_signed", Some({
-                let pair = Pair::issue(&named, None);
-                (pair.pem(), pair)
-            })),
-            ("wrong_name", Some(alone(root.sign(&Wanted { common_name: "x", names: &["other.test"], ..named.clone() })))),
+            (
+                "self_signed",
+                Some({
+                    let pair = Pair::issue(&named, None);
+                    (pair.pem(), pair)
+                }),
+            ),
+            (
+                "wrong_name",
+                Some(alone(root.sign(&Wanted { common_name: "x", names: &["other.test"], ..named.clone() }))),
+            ),
             ("address", Some(alone(root.sign(&Wanted { common_name: "x", names: &["127.0.0.1"], ..named.clone() })))),
             ("name_in_cn", Some(alone(root.sign(&Wanted { names: &[], ..named.clone() })))),
-            ("wildcard", Some(alone(root.sign(&Wanted { common_name: "x", names: &["*.walpilot.test"], ..named.clone() })))),
+            (
+                "wildcard",
+                Some(alone(root.sign(&Wanted { common_name: "x", names: &["*.walpilot.test"], ..named.clone() }))),
+            ),
             ("expired", Some(alone(root.sign(&Wanted { days: Some((-30, -1)), ..named.clone() })))),
             ("not_yet", Some(alone(root.sign(&Wanted { days: Some((2, 30)), ..named.clone() })))),
             ("for_clients", Some(alone(root.sign(&Wanted { client_only: true, ..named.clone() })))),
@@ -141,8 +150,10 @@ async fn start(name: &str, certificate: Option<&(String, Pair)>, clients: &Path)
     // `nobody` must find no line at all, so the defaults behind ours have to go.
     let hba = cluster.data_directory().join("pg_hba.conf");
     let text = std::fs::read_to_string(&hba).expect("pg_hba.conf");
-    let text: String =
-        text.lines().map(|line| line.replace("host all all 127.0.0.1/32", "host all postgres 127.0.0.1/32") + "\n").collect();
+    let text: String = text
+        .lines()
+        .map(|line| line.replace("host all all 127.0.0.1/32", "host all postgres 127.0.0.1/32") + "\n")
+        .collect();
     std::fs::write(&hba, text).expect("pg_hba.conf");
     let map = format!("people \"{CLIENT_NAME}\" by_cert\n");
     std::fs::write(cluster.data_directory().join("pg_ident.conf"), map).expect("pg_ident.conf");
