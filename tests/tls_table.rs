@@ -183,7 +183,9 @@ async fn ours(settings: &Settings) -> (Outcome, String) {
             (Outcome::Connected(security.encrypted), security.summary())
         }
         Err(failure) => {
-            let name = |class| serde_json::to_value(class).unwrap().as_str().unwrap().to_owned();
+            let name = |class| {
+                serde_json::to_value(class).ok().and_then(|name| name.as_str().map(str::to_owned)).expect("a name")
+            };
             let mut tries: Vec<String> = failure.tries.iter().filter_map(|one| one.class.map(name)).collect();
             if tries.is_empty() {
                 tries.push(name(failure.class));
@@ -322,6 +324,7 @@ fn cells() -> Vec<Cell> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_macros, reason = "how much was compared is worth knowing")]
 async fn walpilot_decides_as_psql_does() {
     let world = Arc::new(World::build().await);
     let cells = cells();
@@ -390,7 +393,8 @@ async fn walpilot_gives_up_on_what_is_no_server_as_psql_does() {
                 };
                 let text = conninfo(&settings).replace("connect_timeout='20'", "connect_timeout='2'");
                 let (theirs, (ours, words)) = tokio::join!(psql(&program, &text, &home), ours(&settings));
-                (ours != theirs).then(|| format!("{fake:?} {mode}\n  psql     {theirs:?}\n  walpilot {ours:?}\n  {words}"))
+                (ours != theirs)
+                    .then(|| format!("{fake:?} {mode}\n  psql     {theirs:?}\n  walpilot {ours:?}\n  {words}"))
             });
         }
     }

@@ -1,5 +1,7 @@
 //! Servers that are not what they should be: they hang, drip, lie, inject, steal, or speak something else.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't be prepared has failed")]
+
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
