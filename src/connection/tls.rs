@@ -133,8 +133,8 @@ impl Key {
         let folder = directories::BaseDirs::new().map(|dirs| dirs.home_dir().join(".postgresql"));
         let mode = settings.ssl_mode;
         let trust = match &settings.tls.root_cert {
-            RootCert::System if mode == SslMode::VerifyFull => Trust::System,
-            RootCert::System => return Err(Trouble::Explained(weak_system(mode))),
+            // Below `verify-full` the connector has refused it before.
+            RootCert::System => Trust::System,
             RootCert::File(path) if path.exists() => Trust::File(Stamp::of(path)),
             RootCert::File(path) => return Err(Trouble::Explained(root_missing(path, settings, true))),
             RootCert::Default => {
@@ -246,16 +246,6 @@ fn root_missing(path: &Path, settings: &Settings, named: bool) -> Explained {
         Class::RootCertMissing,
         format!("sslmode {mode} needs to know whom to trust, and there is no root certificate file {path}."),
         provider.unwrap_or(general),
-    )
-}
-
-fn weak_system(mode: SslMode) -> Explained {
-    Explained::new(
-        Class::ConfigError,
-        format!(
-            "sslmode {mode} is too weak for sslrootcert=system: anybody can get a certificate from a public authority."
-        ),
-        "Use sslmode verify-full.",
     )
 }
 
