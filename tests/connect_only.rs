@@ -20,7 +20,8 @@ async fn server(folder: &Path) -> (Cluster, Pair) {
     let root = Pair::authority("Root of the tests");
     let pair = root.sign(&Wanted { common_name: NAME, names: &[NAME], ..Wanted::default() });
     let clients = public_file(folder, "clients.pem", root.pem());
-    let builder = source_builder().tls(&pair.pem(), &pair.key_pem()).setting("ssl_ca_file", &clients.display().to_string());
+    let builder =
+        source_builder().tls(&pair.pem(), &pair.key_pem()).setting("ssl_ca_file", &clients.display().to_string());
     (started(builder).await, root)
 }
 
@@ -31,7 +32,10 @@ fn open_folder() -> tempfile::TempDir {
 }
 
 fn conninfo(cluster: &Cluster, more: &str) -> String {
-    format!("host={NAME} hostaddr=127.0.0.1 port={} user=postgres dbname=postgres connect_timeout=20 {more}", cluster.port())
+    format!(
+        "host={NAME} hostaddr=127.0.0.1 port={} user=postgres dbname=postgres connect_timeout=20 {more}",
+        cluster.port()
+    )
 }
 
 fn check(cluster: &Cluster, more: &str) -> Walpilot {
@@ -97,7 +101,8 @@ async fn the_systems_authorities_are_trusted_only_where_no_file_is_named() {
     assert_eq!(json["tls"]["verified"], "authority-and-host", "{json}");
     let json = report(with_system(&format!("sslmode=verify-full sslrootcert={}", other.display())), 3).await;
     assert_eq!(json["class"], "cert_untrusted", "{json}");
-    let json = report(check(&cluster, "sslmode=verify-full sslrootcert=system").env("SSL_CERT_FILE", "/nonexistent"), 3);
+    let json =
+        report(check(&cluster, "sslmode=verify-full sslrootcert=system").env("SSL_CERT_FILE", "/nonexistent"), 3);
     assert_eq!(json.await["class"], "cert_untrusted");
 }
 
