@@ -27,7 +27,7 @@ struct Report {
     warnings: Vec<String>,
     class: Option<Class>,
     message: Option<String>,
-    evidence: Option<String>,
+    evidence: Option<Box<str>>,
     remedy: Option<String>,
 }
 
@@ -37,7 +37,7 @@ struct Tls {
     verified: Verified,
     #[serde(flatten)]
     negotiated: Option<TlsFacts>,
-    certificate: Option<Certificate>,
+    certificate: Option<Box<Certificate>>,
     client_certificate: Option<ClientCertificate>,
 }
 
@@ -126,7 +126,7 @@ fn failed(failure: &Failure) -> Report {
         tls: failure.certificate.as_ref().map(|certificate| Tls {
             verified: Verified::Nothing,
             negotiated: None,
-            certificate: Some((**certificate).clone()),
+            certificate: Some(certificate.clone()),
             client_certificate: None,
         }),
         password: None,

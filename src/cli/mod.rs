@@ -133,7 +133,7 @@ async fn run_command(command: Option<Command>, output: Output) -> Result<Exit, S
         Some(Command::Run(args)) => run::run(*args, output).await,
         Some(Command::Watch(args)) => watch::run(*args, output).await,
         Some(Command::Profiles(args)) => profiles::run(*args, output).await,
-        Some(Command::Demo(args)) => demo::run(*args, output).await,
+        Some(Command::Demo(args)) => Box::pin(demo::run(*args, output)).await,
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "walpilot", &mut script);

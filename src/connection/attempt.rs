@@ -52,7 +52,7 @@ async fn suitable(one: &Settings, target: TargetSession, options: &SessionOption
 }
 
 async fn connect_one(settings: &Settings, options: &SessionOptions) -> Result<Session, Failure> {
-    let (logged_in, security) = establish(settings, &Purpose::Queries(options)).await?;
+    let (logged_in, security) = Box::pin(establish(settings, &Purpose::Queries(options))).await?;
     let LoggedIn::Queries(session) = logged_in else { unreachable!("queries were asked for") };
     Ok(Session { security, ..*session })
 }
@@ -74,7 +74,7 @@ pub async fn connect_replication(
         found = connect(settings, &SessionOptions::inspect()).await?.settings;
         &found
     };
-    let established = establish(one, &Purpose::Replication(parameters)).await;
+    let established = Box::pin(establish(one, &Purpose::Replication(parameters))).await;
     let (logged_in, security) = established.map_err(|failure| hosts::with_source_of_password(failure, one))?;
     let LoggedIn::Replication(stream, input) = logged_in else { unreachable!("replication was asked for") };
     Ok((*stream, input, security))
@@ -92,7 +92,6 @@ enum LoggedIn {
 
 type Established = (LoggedIn, Security);
 
-#[expect(clippy::disallowed_methods, reason = "one deadline over everything needs to know when it began")]
 async fn establish(settings: &Settings, purpose: &Purpose<'_>) -> Result<Established, Failure> {
     let deadline = Instant::now() + settings.connect_timeout;
     let mut tries = Vec::new();
@@ -250,7 +249,7 @@ async fn one_login(
         unix_socket: settings.is_unix_socket(),
         verified: link.verified,
         tls: None,
-        certificate: link.certificate,
+        certificate: link.certificate.map(Box::new),
         client_certificate: link
             .identity
             .map(|files| ClientCertificate { file: shown(&files.cert), by_default: files.by_default }),

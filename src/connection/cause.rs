@@ -101,9 +101,9 @@ pub struct Failure {
     /// The next step.
     pub remedy: String,
     /// The server's SQLSTATE, where the server said no.
-    pub sqlstate: Option<String>,
+    pub sqlstate: Option<Box<str>>,
     /// The words of the server, the system or the TLS library. Safe to show.
-    pub evidence: Option<String>,
+    pub evidence: Option<Box<str>>,
     /// Every try that was made, in order.
     pub tries: Vec<Try>,
     /// The certificate that the server offered, when it is what failed. It was not verified.
@@ -124,12 +124,12 @@ impl Failure {
     pub fn explain(trouble: &Trouble, settings: &Settings) -> Self {
         let Explained { class, message, remedy } = explain(trouble, settings);
         let (sqlstate, evidence) = match trouble {
-            Trouble::Server(error) => (Some(printable(&error.sqlstate).into_owned()), Some(error.to_string())),
+            Trouble::Server(error) => (Some(printable(&error.sqlstate).into()), Some(error.to_string())),
             Trouble::Io(_, error) => (None, Some(error.to_string())),
             Trouble::Tls(text) | Trouble::Authentication(text) | Trouble::Other(text) => (None, Some(text.clone())),
             _ => (None, None),
         };
-        let evidence = evidence.map(|text| printable(&text).into_owned());
+        let evidence = evidence.map(|text| printable(&text).into());
         let certificate = match trouble {
             Trouble::HostMismatch(certificate) => Some(certificate.clone()),
             _ => None,
@@ -178,6 +178,14 @@ fn explain(trouble: &Trouble, settings: &Settings) -> Explained {
             Class::ChannelBinding,
             format!("channel_binding=require could not be met at {place}: it needs TLS and a SCRAM-SHA-256 password."),
             "Use sslmode require or stronger and scram-sha-256 in pg_hba.conf, or channel_binding=prefer.",
+        ),
+        // The library's limit, against servers that want to keep it busy; `scram_iterations` of PostgreSQL 16 has none.
+        Trouble::Authentication(text) if text.contains("iteration count exceeds") => Explained::new(
+            Class::AuthMethodUnsupported,
+            format!(
+                "The server at {place} asks for more than 100,000 SCRAM iterations for {user}, which walpilot refuses."
+            ),
+            "Set scram_iterations to 100000 or less at the server and the role's password anew.",
         ),
         Trouble::Authentication(text) => Explained::new(
             Class::PasswordWrong,

@@ -94,7 +94,7 @@ async fn scram(
     frontend::sasl_initial_response(mechanism, exchange.message(), &mut out).map_err(failed)?;
     send(stream, &mut out).await?;
     match receive(stream, input).await? {
-        Message::AuthenticationSaslContinue(body) => exchange.update(body.data()).map_err(unproven)?,
+        Message::AuthenticationSaslContinue(body) => exchange.update(body.data()).map_err(|error| unproven(&error))?,
         Message::ErrorResponse(body) => {
             return Err(Trouble::Server(Box::new(server_error(body.fields()).map_err(failed)?)));
         }
@@ -103,7 +103,9 @@ async fn scram(
     frontend::sasl_response(exchange.message(), &mut out).map_err(failed)?;
     send(stream, &mut out).await?;
     match receive(stream, input).await? {
-        Message::AuthenticationSaslFinal(body) => exchange.finish(body.data()).map_err(unproven).map(|()| bound),
+        Message::AuthenticationSaslFinal(body) => {
+            exchange.finish(body.data()).map_err(|error| unproven(&error)).map(|()| bound)
+        }
         Message::ErrorResponse(body) => Err(Trouble::Server(Box::new(server_error(body.fields()).map_err(failed)?))),
         _ => Err(Trouble::AuthMethod),
     }
@@ -133,7 +135,7 @@ async fn receive(stream: &mut PgStream, input: &mut BytesMut) -> Result<Message,
 }
 
 /// The other side did not prove that it knows the password, or asked for something absurd.
-fn unproven(error: std::io::Error) -> Trouble {
+fn unproven(error: &std::io::Error) -> Trouble {
     Trouble::Authentication(error.to_string())
 }
 

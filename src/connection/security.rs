@@ -20,7 +20,7 @@ pub struct Security {
     /// know.
     pub tls: Option<TlsFacts>,
     /// The server's certificate.
-    pub certificate: Option<Certificate>,
+    pub certificate: Option<Box<Certificate>>,
     /// The client certificate that would be shown, and whether it is a default file that nobody named.
     pub client_certificate: Option<ClientCertificate>,
     /// How the server asked for the password.

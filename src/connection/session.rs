@@ -174,6 +174,10 @@ fn trouble(error: &tokio_postgres::Error) -> Trouble {
     if let Some(explained) = tunnel::cause(error) {
         return Trouble::Explained(explained);
     }
+    let text = describe(error);
+    if text.starts_with("authentication error") {
+        return refused_by_us(text);
+    }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<io::Error>() {
@@ -181,17 +185,23 @@ fn trouble(error: &tokio_postgres::Error) -> Trouble {
         }
         cause = inner.source();
     }
-    let text = describe(error);
     if text.contains("password missing") {
         Trouble::PasswordMissing
-    } else if text.contains("channel binding") {
-        Trouble::ChannelBinding
-    } else if text.contains("unsupported authentication method") || text.contains("unsupported SASL mechanism") {
-        Trouble::AuthMethod
     } else if error.is_closed() {
         Trouble::Io(Stage::Login, io::ErrorKind::UnexpectedEof.into())
     } else {
         Trouble::Other(text)
+    }
+}
+
+/// Sorts what the library did not like about the server's side of the login.
+fn refused_by_us(text: String) -> Trouble {
+    if text.contains("channel binding") {
+        Trouble::ChannelBinding
+    } else if text.contains("unsupported") {
+        Trouble::AuthMethod
+    } else {
+        Trouble::Authentication(text)
     }
 }
 

@@ -258,3 +258,31 @@ fn weak_system(mode: SslMode) -> Explained {
         "Use sslmode verify-full.",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::{Key, cell_of};
+    use crate::connection::settings::{RootCert, Settings, SslMode};
+
+    fn key(root: &Path, mode: SslMode) -> Key {
+        let mut settings = Settings { ssl_mode: mode, ..Settings::default() };
+        settings.tls.root_cert = RootCert::File(root.to_owned());
+        Key::of(&settings).unwrap_or_else(|trouble| panic!("{trouble:?}"))
+    }
+
+    #[test]
+    fn a_connector_is_built_anew_only_when_something_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root.crt");
+        std::fs::write(&root, "one").unwrap();
+        let first = cell_of(&key(&root, SslMode::VerifyCa));
+        assert!(Arc::ptr_eq(&first, &cell_of(&key(&root, SslMode::VerifyCa))));
+        assert!(Arc::ptr_eq(&first, &cell_of(&key(&root, SslMode::Require))), "both check the authority only");
+        assert!(!Arc::ptr_eq(&first, &cell_of(&key(&root, SslMode::VerifyFull))));
+        std::fs::write(&root, "another").unwrap();
+        assert!(!Arc::ptr_eq(&first, &cell_of(&key(&root, SslMode::VerifyCa))));
+    }
+}

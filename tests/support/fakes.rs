@@ -1,6 +1,9 @@
 //! Servers that are not what they should be: they hang, drip, lie, inject, steal, or speak something else.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't be prepared has failed")]
+
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -68,7 +71,15 @@ pub struct Running {
     pub port: u16,
     /// Everything that clients sent after their first packet.
     pub heard: Arc<Mutex<Vec<u8>>>,
+    open: Arc<AtomicUsize>,
     task: JoinHandle<()>,
+}
+
+impl Running {
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
+    }
 }
 
 impl Drop for Running {
@@ -167,12 +178,19 @@ where
     let port = listener.local_addr().expect("an address").port();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&heard);
+    let open = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&open);
     let task = tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            tokio::spawn(play(socket, Arc::clone(&log)));
+            let (playing, count) = (play(socket, Arc::clone(&log)), Arc::clone(&count));
+            count.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                playing.await;
+                count.fetch_sub(1, Ordering::SeqCst);
+            });
         }
     });
-    Running { port, heard, task }
+    Running { port, heard, open, task }
 }
 
 /// A proxy that ends TLS, as poolers do: encrypted in front, plain text behind.
@@ -189,6 +207,20 @@ pub async fn tls_ending_proxy(server: u16) -> Running {
                 copy_bidirectional(&mut front, &mut back).await
             }
             .await;
+        }
+    })
+    .await
+}
+
+/// The same for `sslnegotiation=direct`, where no request comes before the handshake.
+pub async fn tls_from_the_start(server: u16) -> Running {
+    let acceptor = acceptor(&Pair::authority("A front"));
+    serve(move |socket, _| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(mut front) = acceptor.accept(socket).await else { return };
+            let Ok(mut back) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await else { return };
+            let _ = copy_bidirectional(&mut front, &mut back).await;
         }
     })
     .await

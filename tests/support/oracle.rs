@@ -77,6 +77,8 @@ fn class(text: &str) -> &'static str {
         ("invalid response to SSL negotiation", "not_postgres"),
         ("expected authentication request", "not_postgres"),
         ("wrong version number", "not_postgres"),
+        ("received unencrypted data after SSL response", "not_postgres"),
+        ("server sent an error response during SSL exchange", "not_postgres"),
         ("server closed the connection", "server_closed"),
         ("EOF detected", "server_closed"),
         ("unexpected eof", "server_closed"),

@@ -1,5 +1,7 @@
 //! Certificates of every kind that a server or a client can show, made with OpenSSL when they are needed.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't be prepared has failed")]
+
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
