@@ -36,7 +36,7 @@ test-matrix: deps ## Run the server tests on PostgreSQL 13, 14, 16, 17 and 18 (V
 lint: deps ## Check formatting, lints and documentation
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items
 
 bench: ## Run the benchmarks
 	@echo "There are no benchmarks yet."
