@@ -34,6 +34,7 @@ const IO_FILES: &[&str] = &[
     "connection/tunnel.rs",
     "profile/store.rs",
     "profile/password_command.rs",
+    "profile/surroundings.rs",
     "catalog/gather.rs",
     "setup/apply.rs",
     "monitor/sample.rs",

@@ -1,16 +1,11 @@
-//! What surrounds walpilot: environment, account, files. Read here, and handed as values to `connection::inputs`.
-
-use std::collections::BTreeMap;
-use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-
-use zeroize::Zeroizing;
+//! What the command line says about its own inputs: warnings beside the settings.
 
 use super::exit::{Exit, Stop};
 use super::output::{ColorChoice, Output};
-use crate::connection::inputs::{Given, Resolved, Seen, Surroundings, resolve};
+use crate::connection::inputs::{Given, Resolved};
 use crate::connection::uri;
+use crate::connection::uri::UriError;
+use crate::profile::surroundings::{resolve_here, resolve_second};
 
 /// The parameters that are secret, in a connection string that everybody on this machine can read.
 const SECRETS: [&str; 5] = ["password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"];
@@ -20,24 +15,21 @@ const SECRETS: [&str; 5] = ["password", "sslpassword", "oauth_client_secret", "s
 /// # Errors
 /// When a parameter, variable or file can't be read; the sentence names it and repeats no value.
 pub fn resolved(given: &Given) -> Result<Resolved, Stop> {
-    let variables = variables();
-    let home = directories::BaseDirs::new();
-    let account = account();
-    let around = Surroundings {
-        variables: &variables,
-        home: home.as_ref().map(directories::BaseDirs::home_dir),
-        account: account.as_deref(),
-        read: &read,
-        exists: &|path| path.exists(),
-    };
-    let resolved =
-        resolve(given, &around).map_err(|error| Stop::new(Exit::Usage, format!("Connection parameters: {error}.")))?;
-    let output = Output::new(ColorChoice::Never);
+    told(resolve_here(given), "Connection parameters")
+}
+
+/// The same for a second server, of which libpq's variables do not speak.
+///
+/// # Errors
+/// As [`resolved`].
+pub fn second(given: &Given, what: &str) -> Result<Resolved, Stop> {
+    told(resolve_second(given), what)
+}
+
+fn told(resolved: Result<Resolved, UriError>, what: &str) -> Result<Resolved, Stop> {
+    let resolved = resolved.map_err(|error| Stop::new(Exit::Usage, format!("{what}: {error}.")))?;
     for note in &resolved.notes {
-        output.note(&format!("walpilot: {note}"));
-    }
-    for (name, origin) in &resolved.origins {
-        tracing::debug!(parameter = name, %origin, "connection parameter");
+        Output::new(ColorChoice::Never).note(&format!("walpilot: {note}"));
     }
     Ok(resolved)
 }
@@ -52,34 +44,4 @@ pub fn warn_of_secrets(text: &str) {
              ~/.pgpass, --password-file or a profile."
         ));
     }
-}
-
-/// libpq's variables; others are nobody's business.
-#[expect(clippy::disallowed_methods, reason = "the environment is read here")]
-fn variables() -> BTreeMap<String, Zeroizing<String>> {
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    names
-        .filter(|name| name.starts_with("PG"))
-        .filter_map(|name| Some((name.clone(), Zeroizing::new(std::env::var(name).ok()?))))
-        .collect()
-}
-
-/// The account's name, which libpq takes from the system and not from the environment (`pg_fe_getusername`).
-fn account() -> Option<String> {
-    let id = rustix::process::geteuid().as_raw().to_string();
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let mut lines = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let known = lines.find(|fields| fields.get(2) == Some(&id.as_str())).map(|fields| fields[0].to_owned());
-    // Accounts of a directory service don't stand in the file.
-    known.or_else(|| super::source::var("USER")).or_else(|| super::source::var("LOGNAME"))
-}
-
-fn read(path: &Path) -> io::Result<Seen> {
-    let found = std::fs::metadata(path)?;
-    let private = found.permissions().mode() & 0o077 == 0;
-    if !found.is_file() {
-        return Ok(Seen { text: Zeroizing::default(), plain: false, private });
-    }
-    let bytes = Zeroizing::new(std::fs::read(path)?);
-    Ok(Seen { text: Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()), plain: true, private })
 }

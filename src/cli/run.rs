@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Stop};
 use super::output::{Format, Output, Paint};
-use super::source::{self, WantedArgs};
+use super::source::{self, SourceArgs, SshArgs, WantedArgs};
 use crate::catalog::Lsn;
-use crate::connection::{self, Secret, SessionOptions, Settings, uri};
+use crate::connection::{self, SessionOptions, Settings};
 use crate::profile::Selection;
 use crate::replication::{self, Phase, Progress, RunError, RunEvent, RunOptions, Summary, TablePhase};
 
@@ -25,8 +25,11 @@ use crate::replication::{self, Phase, Progress, RunError, RunEvent, RunOptions, 
 #[derive(clap::Args, Clone, Debug)]
 pub struct RunArgs {
     /// The source: a postgres:// URI or "host=… dbname=…"; PGPASSWORD is its password if the URI has none
-    #[arg(long, value_name = "URI")]
-    pub from: String,
+    #[arg(long, value_name = "URI", required_unless_present = "profile")]
+    pub from: Option<String>,
+    /// A saved profile as the source; what stands beside it on the command line wins
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
     /// The destination; WALPILOT_TO_PASSWORD is its password if the URI has none
     #[arg(long, value_name = "URI")]
     pub to: String,
@@ -36,6 +39,9 @@ pub struct RunArgs {
     /// Reads the destination's password from this file's first line (- for standard input)
     #[arg(long, value_name = "FILE")]
     pub to_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
+    pub ssh: SshArgs,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
     pub wanted: WantedArgs,
@@ -122,34 +128,22 @@ fn stopped_by(error: &RunError) -> Stop {
 }
 
 fn options(args: &RunArgs) -> Result<RunOptions, Stop> {
-    let mut from = source::settings(Some(&args.from))?;
-    if let Some(file) = &args.from_password_file {
-        from.password = Some(source::password_from(file)?);
-    }
-    let mut profile = args.wanted.profile(from)?;
-    if args.wanted.schemas.is_empty() && args.wanted.tables.is_empty() {
+    let from = SourceArgs {
+        uri: args.from.clone(),
+        profile: args.profile.clone(),
+        password_file: args.from_password_file.clone(),
+        ssh: args.ssh.clone(),
+        wanted: args.wanted.clone(),
+    };
+    let mut profile = from.profile()?;
+    if args.wanted.schemas.is_empty() && args.wanted.tables.is_empty() && args.profile.is_none() {
         profile.selection = Selection::Schemas(Vec::new());
     }
-    let mut destination = destination(&args.to)?;
+    let mut destination = source::destination(&args.to)?;
     if let Some(file) = &args.to_password_file {
-        destination.password = Some(source::password_from(file)?);
+        destination = destination.with_password(Some(source::password_from(file)?));
     }
     Ok(RunOptions { profile, destination, create_slot: !args.no_create_slot })
-}
-
-/// libpq's variables speak of the source; of them the destination takes only the user's name.
-#[expect(clippy::disallowed_methods, reason = "the environment is read here")]
-fn destination(text: &str) -> Result<Settings, Stop> {
-    let environment = source::settings(None)?;
-    let password = std::env::var("WALPILOT_TO_PASSWORD").ok().filter(|password| !password.is_empty());
-    let defaults = Settings {
-        database: environment.user.clone(),
-        user: environment.user,
-        password: password.map(Secret::new),
-        ..Settings::default()
-    };
-    uri::parse(text, &defaults)
-        .map_err(|error| Stop::new(Exit::Usage, format!("The destination's connection string: {error}.")))
 }
 
 /// Where the source's log ends now; `None` when it can't be asked, to be asked again.

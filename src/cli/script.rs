@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::check;
 use super::exit::{Exit, Stop};
 use super::output::{Format, Output, Paint};
-use super::source::{SourceArgs, password_from};
+use super::source::{SourceArgs, beside, password_from};
 use crate::catalog::gather;
-use crate::connection::{Secret, SessionOptions, Settings, connect, uri};
+use crate::connection::{Secret, SessionOptions, Settings, connect};
 use crate::preflight::{Report, evaluate};
 use crate::profile::Profile;
 use crate::setup::apply::{ApplyEvent, apply};
@@ -73,17 +73,14 @@ impl ScriptArgs {
     /// Who administers; `None` when nobody was named.
     fn administrator(&self, source: &Settings) -> Result<Option<Settings>, Stop> {
         let mut admin = match (&self.admin, &self.admin_user) {
-            (Some(text), _) => {
-                let defaults = Settings { password: None, ..source.clone() };
-                uri::parse(text, &defaults).map_err(|error| usage(format!("--admin: {error}.")))?
-            }
+            (Some(text), _) => beside(text, source, "--admin")?,
             (None, Some(user)) => source.as_user(user.as_str(), None),
             (None, None) => return Ok(None),
         };
         if let Some(file) = &self.admin_password_file {
-            admin.password = Some(password_from(file)?);
+            admin = admin.with_password(Some(password_from(file)?));
         } else if admin.password.is_none() {
-            admin.password = admin_password();
+            admin = admin.with_password(admin_password());
         }
         if admin.database != source.database {
             return Err(usage(format!(

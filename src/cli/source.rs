@@ -7,9 +7,9 @@ use zeroize::Zeroizing;
 
 use super::exit::{Exit, Stop};
 use super::{inputs, prompt};
-use crate::connection::inputs::Given;
+use crate::connection::inputs::{Given, Origin};
 use crate::connection::settings::Tunnel;
-use crate::connection::{Secret, Settings, printable};
+use crate::connection::{Secret, Settings, parameters, printable};
 use crate::profile::password_command;
 use crate::profile::saved::{PasswordSource, Saved};
 use crate::profile::store::Store;
@@ -212,6 +212,40 @@ impl WantedArgs {
 /// When the string, a variable or a file can't be read.
 pub fn settings(text: Option<&str>) -> Result<Settings, Stop> {
     given(text, None)
+}
+
+/// Settings of a destination: libpq's variables speak of the source, so of them only the role's name and those that
+/// name files count. WALPILOT_TO_PASSWORD is its password, unless the string has one.
+///
+/// # Errors
+/// As [`settings`].
+pub fn destination(text: &str) -> Result<Settings, Stop> {
+    inputs::warn_of_secrets(text);
+    let given = Given { text: Some(Zeroizing::new(text.to_owned())), ..Given::default() };
+    let resolved = inputs::second(&given, "The destination's connection parameters")?;
+    let explicit = *resolved.origin("password") == Origin::ConnectionString;
+    Ok(match var("WALPILOT_TO_PASSWORD") {
+        Some(password) if !explicit => resolved.settings.with_password(Some(Secret::new(password))),
+        _ => resolved.settings,
+    })
+}
+
+/// Settings of another role at the source: what `text` does not say is as there, but for the password.
+///
+/// # Errors
+/// As [`settings`].
+pub fn beside(text: &str, source: &Settings, what: &str) -> Result<Settings, Stop> {
+    inputs::warn_of_secrets(text);
+    let pairs = parameters::without_secrets(source).into_iter().map(|(name, value)| (name, Zeroizing::new(value)));
+    let given = Given {
+        text: Some(Zeroizing::new(text.to_owned())),
+        profile: Some(("the source".to_owned(), pairs.collect())),
+        ..Given::default()
+    };
+    let mut settings = inputs::second(&given, what)?.settings;
+    settings.tunnel.clone_from(&source.tunnel);
+    settings.tls.key_passphrase = settings.tls.key_passphrase.or_else(|| source.tls.key_passphrase.clone());
+    Ok(settings)
 }
 
 fn given(

@@ -6,7 +6,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::exit::{Exit, Stop};
 use super::output::{Format, Output};
-use super::source;
+use super::source::{self, SourceArgs};
 use super::watch_text::{line, text};
 use crate::connection::printable;
 use crate::monitor::report::Report;
@@ -16,12 +16,18 @@ use crate::monitor::{Sampler, Target, Watcher};
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct WatchArgs {
-    /// The source: a postgres:// URI or "host=… dbname=…"; parts left out come from PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD and PGSSLMODE
+    /// The source: a postgres:// URI or "host=… dbname=…"; parts left out come from the profile, the service file, and libpq's variables (PGHOST, PGUSER, PGPASSWORD, …)
     #[arg(value_name = "URI")]
     pub uri: Option<String>,
+    /// A saved profile; what stands beside it on the command line wins
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
     /// Reads the source's password from this file's first line (- for standard input)
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
+    pub ssh: source::SshArgs,
     /// Where walpilot run writes, to show its progress and the rows there
     #[arg(long, value_name = "URI")]
     pub to: Option<String>,
@@ -91,17 +97,30 @@ async fn terminated() {
 }
 
 fn target(args: &WatchArgs) -> Result<Target, Stop> {
-    let mut source = source::settings(args.uri.as_deref())?;
-    if let Some(file) = &args.password_file {
-        source.password = Some(source::password_from(file)?);
-    }
-    let mut destination = args.to.as_deref().map(|uri| source::settings(Some(uri))).transpose()?;
+    let source = SourceArgs {
+        uri: args.uri.clone(),
+        profile: args.profile.clone(),
+        password_file: args.password_file.clone(),
+        ssh: args.ssh.clone(),
+        wanted: source::WantedArgs::default(),
+    };
+    let profile = source.profile()?;
+    // A profile names the slot and the publication that the user means; walpilot's own proposals name nothing.
+    let of_profile = |name: &str| args.profile.is_some().then(|| name.to_owned());
+    let mut destination = args.to.as_deref().map(source::destination).transpose()?;
     match (&args.to_password_file, &mut destination) {
-        (Some(file), Some(destination)) => destination.password = Some(source::password_from(file)?),
+        (Some(file), Some(destination)) => {
+            *destination = destination.with_password(Some(source::password_from(file)?));
+        }
         (Some(_), None) => return Err(Stop::new(Exit::Usage, "--to-password-file needs --to.")),
         (None, _) => {}
     }
-    Ok(Target { source, slot: args.slot.clone(), publication: args.publication.clone(), destination })
+    Ok(Target {
+        slot: args.slot.clone().or_else(|| of_profile(&profile.slot)),
+        publication: args.publication.clone().or_else(|| of_profile(&profile.publication)),
+        source: profile.source,
+        destination,
+    })
 }
 
 async fn dashboard(target: Target, output: Output) -> Result<Exit, Stop> {

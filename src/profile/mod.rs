@@ -3,6 +3,7 @@
 pub mod password_command;
 pub mod saved;
 pub mod store;
+pub mod surroundings;
 mod table;
 
 use serde::{Deserialize, Serialize};
