@@ -185,15 +185,21 @@ async fn every_kind_of_password_is_spoken() {
     cluster.set_hba(&["host all clear 127.0.0.1/32 password", "host all old 127.0.0.1/32 md5"]).unwrap();
     cluster.stop_fast().await.unwrap();
     cluster.start_again().await.unwrap();
-    for (user, request) in [("old", PasswordRequest::Md5), ("clear", PasswordRequest::ClearText)] {
-        for mode in [SslMode::Disable, SslMode::Require] {
-            let settings = with_mode(&cluster.settings().as_user(user, Some(Secret::new("x"))), mode);
-            assert_eq!(session(&settings).await.security.password, request);
-            let (_, _, security) = connect_replication(&settings, &[("replication", "database")]).await.unwrap();
-            assert_eq!(security.password, request);
-        }
+    for (user, mode, request) in [
+        ("old", SslMode::Disable, PasswordRequest::Md5),
+        ("old", SslMode::Require, PasswordRequest::Md5),
+        ("clear", SslMode::Require, PasswordRequest::ClearText),
+    ] {
+        let settings = with_mode(&cluster.settings().as_user(user, Some(Secret::new("x"))), mode);
+        assert_eq!(session(&settings).await.security.password, request);
+        let (_, _, security) = connect_replication(&settings, &[("replication", "database")]).await.unwrap();
+        assert_eq!(security.password, request);
     }
-    assert_eq!(session(&cluster.settings()).await.security.password, PasswordRequest::Scram);
+    // Without TLS a clear-text password is not sent, not even to a server of this machine: it could be anybody's.
+    let open = with_mode(&cluster.settings().as_user("clear", Some(Secret::new("x"))), SslMode::Disable);
+    let Err(failure) = connect(&open, &SessionOptions::inspect()).await else { panic!("the password was sent") };
+    assert_eq!(failure.class, Class::CleartextRefused);
+    assert_eq!(session(&cluster.settings()).await.security.password, PasswordRequest::ScramPlus);
     assert_eq!(session(&cluster.socket_settings()).await.security.password, PasswordRequest::None);
 }
 
@@ -227,7 +233,8 @@ async fn a_walsender_logs_in_plain_and_over_tls() {
         let name = format!("walpilot-{mode}");
         let parameters = [("replication", "database"), ("application_name", name.as_str())];
         let (mut stream, mut input, security) = connect_replication(&settings, &parameters).await.unwrap();
-        assert_eq!((security.encrypted, security.password), (tls == "t", PasswordRequest::Scram));
+        let request = if tls == "t" { PasswordRequest::ScramPlus } else { PasswordRequest::Scram };
+        assert_eq!((security.encrypted, security.password), (tls == "t", request));
         assert_eq!(identify(&mut stream, &mut input).await, identifier);
         let sql = format!(
             "SELECT s.ssl FROM pg_stat_activity a JOIN pg_stat_ssl s USING (pid) \
