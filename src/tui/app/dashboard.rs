@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::SystemTime;
 
+use super::own_run;
 use crate::connection::printable;
 use crate::monitor::diagnosis::{Finding, Severity};
 use crate::monitor::report::{TableLine, table_lines};
 use crate::monitor::{Moment, Sample, Target, Watcher};
-use crate::replication::{Progress, RunEvent, Summary, TablePhase};
+use crate::profile::TableName;
+use crate::replication::{Progress, RunEvent, Summary};
 
 /// What a key does on the dashboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +80,8 @@ pub struct Picture {
     pub failure: Option<(String, SystemTime)>,
     /// The latest state of this process's own run.
     pub progress: Option<Progress>,
+    /// The tables that this process's own run has copied itself.
+    pub copied: BTreeSet<TableName>,
     /// How that run ended.
     pub ended: Option<Result<Summary, String>>,
     /// What happened, oldest first.
@@ -190,6 +194,7 @@ impl Dashboard {
     /// The run's latest state.
     pub fn progress(&mut self, progress: Progress, now: SystemTime) {
         self.heard = now;
+        self.live.copied.extend(own_run::being_copied(&progress).cloned());
         self.live.progress = Some(progress);
         self.keep_in_bounds();
     }
@@ -371,21 +376,8 @@ impl Dashboard {
     pub fn tables(&self) -> Vec<TableLine> {
         let picture = self.picture();
         let mut lines = table_lines(&picture.watcher);
-        let Some(progress) = &picture.progress else { return lines };
-        for own in &progress.tables {
-            let at = lines.iter().position(|line| line.table == own.table).unwrap_or_else(|| {
-                lines.push(TableLine::unknown(own.table.clone()));
-                lines.len() - 1
-            });
-            let line = &mut lines[at];
-            let phase = match own.phase {
-                TablePhase::Waiting => "waiting",
-                TablePhase::Copying => "copying",
-                TablePhase::Streaming => "streaming",
-            };
-            line.phase = Some(phase.to_owned());
-            line.rows_copied = Some(own.rows_copied);
-            line.changes_applied = Some(own.inserts + own.updates + own.deletes + own.truncates);
+        if let Some(progress) = &picture.progress {
+            own_run::overlay(&mut lines, progress, &picture.copied);
         }
         lines
     }
