@@ -124,7 +124,7 @@ impl Desk {
             Work::Watch(target) => return Box::pin(self.watch(target)).await,
             Work::Test(settings) => test(&self, &settings).await,
             Work::ListTables(settings) => list(&self, &settings).await,
-            Work::Preflight(profile) => judge(&self, &profile).await,
+            Work::Preflight(profile, reader) => judge(&self, &profile, &reader).await,
             Work::Plan(profile, admin) => make_plan(&self, &profile, admin.as_ref()).await,
             Work::Write(path, text) => Some(write(path, text).await),
         };
@@ -288,8 +288,8 @@ async fn list(desk: &Desk, settings: &Settings) -> Option<Answer> {
     Some(Answer::Tables(result.map_err(|error| error.to_string())))
 }
 
-async fn judge(desk: &Desk, profile: &Profile) -> Option<Answer> {
-    let session = match desk.connected(&profile.source, &SessionOptions::inspect()).await? {
+async fn judge(desk: &Desk, profile: &Profile, reader: &Settings) -> Option<Answer> {
+    let session = match desk.connected(reader, &SessionOptions::inspect()).await? {
         Ok(session) => session,
         Err(failure) => return Some(Answer::Checked(Err(failure.to_string()))),
     };

@@ -107,8 +107,8 @@ pub enum Work {
     Test(Settings),
     /// List the tables of a source.
     ListTables(Settings),
-    /// Gather and judge.
-    Preflight(Profile),
+    /// Gather through these settings and judge.
+    Preflight(Profile, Settings),
     /// Gather through the administrator's connection (or else the profile's own) and plan.
     Plan(Profile, Option<Settings>),
     /// Apply a plan as this administrator.
