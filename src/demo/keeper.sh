@@ -33,7 +33,9 @@ while read -r order; do
         # While the server runs, this one takes the orders: the name of a signal, or the end.
         (
             while read -r signal; do kill -s "$signal" "$server"; done
-            kill -s QUIT "$server"
+            # A shell starts background programs with SIGQUIT ignored: a server that has not got as far as to handle
+            # it misses it. The one who waits for the server ends this loop.
+            while kill -s QUIT "$server"; do sleep 1; done
         ) <&3 >/dev/null 2>&1 &
         orders=$!
         wait "$server"

@@ -86,8 +86,10 @@ async fn start(binaries: &Binaries, output: Output) -> Result<Demo, Stop> {
 /// Opens the wizard with everything filled in, while the application writes.
 async fn wizard(demo: &Demo, args: DemoArgs, output: Output) -> Result<Exit, Stop> {
     let workload = demo.workload(args.rate).await.map_err(|error| failed(&error))?;
+    let profile = profile(demo);
     let prefill = Prefill {
-        profile: Some(profile(demo)),
+        selection: Some(profile.selection.clone()),
+        profile: Some(profile),
         admin: Some(demo.admin.clone()),
         destination: Some(demo.destination.clone()),
     };

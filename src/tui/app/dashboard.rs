@@ -78,6 +78,8 @@ pub struct Picture {
     pub sampled_at: Option<SystemTime>,
     /// Why there is no newer sample, and since when.
     pub failure: Option<(String, SystemTime)>,
+    /// When it is tried again.
+    pub next_try: Option<SystemTime>,
     /// The latest state of this process's own run.
     pub progress: Option<Progress>,
     /// The tables that this process's own run has copied itself.
@@ -177,9 +179,10 @@ impl Dashboard {
         }
     }
 
-    /// The source could not be sampled; `reason` is one sentence.
-    pub fn sample_failed(&mut self, reason: String, now: SystemTime) {
+    /// The source could not be sampled; `reason` is one sentence. At `next_try` it is tried again, if at all.
+    pub fn sample_failed(&mut self, reason: String, next_try: Option<SystemTime>, now: SystemTime) {
         self.heard = now;
+        self.live.next_try = next_try;
         let reason = safe(reason);
         match &mut self.live.failure {
             // The first moment counts, the latest reason is the right one.
@@ -436,8 +439,8 @@ mod tests {
     fn a_lost_connection_is_told_once_with_its_beginning_and_its_end() {
         let mut dashboard = dashboard();
         dashboard.sampled(sample(0, &[]), time(0));
-        dashboard.sample_failed("gone\u{1b}[2J".to_owned(), time(2));
-        dashboard.sample_failed("still gone".to_owned(), time(4));
+        dashboard.sample_failed("gone\u{1b}[2J".to_owned(), None, time(2));
+        dashboard.sample_failed("still gone".to_owned(), None, time(4));
         assert_eq!(dashboard.picture().failure, Some(("still gone".to_owned(), time(2))));
         dashboard.sampled(sample(6, &[]), time(6));
         assert_eq!(dashboard.picture().failure, None);

@@ -16,13 +16,15 @@ use super::step::Step;
 use super::tables::TablesStep;
 use crate::connection::{Failure, Settings, SslMode, printable};
 use crate::monitor::Target;
-use crate::profile::Profile;
+use crate::profile::{Profile, Selection};
 
 /// What is known before the first key: from the command line, the environment, or the demo.
 #[derive(Clone, Debug, Default)]
 pub struct Prefill {
     /// The source and what is wanted from it.
     pub profile: Option<Profile>,
+    /// The tables that were asked for; without it every table of the source is proposed.
+    pub selection: Option<Selection>,
     /// An administrator of the source, to apply the setup script.
     pub admin: Option<Settings>,
     /// The destination.
@@ -97,7 +99,7 @@ impl App {
             size: (80, 24),
             connection: ConnectionStep::new(&profile.source),
             ssl_mode: profile.source.ssl_mode,
-            tables: TablesStep::new(&profile),
+            tables: TablesStep::new(&profile, prefill.selection),
             preflight: PreflightStep::default(),
             script: ScriptStep::new(prefill.admin.as_ref()),
             destination: DestinationStep::new(prefill.destination.as_ref()),

@@ -62,9 +62,9 @@ pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Ef
                 dashboard.sampled(*sample, wall);
             }
         }
-        Answer::SampleFailed(reason) => {
+        Answer::SampleFailed(reason, pause) => {
             if let Some(dashboard) = app.dashboard.as_mut() {
-                dashboard.sample_failed(reason, wall);
+                dashboard.sample_failed(reason, Some(wall + pause), wall);
             }
         }
         Answer::Died(reason) => died(app, job, reason, effects),
@@ -136,7 +136,7 @@ fn died(app: &mut App, job: Job, reason: String, effects: &mut Vec<Effect>) {
         Job::Run => run_ended(app, Err(reason), effects),
         Job::Watch => {
             if let Some(dashboard) = app.dashboard.as_mut() {
-                dashboard.sample_failed(reason, app.now.wall);
+                dashboard.sample_failed(reason, None, app.now.wall);
             }
         }
         Job::TestSource | Job::TestAdmin | Job::TestDestination | Job::Write => app.note(reason, true),

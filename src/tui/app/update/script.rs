@@ -64,10 +64,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::Copy => {
             if let Some(planned) = &script.planned {
                 effects.push(Effect::Copy(planned.script.clone()));
-                app.note(
-                    "The script is on the clipboard, if this terminal allows it (OSC 52); w writes a file.",
-                    false,
-                );
+                app.note("Copied, if this terminal allows it (OSC 52); w saves it to a file instead.", false);
             }
         }
         Action::Write if script.planned.is_some() => app.dialog = Some(Dialog::path()),
