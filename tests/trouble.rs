@@ -115,7 +115,7 @@ async fn at_the_destination(from: &Settings, more: &[&str]) -> Terminal {
         ("Not tested yet", "\r"),
         ("Connected to PostgreSQL", "\r"),
         ("How the connection is encrypted", "\r"),
-        ("tables", "\r"),
+        ("[✔]", "\r"),
         ("passed", "\r"),
     ] {
         terminal.wait_for(seen);

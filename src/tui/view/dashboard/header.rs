@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
-use super::paint::{fit, put};
+use super::paint::{fit, put, spelled};
 use crate::connection::printable;
 use crate::monitor::diagnosis::Severity;
 use crate::monitor::report::known_run;
@@ -107,7 +107,7 @@ pub(super) fn banner(dashboard: &Dashboard, theme: Theme, now: SystemTime, area:
         (format!("No answer for {ago}{}: {reason}{shown}", next_try(picture, now)), Tone::Bad)
     } else if let Some(worst) = picture.watcher.diagnosis().worst() {
         let tone = if worst.severity == Severity::Critical { Tone::Bad } else { Tone::Warn };
-        (format!("{}: {}. {}", worst.object, worst.title, worst.evidence), tone)
+        (spelled(&format!("{}: {}. {}", worst.object, worst.title, worst.evidence), theme), tone)
     } else if picture.watcher.sample().is_some() {
         ("Nothing is wrong.".to_owned(), Tone::Good)
     } else {
@@ -147,14 +147,12 @@ fn run_text(dashboard: &Dashboard) -> Option<(String, Tone)> {
     }
     if let Some(progress) = &picture.progress {
         let phase = if picture.ended.is_some() { "ended" } else { phase(progress.phase) };
-        let lag = Duration::from_millis(progress.lag_millis);
         let text = format!(
-            "run {phase}: {} changes in {} transactions, checkpoint {}, lag {} {}{to}",
+            "run {phase}: {} changes in {} transactions, checkpoint {}, lag {}{to}",
             units::count(progress.changes),
             units::count(progress.transactions),
             progress.checkpoint,
             units::bytes(progress.lag_bytes),
-            units::span(lag),
         );
         let tone = if phase == "reconnecting" { Tone::Warn } else { Tone::Accent };
         return Some((text, tone));
