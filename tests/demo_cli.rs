@@ -109,7 +109,9 @@ async fn without_a_terminal_every_table_ends_with_equal_rows() {
     }
     let changes: u64 = rows.iter().map(|row| row[1].parse::<u64>().expect("a number")).sum();
     assert!(changes > 0, "the workload wrote: {text}");
-    for part in ["SOURCE ROWS", "checks       before: 6 blockers", "after:  0 blockers", "lag ", "Every table has the same"] {
+    for part in
+        ["SOURCE ROWS", "checks       before: 6 blockers", "after:  0 blockers", "lag ", "Every table has the same"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains("password"), "{text}");

@@ -204,8 +204,8 @@ async fn a_source_that_stops_in_the_middle_is_told_and_gone_on_with() {
     terminal.wait_for("Method and tables");
 
     server.start_again().await.expect("it starts");
-    execute(&from, "INSERT INTO orders VALUES (301), (302)").await;
-    await_until("the rows arrive", async || value(&to, "SELECT count(*) FROM orders").await == "302").await;
+    execute(&from, "INSERT INTO public.orders VALUES (301), (302)").await;
+    await_until("the rows arrive", async || value(&to, "SELECT count(*) FROM public.orders").await == "302").await;
     terminal.wait_for("run streaming");
     terminal.wait_for("The source answers again");
     terminal.wait_until("the banner to go", |screen| !screen.contents().contains("No answer for"));

@@ -53,17 +53,7 @@ mod tests {
     fn own(phase: TablePhase, [rows_copied, inserts, deletes, truncates]: [u64; 4]) -> TableProgress {
         let table = TableName::new("shop", "orders");
         let (bytes_copied, rows_estimated, updates) = (0, None, 9);
-        TableProgress {
-            table,
-            phase,
-            rows_copied,
-            bytes_copied,
-            rows_estimated,
-            inserts,
-            updates,
-            deletes,
-            truncates,
-        }
+        TableProgress { table, phase, rows_copied, bytes_copied, rows_estimated, inserts, updates, deletes, truncates }
     }
 
     #[test]
