@@ -9,6 +9,8 @@ use support::pty::Terminal;
 use support::{destination, psql, source};
 use walpilot::connection::{Secret, Settings};
 
+const F6: &str = "\u{1b}[17~";
+
 const SCHEMA: &str = "
     CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, what text);
     CREATE TABLE events (at timestamptz DEFAULT now(), what text);
@@ -80,6 +82,96 @@ async fn from_the_first_field_to_the_dashboard() {
     for secret in ["S3NT1NEL", &password(&admin), &password(&to_settings)] {
         assert!(secret.is_empty() || !terminal.stream().contains(secret), "a password was drawn");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_does_not_exist_is_made_by_an_administrator_on_the_way() {
+    let from = source().await;
+    let admin = from.settings();
+    psql(&admin, "CREATE TABLE orders (id int PRIMARY KEY)");
+    let absent = admin.as_user("reader", Some(Secret::new("S3NT1NEL")));
+    let mut terminal = Terminal::start(&["setup"], &[]);
+    terminal.wait_for("The source: the database to replicate from");
+    terminal.types("\t");
+    fill(&mut terminal, &absent);
+    terminal.types("\r");
+    // From outside a role that does not exist looks like a wrong password.
+    terminal.wait_for("refused the password of reader");
+    terminal.wait_for("F6: look as an administrator instead");
+    terminal.types(F6);
+    terminal.wait_for("An administrator looks while the role can't log in");
+    // A typing mistake first: the sentence is about the administrator.
+    terminal.types(&format!("\u{15}{}\rwrong\r", admin.user));
+    terminal.wait_for(&format!("refused the password of {}", admin.user));
+    terminal.types(&format!("\u{15}{}\r", password(&admin)));
+    terminal.wait_for("Enter goes on as the administrator");
+    terminal.types("\r");
+    terminal.wait_for("How the connection is encrypted");
+    terminal.types("\r");
+    terminal.wait_for("1 of 1 tables");
+    terminal.types("\r");
+    terminal.wait_for("blockers");
+    terminal.types("\r");
+    terminal.wait_for("CREATE ROLE");
+    terminal.types("\r");
+    terminal.wait_for("Apply the setup script?");
+    terminal.types("\r");
+    terminal.wait_for("Nothing is left that SQL could do");
+    terminal.wait_for("0 blockers");
+    terminal.types("\r");
+    terminal.wait_for("Where the rows go");
+    // The role has the password that was typed, and walpilot looks as that role now.
+    assert_eq!(psql(&absent, "SELECT current_user, count(*) FROM orders"), "reader|0");
+    terminal.types("\u{11}");
+    assert_eq!(terminal.ends(), 0);
+    for secret in ["S3NT1NEL", &password(&admin)] {
+        assert!(!terminal.stream().contains(secret), "a password was drawn");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_without_login_gets_it_and_a_wrong_password_is_named_after_the_script() {
+    let from = source().await;
+    let admin = from.settings();
+    psql(&admin, "CREATE TABLE orders (id int PRIMARY KEY); CREATE ROLE reader NOLOGIN PASSWORD 'the right one'");
+    let reader = admin.as_user("reader", Some(Secret::new("S3NT1NEL")));
+    let mut terminal = Terminal::start(&["setup"], &[]);
+    terminal.wait_for("The source: the database to replicate from");
+    terminal.types("\t");
+    fill(&mut terminal, &reader);
+    terminal.types("\r");
+    terminal.wait_for("F6: look as an administrator instead");
+    terminal.types(F6);
+    terminal.types(&format!("\u{15}{}\r{}\r", admin.user, password(&admin)));
+    terminal.wait_for("Enter goes on as the administrator");
+    for (seen, keys) in [
+        ("", "\r"),
+        ("How the connection is encrypted", "\r"),
+        ("1 of 1 tables", "\r"),
+        ("blockers", "\r"),
+        ("statements are missing", "\r"),
+        ("Apply the setup script?", "\r"),
+        ("Nothing is left that SQL could do.", ""),
+        ("0 blockers", ""),
+        ("Mend that, or", "\r"),
+    ] {
+        terminal.wait_for(seen);
+        terminal.types(keys);
+    }
+    terminal.wait_for("The role has to be able to log in before replication can start");
+    psql(&admin, "ALTER ROLE reader PASSWORD 'S3NT1NEL'");
+    // Enter tries again, as often as it takes.
+    support::await_until("the role logs in", async || {
+        let there = terminal.contents().contains("Where the rows go");
+        if !there {
+            terminal.types("\r");
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        there
+    })
+    .await;
+    terminal.types("\u{11}");
+    assert_eq!(terminal.ends(), 0);
 }
 
 fn password(settings: &Settings) -> String {

@@ -41,7 +41,11 @@ pub async fn run(args: SetupArgs, output: Output) -> Result<Exit, Stop> {
     if !tui::terminal::is_there() {
         return Err(TuiError::NoTerminal.into());
     }
-    let prefill = Prefill { profile: Some(args.source.profile()?), ..Prefill::default() };
+    let profile = args.source.profile()?;
+    let wanted = &args.source.wanted;
+    let asked = !wanted.schemas.is_empty() || !wanted.tables.is_empty();
+    let selection = asked.then(|| profile.selection.clone());
+    let prefill = Prefill { profile: Some(profile), selection, ..Prefill::default() };
     let outcome = Box::pin(tui::wizard(prefill, args.screen.theme(output))).await?;
     report(&outcome, output)
 }

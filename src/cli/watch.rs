@@ -6,6 +6,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::exit::{Exit, Stop};
 use super::output::{Format, Output};
+use super::setup::ScreenArgs;
 use super::source::{self, SourceArgs};
 use super::watch_text::{line, text};
 use crate::connection::printable;
@@ -49,6 +50,9 @@ pub struct WatchArgs {
     /// text, or json: one document with --once, one line for each sample with --interval
     #[arg(long, value_enum, value_name = "text|json", default_value_t, hide_possible_values = true)]
     pub format: Format,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
+    pub screen: ScreenArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -75,7 +79,7 @@ pub async fn run(args: WatchArgs, output: Output) -> Result<Exit, Stop> {
         }
         match args.interval {
             Some(every) => stream(target, every, args.format, output).await,
-            None => dashboard(target, output).await,
+            None => dashboard(target, args.screen, output).await,
         }
     };
     if !args.once && args.interval.is_none() {
@@ -123,14 +127,14 @@ fn target(args: &WatchArgs) -> Result<Target, Stop> {
     })
 }
 
-async fn dashboard(target: Target, output: Output) -> Result<Exit, Stop> {
+async fn dashboard(target: Target, screen: ScreenArgs, output: Output) -> Result<Exit, Stop> {
     if !crate::tui::terminal::is_there() {
         return Err(Stop::new(
             Exit::Usage,
             "The dashboard needs a terminal; use --once for one report or --interval 5s for a stream of lines.",
         ));
     }
-    let theme = super::setup::ScreenArgs::default().theme(output);
+    let theme = screen.theme(output);
     let outcome = Box::pin(crate::tui::watch(target, theme)).await?;
     super::setup::report(&outcome, output)
 }

@@ -68,8 +68,9 @@ pub(super) fn temporary(account: Account) -> PathBuf {
     if short && (account == Account::Ourselves || open_to_all(&usual)) { usual } else { PathBuf::from("/tmp") }
 }
 
-/// Whether every account may pass through `dir` and all directories above it.
+/// Whether every account may make files in `dir` and pass through all directories above it.
 fn open_to_all(dir: &Path) -> bool {
+    let writable = std::fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o002 != 0);
     let open = |path: &Path| std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o001 != 0);
-    dir.canonicalize().is_ok_and(|dir| dir.ancestors().all(open))
+    writable && dir.canonicalize().is_ok_and(|dir| dir.ancestors().all(open))
 }

@@ -63,7 +63,7 @@ impl Builder {
     pub async fn start(self) -> Result<Cluster, ClusterError> {
         let template = template::of(&self.binaries).await?;
         let account = Account::choose()?;
-        let (dir, mut keeper) = files::kept_directory(&self.binaries, Some(&template.data), account)?;
+        let (dir, mut keeper) = files::kept_directory(&self.binaries, Some(&template.data), account).await?;
         files::make(&mut keeper, "copy", &dir).await?;
         let mut cluster = Cluster { keeper, account, dir, port: 0, running: false, builder: self, template };
         cluster.write_hba()?;

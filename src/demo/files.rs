@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::account::{Account, temporary};
@@ -11,17 +11,31 @@ use super::error::ClusterError;
 use super::keeper::{Answer, Keeper};
 use crate::connection::{Secret, printable};
 
-/// A new private directory (mode 0700), and the keeper that will remove it.
-pub(super) fn kept_directory(
+/// A new private directory (mode 0700), made by the keeper that will remove it: so there is no moment at which a
+/// directory could be left behind.
+pub(super) async fn kept_directory(
     binaries: &Binaries,
     template: Option<&Path>,
     account: Account,
 ) -> std::io::Result<(PathBuf, Keeper)> {
-    let private = fs::Permissions::from_mode(0o700);
-    let dir = tempfile::Builder::new().prefix("walpilot-").permissions(private).tempdir_in(temporary(account))?;
-    account.own(dir.path())?;
-    let keeper = Keeper::spawn(dir.path(), &binaries.dir, template, account)?;
-    Ok((dir.keep(), keeper))
+    let parent = temporary(account);
+    let dir = parent.join(format!("walpilot-{}", name()?));
+    let mut keeper = Keeper::spawn(&dir, &binaries.dir, template, account)?;
+    match keeper.answer().await {
+        Some(Answer::Finished(0)) => Ok((dir, keeper)),
+        _ => Err(std::io::Error::other(format!("no directory can be made in {}", parent.display()))),
+    }
+}
+
+/// Six letters and digits that nobody can guess.
+fn name() -> std::io::Result<String> {
+    let mut rest = random()?;
+    let mut name = String::new();
+    for _ in 0..6 {
+        name.push(char::from_digit(rest % 36, 36).unwrap_or('0'));
+        rest /= 36;
+    }
+    Ok(name)
 }
 
 /// Lets the keeper run one of its programs to the end.

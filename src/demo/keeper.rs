@@ -41,8 +41,8 @@ pub(super) enum Answer {
 }
 
 impl Keeper {
-    /// Starts a keeper for `dir`, which must exist and belong to `account`. From here on the directory is the
-    /// keeper's to remove.
+    /// Starts a keeper, which makes `dir`, answers with `finished 0`, and removes it in the end. The directory above
+    /// must be open to `account`.
     ///
     /// # Errors
     /// When `sh` can't be started.
@@ -53,7 +53,7 @@ impl Keeper {
             .arg(dir)
             .arg(bin)
             .arg(template.unwrap_or(Path::new("")));
-        command.current_dir(dir).process_group(0);
+        command.current_dir("/").process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         // A server must not take settings from the environment of whoever starts the demo or a test.
         command.env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("LC_ALL", "C").env("TZ", "UTC");

@@ -1,4 +1,4 @@
-# Keeps one throwaway cluster: runs its programs as its owner, and cleans up when walpilot is gone.
+# Keeps one throwaway cluster: makes its directory, runs its programs as its owner, and cleans up when walpilot is gone.
 #
 # Standard input is a pipe that only walpilot holds open. It carries one order a line; its end means that walpilot
 # dropped the cluster or died, however hard. Then the server is stopped (SIGQUIT, immediate shutdown) and the
@@ -12,6 +12,9 @@ umask 077
 trap '' HUP PIPE
 # A shell without job control gives background commands /dev/null as standard input; they read orders from 3 instead.
 exec 3<&0
+
+mkdir -m 700 "$dir" && cd "$dir" || exit
+echo 'finished 0'
 
 while read -r order; do
     case $order in
@@ -30,7 +33,9 @@ while read -r order; do
         # While the server runs, this one takes the orders: the name of a signal, or the end.
         (
             while read -r signal; do kill -s "$signal" "$server"; done
-            kill -s QUIT "$server"
+            # A shell starts background programs with SIGQUIT ignored: a server that has not got as far as to handle
+            # it misses it. The one who waits for the server ends this loop.
+            while kill -s QUIT "$server"; do sleep 1; done
         ) <&3 >/dev/null 2>&1 &
         orders=$!
         wait "$server"
@@ -41,4 +46,5 @@ while read -r order; do
         ;;
     esac
 done
+cd /
 rm -rf "$dir"

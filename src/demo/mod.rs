@@ -96,6 +96,11 @@ impl Demo {
     }
 }
 
+/// Removes what was prepared for further clusters. Call it at the end, when all clusters are dropped.
+pub async fn clear() {
+    template::forget().await;
+}
+
 /// A failure that is only passed on.
 fn failed(error: impl std::fmt::Display) -> DemoError {
     DemoError(error.to_string())

@@ -23,9 +23,18 @@ pub(super) struct Template {
     _keeper: Keeper,
 }
 
+static MADE: Mutex<Option<HashMap<PathBuf, Arc<Template>>>> = Mutex::const_new(None);
+
+/// Removes the templates that no cluster uses any more. Without this their keepers do it when the process has ended,
+/// a moment too late for whoever looks at what it left.
+pub(super) async fn forget() {
+    let made = MADE.lock().await.take();
+    // Dropping a keeper waits for it. A panic in there has nobody left to tell.
+    let _ = tokio::task::spawn_blocking(move || drop(made)).await;
+}
+
 /// The template for this version, made when it is first asked for.
 pub(super) async fn of(binaries: &Binaries) -> Result<Arc<Template>, ClusterError> {
-    static MADE: Mutex<Option<HashMap<PathBuf, Arc<Template>>>> = Mutex::const_new(None);
     let mut made = MADE.lock().await;
     let made = made.get_or_insert_default();
     if let Some(template) = made.get(&binaries.dir) {
@@ -38,7 +47,7 @@ pub(super) async fn of(binaries: &Binaries) -> Result<Arc<Template>, ClusterErro
 
 async fn make(binaries: &Binaries) -> Result<Template, ClusterError> {
     let account = Account::choose()?;
-    let (dir, mut keeper) = files::kept_directory(binaries, None, account)?;
+    let (dir, mut keeper) = files::kept_directory(binaries, None, account).await?;
     let password = files::random_password()?;
     // In a file that only the account of the server can read: arguments can be seen by every account.
     files::write(&dir.join("password"), password.reveal(), account)?;

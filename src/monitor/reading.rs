@@ -114,6 +114,7 @@ impl SlotReading {
         let wal_moves = history.clock().rate(Duration::from_secs(30)).is_some_and(|rate| rate > 1024.0);
         let signs = Signs {
             lag_bytes,
+            lag_age: reading.lag.map(Age::span),
             trend,
             dies_in: reading.dies_in,
             stalled: reading.stalled_for.is_some(),

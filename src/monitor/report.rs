@@ -98,6 +98,8 @@ pub struct TableLine {
     pub source_rows: Option<u64>,
     /// Estimated rows at the destination.
     pub destination_rows: Option<u64>,
+    /// Whether these are no estimate but what a run has counted: rows copied, plus inserts, minus deletes.
+    pub destination_rows_counted: bool,
     /// Whether it exists at the destination; `None` when that is not known.
     pub at_destination: Option<bool>,
     /// Where a run is with it: `waiting`, `copying`, `streaming`.
@@ -118,6 +120,7 @@ impl TableLine {
             table,
             source_rows: None,
             destination_rows: None,
+            destination_rows_counted: false,
             at_destination: None,
             phase: None,
             rows_copied: None,
@@ -204,6 +207,7 @@ pub fn table_lines(watcher: &Watcher) -> Vec<TableLine> {
             table: table.name.clone(),
             source_rows: table.rows,
             destination_rows: twin.flatten().and_then(|table| table.rows),
+            destination_rows_counted: false,
             at_destination: twin.map(|twin| twin.is_some()),
             phase: run_table.map(|known| known.phase.clone()),
             rows_copied: run_table.map(|known| known.rows_copied),

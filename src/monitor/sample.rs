@@ -65,6 +65,8 @@ pub struct Sample {
 /// The pace of the tiers that are dearer than the pulse.
 const PROBE_EVERY: Duration = Duration::from_secs(60);
 const TABLES_EVERY: Duration = Duration::from_secs(10);
+/// While the destination's tables are still being made or have no numbers, somebody waits for them.
+const INCOMPLETE_EVERY: Duration = Duration::from_secs(2);
 const CATALOG_EVERY: Duration = Duration::from_secs(60);
 /// How long after a failure the destination is tried again.
 const RECONNECT_AFTER: Duration = Duration::from_secs(5);
@@ -236,7 +238,9 @@ async fn read_open(
     names: &[TableName],
     slot: Option<&str>,
 ) -> Result<Reached, String> {
-    if tables.as_ref().is_none_or(|(read, _)| read.elapsed() >= TABLES_EVERY) {
+    let known = |name| tables.as_ref().and_then(|(_, tables)| tables.find(name)?.rows).is_some();
+    let pace = if names.iter().all(known) { TABLES_EVERY } else { INCOMPLETE_EVERY };
+    if tables.as_ref().is_none_or(|(read, _)| read.elapsed() >= pace) {
         *tables = Some((Instant::now(), count_tables(session, names, true).await?));
     }
     let run = read_run(session, slot).await?;

@@ -77,6 +77,7 @@ impl SlotState {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Signs {
     pub(super) lag_bytes: Option<u64>,
+    pub(super) lag_age: Option<Duration>,
     pub(super) trend: Option<f64>,
     pub(super) dies_in: Option<Duration>,
     pub(super) stalled: bool,
@@ -90,7 +91,9 @@ impl SlotState {
     pub(super) fn of(slot: &Slot, signs: Signs) -> Self {
         let dying = signs.dies_in.is_some_and(|left| left < thresholds::DOOMED_WITHIN);
         // What is in flight between two answers of a healthy consumer is not worth a word.
-        let large = signs.lag_bytes.is_some_and(|bytes| bytes > thresholds::LARGE_LAG_BYTES);
+        let many = signs.lag_bytes.is_some_and(|bytes| bytes > thresholds::LARGE_LAG_BYTES);
+        let large = many || signs.lag_age.is_some_and(|age| age > thresholds::LARGE_LAG_AGE);
+        let noise = if many { thresholds::TREND_BYTES_PER_SECOND } else { thresholds::LATE_BYTES_PER_SECOND };
         if slot.is_lost() {
             Self::Lost
         } else if slot.wal_status == Some(WalStatus::Unreserved) || dying {
@@ -111,8 +114,8 @@ impl SlotState {
             Self::Stalled
         } else {
             match signs.trend {
-                Some(trend) if large && trend > thresholds::TREND_BYTES_PER_SECOND => Self::Behind,
-                Some(trend) if large && trend < -thresholds::TREND_BYTES_PER_SECOND => Self::CatchingUp,
+                Some(trend) if large && trend > noise => Self::Behind,
+                Some(trend) if large && trend < -noise => Self::CatchingUp,
                 _ if !signs.wal_moves && !large => Self::Idle,
                 _ => Self::Streaming,
             }
@@ -144,6 +147,12 @@ mod tests {
             (SlotState::Streaming, read.clone(), calm),
             (SlotState::Idle, read.clone(), Signs { wal_moves: false, ..calm }),
             (SlotState::Behind, read.clone(), lagging),
+            (
+                SlotState::Behind,
+                read.clone(),
+                Signs { lag_age: Some(Duration::from_secs(67)), trend: Some(5e3), ..calm },
+            ),
+            (SlotState::Streaming, read.clone(), Signs { lag_age: Some(Duration::from_secs(5)), ..calm }),
             (SlotState::CatchingUp, read.clone(), Signs { trend: Some(-1e6), ..lagging }),
             (SlotState::Streaming, read.clone(), Signs { trend: None, ..lagging }),
             (SlotState::Stalled, read.clone(), Signs { stalled: true, ..lagging }),

@@ -22,6 +22,12 @@ pub(super) const TREND_AT_LEAST: Duration = Duration::from_secs(20);
 pub(super) const TREND_BYTES_PER_SECOND: f64 = 16.0 * 1024.0;
 /// A lag below one WAL segment is what a healthy consumer has between two answers.
 pub(super) const LARGE_LAG_BYTES: u64 = 16 << 20;
+/// Bytes say little where little is written: a lag of this age is large, however few bytes it is.
+pub(super) const LARGE_LAG_AGE: Duration = Duration::from_secs(30);
+/// A lag of this age that still grows is worth a word.
+pub(super) const LATE_WARN: Duration = Duration::from_secs(60);
+/// For such a lag slower growth than this many bytes per second is noise.
+pub(super) const LATE_BYTES_PER_SECOND: f64 = 1024.0;
 /// A consumer that was sent everything and has confirmed nothing for so long does not confirm.
 pub(super) const STALLED_AFTER: Duration = Duration::from_secs(10 * 60);
 /// Unless this much waits, nobody cares.

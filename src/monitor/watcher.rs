@@ -201,6 +201,9 @@ mod tests {
         });
         assert_eq!(behind.reading().slot("s").unwrap().state, SlotState::Behind);
         assert_eq!(behind.reading().slot("s").unwrap().catches_up_in, None);
+        assert_eq!(rules(&behind), [("R5b", Severity::Warning)]);
+        let evidence = &behind.diagnosis().findings()[0].evidence;
+        assert!(evidence.contains("It is 1m35s behind, 95 MB growing by 512 kB/s"), "{evidence}");
     }
 
     #[test]

@@ -145,6 +145,14 @@ pub const BINDINGS: &[Binding] = &[
     on(Zone::Encryption, UP, Action::Up, "", "The mode before"),
     on(Zone::Encryption, TEST, Action::Test, "test", "Test the connection"),
     on(Zone::Encryption, ESC, Action::Back, "back", "Cancel the test, or go one step back"),
+    // A role that can't log in.
+    on(
+        Zone::StandIn,
+        &[key(KeyCode::F(6))],
+        Action::StandIn,
+        "as administrator",
+        "Look as an administrator instead, who also creates or mends the role by the setup script; again: no more",
+    ),
     // Method and tables.
     on(Zone::Method, ENTER, Action::Confirm, "next", "Go on to the preflight"),
     on(Zone::Method, SPACE, Action::Toggle, "change", "The other method"),

@@ -29,7 +29,10 @@ use crate::setup::apply::apply;
 use crate::setup::{Plan, PlanOptions, plan, script};
 
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Nobody wants to wait longer for the next try once the source is back.
+const LONGEST_WAIT: Duration = Duration::from_secs(16);
+/// How long a task that is stopped gets to cancel its query.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(30);
 /// The screen can't be read faster than this.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
@@ -92,7 +95,7 @@ impl Tasks {
 fn retire(running: Running) {
     running.cancel.cancel();
     tokio::spawn(async move {
-        let _ = tokio::time::timeout(LONGEST_PAUSE, running.handle).await;
+        let _ = tokio::time::timeout(LONGEST_FAREWELL, running.handle).await;
     });
 }
 
@@ -124,7 +127,7 @@ impl Desk {
             Work::Watch(target) => return Box::pin(self.watch(target)).await,
             Work::Test(settings) => test(&self, &settings).await,
             Work::ListTables(settings) => list(&self, &settings).await,
-            Work::Preflight(profile) => judge(&self, &profile).await,
+            Work::Preflight(profile, reader) => judge(&self, &profile, &reader).await,
             Work::Plan(profile, admin) => make_plan(&self, &profile, admin.as_ref()).await,
             Work::Write(path, text) => Some(write(path, text).await),
         };
@@ -229,9 +232,9 @@ impl Desk {
                     },
                     Err(failure) => failure.to_string(),
                 };
-                self.say(Answer::SampleFailed(reason)).await;
+                self.say(Answer::SampleFailed(reason, pause)).await;
                 tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                pause = (pause * 2).min(LONGEST_WAIT);
             }
         };
         cancel.run_until_cancelled(Box::pin(sampling)).await;
@@ -288,8 +291,8 @@ async fn list(desk: &Desk, settings: &Settings) -> Option<Answer> {
     Some(Answer::Tables(result.map_err(|error| error.to_string())))
 }
 
-async fn judge(desk: &Desk, profile: &Profile) -> Option<Answer> {
-    let session = match desk.connected(&profile.source, &SessionOptions::inspect()).await? {
+async fn judge(desk: &Desk, profile: &Profile, reader: &Settings) -> Option<Answer> {
+    let session = match desk.connected(reader, &SessionOptions::inspect()).await? {
         Ok(session) => session,
         Err(failure) => return Some(Answer::Checked(Err(failure.to_string()))),
     };

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::thread::{self, ThreadId};
 
+use crossterm::Command;
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::cursor::{Hide, Show};
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
@@ -86,12 +87,27 @@ pub fn suspend() -> io::Result<Screen> {
     screen()
 }
 
-/// Puts `text` on the clipboard of the terminal (OSC 52), also through ssh.
+/// Puts `text` on the clipboard of the terminal (OSC 52), also through ssh. tmux takes it for itself where its
+/// `set-clipboard` is on, and hands it on to its own terminal where `allow-passthrough` is on.
 ///
 /// # Errors
 /// When it can't be written.
 pub fn copy(text: &str) -> io::Result<()> {
-    execute!(io::stdout(), CopyToClipboard::to_clipboard_from(text))
+    execute!(io::stdout(), CopyToClipboard::to_clipboard_from(text))?;
+    if in_tmux() {
+        let mut sequence = String::new();
+        // Writing into a String can't fail.
+        let _ = CopyToClipboard::to_clipboard_from(text).write_ansi(&mut sequence);
+        let mut out = io::stdout().lock();
+        write!(out, "\u{1b}Ptmux;{}\u{1b}\\", sequence.replace('\u{1b}', "\u{1b}\u{1b}"))?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the environment says what the terminal is")]
+fn in_tmux() -> bool {
+    std::env::var_os("TMUX").is_some_and(|value| !value.is_empty())
 }
 
 /// Makes every panic give the terminal back before it says anything, and reports it in a readable form.

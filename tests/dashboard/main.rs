@@ -65,7 +65,7 @@ fn before_the_first_sample() {
 fn with_the_connection_lost() {
     let mut dashboard = fixture::full();
     let reason = "The connection to walpilot@db.example:5432/shop was lost (connection closed).";
-    dashboard.sample_failed(reason.to_owned(), fixture::now());
+    dashboard.sample_failed(reason.to_owned(), Some(fixture::now() + Duration::from_secs(42)), fixture::now());
     let later = fixture::now() + Duration::from_secs(38);
     insta::assert_snapshot!(text(&drawn(&dashboard, Theme::default(), (80, 22), later)));
 }

@@ -40,7 +40,7 @@ impl Person {
         let admin = source.as_user("postgres", Some(Secret::new(PASSWORD)));
         let destination = Settings { port: 5433, ..source.clone() };
         let profile = Some(Profile::new(source));
-        Self::at(Prefill { profile, admin: Some(admin), destination: Some(destination) })
+        Self::at(Prefill { profile, selection: None, admin: Some(admin), destination: Some(destination) })
     }
 
     fn hears(&mut self, message: Message) {

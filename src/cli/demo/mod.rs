@@ -46,10 +46,16 @@ pub async fn run(args: DemoArgs, output: Output) -> Result<Exit, Stop> {
     let search = source::var("PATH").map(std::ffi::OsString::from);
     let binaries = Binaries::find(explicit.as_deref(), search.as_deref())
         .map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
+    let outcome = play(&binaries, args, terminal, output).await;
+    crate::demo::clear().await;
+    outcome
+}
+
+async fn play(binaries: &Binaries, args: DemoArgs, terminal: bool, output: Output) -> Result<Exit, Stop> {
     match args.run_for {
         // Ctrl-C before the wizard has the keyboard ends the program; the keepers of the clusters clear up.
         None if terminal => {
-            let demo = start(&binaries, output).await?;
+            let demo = start(binaries, output).await?;
             let outcome = wizard(&demo, args, output).await;
             demo.stop().await;
             outcome
@@ -57,7 +63,7 @@ pub async fn run(args: DemoArgs, output: Output) -> Result<Exit, Stop> {
         run_for => {
             let mut interrupt = Interrupt::listen()?;
             let work = async {
-                let demo = start(&binaries, output).await?;
+                let demo = start(binaries, output).await?;
                 let outcome = automatic::run(&demo, args.rate, run_for.unwrap_or(DEFAULT_RUN), output).await;
                 demo.stop().await;
                 outcome
@@ -80,8 +86,10 @@ async fn start(binaries: &Binaries, output: Output) -> Result<Demo, Stop> {
 /// Opens the wizard with everything filled in, while the application writes.
 async fn wizard(demo: &Demo, args: DemoArgs, output: Output) -> Result<Exit, Stop> {
     let workload = demo.workload(args.rate).await.map_err(|error| failed(&error))?;
+    let profile = profile(demo);
     let prefill = Prefill {
-        profile: Some(profile(demo)),
+        selection: Some(profile.selection.clone()),
+        profile: Some(profile),
         admin: Some(demo.admin.clone()),
         destination: Some(demo.destination.clone()),
     };

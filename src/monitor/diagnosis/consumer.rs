@@ -3,6 +3,7 @@
 use super::case::SlotCase;
 use super::finding::{Action, Finding, Severity};
 use crate::connection::printable;
+use crate::monitor::state::SlotState;
 use crate::monitor::{thresholds, units};
 
 /// R5: the consumer takes data more slowly than it is written.
@@ -42,6 +43,35 @@ pub(super) fn slow(at: &SlotCase<'_>) -> Option<Finding> {
         vec![Action::advice(
             "At the consumer: larger batches, a faster destination, a nearer network; PostgreSQL itself waits",
         )],
+    ))
+}
+
+/// R5b: the consumer is late, and gets later, whatever its walsender waits for.
+pub(super) fn falls_behind(at: &SlotCase<'_>) -> Option<Finding> {
+    let age = at.numbers.lag.filter(|age| age.span() >= thresholds::LATE_WARN)?;
+    // Where R5 knows the reason it says more.
+    if at.numbers.state != SlotState::Behind || slow(at).is_some() {
+        return None;
+    }
+    let evidence = format!(
+        "It is {} behind, {} growing by {}; confirmed {} of {} written.",
+        age.show(false),
+        at.numbers.lag_bytes.map_or_else(|| "?".to_owned(), units::bytes),
+        at.numbers.trend.map_or_else(|| "?".to_owned(), units::rate),
+        at.numbers.confirmed_rate.map_or_else(|| "?".to_owned(), units::rate),
+        at.case.reading.wal_rate.map_or_else(|| "?".to_owned(), units::rate),
+    );
+    Some(at.finding(
+        "R5b",
+        Severity::Warning,
+        "its consumer falls behind",
+        evidence,
+        vec![
+            Action::advice(
+                "Look at the destination: slow statements, missing indexes, locks, disk; then at the network",
+            ),
+            Action::advice("Make its batches larger, or write less for a while"),
+        ],
     ))
 }
 

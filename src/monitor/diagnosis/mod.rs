@@ -21,13 +21,14 @@ use super::reading::Reading;
 use case::{Case, SlotCase};
 
 /// Rules about one slot, by the name that findings carry.
-const SLOT_RULES: [fn(&SlotCase<'_>) -> Option<Finding>; 9] = [
+const SLOT_RULES: [fn(&SlotCase<'_>) -> Option<Finding>; 10] = [
     retention::lost,
     retention::unreserved,
     retention::detached,
     retention::dies_soon,
     retention::holds_much,
     consumer::slow,
+    consumer::falls_behind,
     consumer::confirms_nothing,
     consumer::silent,
     consumer::creation_waits,

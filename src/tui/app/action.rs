@@ -48,6 +48,8 @@ pub enum Action {
     ToggleAll,
     /// Search in the list.
     Filter,
+    /// Let an administrator stand in for the replicating role, or no more.
+    StandIn,
     /// Do it again.
     Rerun,
     /// Copy to the clipboard.
@@ -79,6 +81,7 @@ pub enum Zone {
     Choice,
     Form,
     Encryption,
+    StandIn,
     Method,
     Tables,
     Filter,
@@ -102,6 +105,7 @@ impl Zone {
             Self::Choice => "The choice",
             Self::Form => "The fields",
             Self::Encryption => "Encryption",
+            Self::StandIn => "A role that can't log in yet",
             Self::Method => "Method",
             Self::Tables => "The list of tables",
             Self::Filter => "The filter",

@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::SystemTime;
 
+use super::own_run;
 use crate::connection::printable;
 use crate::monitor::diagnosis::{Finding, Severity};
 use crate::monitor::report::{TableLine, table_lines};
 use crate::monitor::{Moment, Sample, Target, Watcher};
-use crate::replication::{Progress, RunEvent, Summary, TablePhase};
+use crate::profile::TableName;
+use crate::replication::{Progress, RunEvent, Summary};
 
 /// What a key does on the dashboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +78,12 @@ pub struct Picture {
     pub sampled_at: Option<SystemTime>,
     /// Why there is no newer sample, and since when.
     pub failure: Option<(String, SystemTime)>,
+    /// When it is tried again.
+    pub next_try: Option<SystemTime>,
     /// The latest state of this process's own run.
     pub progress: Option<Progress>,
+    /// The tables that this process's own run has copied itself.
+    pub copied: BTreeSet<TableName>,
     /// How that run ended.
     pub ended: Option<Result<Summary, String>>,
     /// What happened, oldest first.
@@ -173,9 +179,10 @@ impl Dashboard {
         }
     }
 
-    /// The source could not be sampled; `reason` is one sentence.
-    pub fn sample_failed(&mut self, reason: String, now: SystemTime) {
+    /// The source could not be sampled; `reason` is one sentence. At `next_try` it is tried again, if at all.
+    pub fn sample_failed(&mut self, reason: String, next_try: Option<SystemTime>, now: SystemTime) {
         self.heard = now;
+        self.live.next_try = next_try;
         let reason = safe(reason);
         match &mut self.live.failure {
             // The first moment counts, the latest reason is the right one.
@@ -190,6 +197,7 @@ impl Dashboard {
     /// The run's latest state.
     pub fn progress(&mut self, progress: Progress, now: SystemTime) {
         self.heard = now;
+        self.live.copied.extend(own_run::being_copied(&progress).cloned());
         self.live.progress = Some(progress);
         self.keep_in_bounds();
     }
@@ -371,21 +379,8 @@ impl Dashboard {
     pub fn tables(&self) -> Vec<TableLine> {
         let picture = self.picture();
         let mut lines = table_lines(&picture.watcher);
-        let Some(progress) = &picture.progress else { return lines };
-        for own in &progress.tables {
-            let at = lines.iter().position(|line| line.table == own.table).unwrap_or_else(|| {
-                lines.push(TableLine::unknown(own.table.clone()));
-                lines.len() - 1
-            });
-            let line = &mut lines[at];
-            let phase = match own.phase {
-                TablePhase::Waiting => "waiting",
-                TablePhase::Copying => "copying",
-                TablePhase::Streaming => "streaming",
-            };
-            line.phase = Some(phase.to_owned());
-            line.rows_copied = Some(own.rows_copied);
-            line.changes_applied = Some(own.inserts + own.updates + own.deletes + own.truncates);
+        if let Some(progress) = &picture.progress {
+            own_run::overlay(&mut lines, progress, &picture.copied);
         }
         lines
     }
@@ -444,8 +439,8 @@ mod tests {
     fn a_lost_connection_is_told_once_with_its_beginning_and_its_end() {
         let mut dashboard = dashboard();
         dashboard.sampled(sample(0, &[]), time(0));
-        dashboard.sample_failed("gone\u{1b}[2J".to_owned(), time(2));
-        dashboard.sample_failed("still gone".to_owned(), time(4));
+        dashboard.sample_failed("gone\u{1b}[2J".to_owned(), None, time(2));
+        dashboard.sample_failed("still gone".to_owned(), None, time(4));
         assert_eq!(dashboard.picture().failure, Some(("still gone".to_owned(), time(2))));
         dashboard.sampled(sample(6, &[]), time(6));
         assert_eq!(dashboard.picture().failure, None);

@@ -73,7 +73,8 @@ pub fn unfit(tested: &Tested, settings: &Settings) -> Option<String> {
     } else if !tested.may_create {
         Some(format!(
             "The role \"{user}\" may not create schemas in {settings}. As the database's owner run: GRANT CREATE ON \
-             DATABASE {database} TO {user}",
+             DATABASE {database} TO {role};",
+            role = crate::connection::printable(&crate::catalog::ident::quote_ident(&settings.user)),
             user = crate::connection::printable(&settings.user),
             database = crate::connection::printable(&crate::catalog::ident::quote_ident(&settings.database)),
         ))

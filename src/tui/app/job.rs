@@ -8,6 +8,8 @@ use std::time::Instant;
 pub enum Job {
     /// Trying the source's settings.
     TestSource,
+    /// Trying the administrator who stands in for a role that can't log in yet.
+    TestAdmin,
     /// Listing tables.
     ListTables,
     /// Gathering facts and judging them.

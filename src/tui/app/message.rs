@@ -1,7 +1,7 @@
 //! What reaches the state, and what it asks for: the only words between the pure and the impure half.
 
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossterm::event::KeyEvent;
 
@@ -78,7 +78,8 @@ pub enum Answer {
     RunEvent(RunEvent),
     RunEnded(Result<Box<Summary>, String>),
     Sampled(Box<Sample>),
-    SampleFailed(String),
+    /// Why there was no sample, and after which pause the next try begins.
+    SampleFailed(String, Duration),
     /// The task panicked: a defect of walpilot, said instead of a screen that waits for ever.
     Died(String),
 }
@@ -107,8 +108,8 @@ pub enum Work {
     Test(Settings),
     /// List the tables of a source.
     ListTables(Settings),
-    /// Gather and judge.
-    Preflight(Profile),
+    /// Gather through these settings and judge.
+    Preflight(Profile, Settings),
     /// Gather through the administrator's connection (or else the profile's own) and plan.
     Plan(Profile, Option<Settings>),
     /// Apply a plan as this administrator.
@@ -131,7 +132,7 @@ impl Job {
                 | Answer::Progress(_)
                 | Answer::RunEvent(_)
                 | Answer::Sampled(_)
-                | Answer::SampleFailed(_)
+                | Answer::SampleFailed(..)
         )
     }
 }

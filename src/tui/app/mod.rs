@@ -12,6 +12,7 @@ pub mod field;
 pub mod form;
 pub mod job;
 pub mod message;
+mod own_run;
 pub mod preflight;
 pub mod run;
 pub mod script;

@@ -8,21 +8,23 @@ use super::destination::DestinationStep;
 use super::dialog::Dialog;
 use super::field::Field;
 use super::job::{Job, Jobs};
-use super::message::{Effect, Now, Work};
+use super::message::{Effect, Now, Tested, Work};
 use super::preflight::PreflightStep;
 use super::run::{Leaving, RunState};
 use super::script::ScriptStep;
 use super::step::Step;
 use super::tables::TablesStep;
-use crate::connection::{Settings, SslMode, printable};
+use crate::connection::{Failure, Settings, SslMode, printable};
 use crate::monitor::Target;
-use crate::profile::Profile;
+use crate::profile::{Profile, Selection};
 
 /// What is known before the first key: from the command line, the environment, or the demo.
 #[derive(Clone, Debug, Default)]
 pub struct Prefill {
     /// The source and what is wanted from it.
     pub profile: Option<Profile>,
+    /// The tables that were asked for; without it every table of the source is proposed.
+    pub selection: Option<Selection>,
     /// An administrator of the source, to apply the setup script.
     pub admin: Option<Settings>,
     /// The destination.
@@ -97,7 +99,7 @@ impl App {
             size: (80, 24),
             connection: ConnectionStep::new(&profile.source),
             ssl_mode: profile.source.ssl_mode,
-            tables: TablesStep::new(&profile),
+            tables: TablesStep::new(&profile, prefill.selection),
             preflight: PreflightStep::default(),
             script: ScriptStep::new(prefill.admin.as_ref()),
             destination: DestinationStep::new(prefill.destination.as_ref()),
@@ -125,6 +127,38 @@ impl App {
     #[must_use]
     pub fn source(&self) -> Settings {
         Settings { ssl_mode: self.ssl_mode, ..self.connection.form.settings(&self.connection.base) }
+    }
+
+    /// The administrator who stands in for the role, as the fields describe it.
+    #[must_use]
+    pub fn stand_in(&self) -> Option<Settings> {
+        if self.connection.stand_in.asked { self.script.admin(&self.source()) } else { None }
+    }
+
+    /// What the last try of the stand-in came to, if it was made with what the fields say now.
+    #[must_use]
+    pub fn stand_in_outcome(&self) -> Option<&Result<Tested, Box<Failure>>> {
+        let now = self.stand_in()?;
+        self.connection.stand_in.outcome.as_ref().filter(|(tried, _)| *tried == now).map(|(_, outcome)| outcome)
+    }
+
+    /// Who reads the source: the role itself, or the administrator who stands in for it; `None` before a try was a
+    /// success.
+    #[must_use]
+    pub fn reader(&self) -> Option<(Settings, &Tested)> {
+        let source = self.source();
+        match (self.connection.outcome_of(&source), self.stand_in_outcome()) {
+            (Some(Ok(tested)), _) => Some((source, tested)),
+            (_, Some(Ok(tested))) if self.connection.mendable(&source).is_some() => Some((self.stand_in()?, tested)),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection screen offers an administrator instead of the role.
+    #[must_use]
+    pub fn offers_stand_in(&self) -> bool {
+        matches!(self.step, Step::Connection | Step::Encryption)
+            && (self.connection.stand_in.asked || self.connection.mendable(&self.source()).is_some())
     }
 
     /// The profile as all steps together describe it.
@@ -184,6 +218,7 @@ impl App {
         }
         let field = match (&mut self.dialog, self.step) {
             (Some(dialog), _) => dialog.field.as_mut(),
+            (None, Step::Connection) if self.connection.stand_in.in_fields => self.script.form.focused_mut(),
             (None, Step::Connection) => self.connection.form.focused_mut(),
             (None, Step::Tables) => self.tables.text_field(),
             (None, Step::Script) => self.script.text_field(),
@@ -201,7 +236,9 @@ impl App {
         }
         // A task works for the values that it was started with; its answer would be taken for the new ones.
         let outdated: &[Job] = match self.step {
-            Step::Connection | Step::Encryption => &[Job::TestSource, Job::ListTables, Job::Preflight, Job::Plan],
+            Step::Connection | Step::Encryption => {
+                &[Job::TestSource, Job::TestAdmin, Job::ListTables, Job::Preflight, Job::Plan]
+            }
             Step::Tables => &[Job::Preflight, Job::Plan],
             Step::Script => &[Job::Plan],
             Step::Destination => &[Job::TestDestination],

@@ -59,9 +59,10 @@ pub struct TablesStep {
 }
 
 impl TablesStep {
-    /// As `profile` says. Its selection is applied when the list arrives.
+    /// As `profile` says, but for its tables: `wanted` is applied when the list arrives, and `None` ticks everything
+    /// (the selection of a profile may be a guess made before anybody looked).
     #[must_use]
-    pub fn new(profile: &Profile) -> Self {
+    pub fn new(profile: &Profile, wanted: Option<Selection>) -> Self {
         let name = |id, text: &str| {
             let mut field = Field::new(id, Kind::Text);
             field.set(text);
@@ -77,8 +78,7 @@ impl TablesStep {
             cursor: 0,
             loaded_for: None,
             error: None,
-            // The default selection is a guess made before anybody looked; the list ticks everything instead.
-            wanted: Some(profile.selection.clone()).filter(|wanted| *wanted != Selection::default()),
+            wanted,
             initial_copy: profile.initial_copy,
         }
     }
@@ -217,13 +217,17 @@ mod tests {
     use crate::profile::{Profile, Selection, TableName};
 
     fn step(names: &[(&str, &str)]) -> TablesStep {
+        asked(None, names)
+    }
+
+    fn asked(wanted: Option<Selection>, names: &[(&str, &str)]) -> TablesStep {
         let choice = |(schema, name): &(&str, &str)| TableChoice {
             table: TableName::new(*schema, *name),
             rows: None,
             bytes: 0,
             partitioned: false,
         };
-        let mut step = TablesStep::new(&Profile::new(Settings::default()));
+        let mut step = TablesStep::new(&Profile::new(Settings::default()), wanted);
         step.take(Settings::default(), names.iter().map(choice).collect());
         step
     }
@@ -239,6 +243,16 @@ mod tests {
         assert_eq!(step.selection(), Selection::Tables(vec![TableName::new("shop", "b")]));
         step.take(Settings::default(), step.tables.iter().map(|(choice, _)| choice.clone()).collect());
         assert_eq!(step.ticked(), 1, "ticks survive a new list");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_ticked_and_nothing_else_even_if_it_is_the_default() {
+        let names = [("public", "a"), ("shop", "b")];
+        assert_eq!(step(&names).ticked(), 2, "nobody asked");
+        let wanted = Selection::default();
+        assert_eq!(asked(Some(wanted.clone()), &names).selection(), wanted);
+        let wanted = Selection::Tables(vec![TableName::new("shop", "b")]);
+        assert_eq!(asked(Some(wanted), &names).selection(), Selection::Schemas(vec!["shop".into()]));
     }
 
     #[test]

@@ -31,8 +31,13 @@ pub fn zones_below_help(app: &App) -> Vec<Zone> {
         }
     } else {
         match app.step {
-            Step::Connection | Step::Destination => zones.push(Zone::Form),
-            Step::Encryption => zones.push(Zone::Encryption),
+            Step::Destination => zones.push(Zone::Form),
+            Step::Connection | Step::Encryption => {
+                if app.offers_stand_in() {
+                    zones.push(Zone::StandIn);
+                }
+                zones.push(if app.step == Step::Connection { Zone::Form } else { Zone::Encryption });
+            }
             Step::Tables => match app.tables.focus {
                 TablesFocus::Method => zones.push(Zone::Method),
                 TablesFocus::List => zones.push(Zone::Tables),
@@ -66,6 +71,7 @@ fn field(app: &App) -> Option<&Field> {
         return dialog.field.as_ref();
     }
     match app.step {
+        Step::Connection if app.connection.stand_in.in_fields => app.script.form.focused(),
         Step::Connection => app.connection.form.focused(),
         Step::Destination => app.destination.form.focused(),
         Step::Script if app.script.in_fields => app.script.form.focused(),

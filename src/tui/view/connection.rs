@@ -2,8 +2,9 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::text::Line;
 
-use super::text::{put, put_lines};
+use super::text::{paragraph, put, put_lines};
 use super::theme::{Theme, Tone};
 use super::{form, tried};
 use crate::tui::app::job::Job;
@@ -14,13 +15,67 @@ pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
     let inner = super::chrome::inset(area);
     put(buf, inner, 0, 0, "The source: the database to replicate from", theme.style(Tone::Title));
     put(buf, inner, 1, 0, "Paste a whole postgres:// URI into any field to fill them all.", theme.style(Tone::Dim));
-    let source = app.source();
-    let tried = app.connection.outcome_of(&source);
-    let outcome = tried::lines(app, theme, Job::TestSource, tried, source.is_local(), inner.width);
+    let outcome = outcome(app, theme, inner.width);
     let below = u16::try_from(outcome.len()).unwrap_or(3).min(inner.height / 2) + 1;
-    let fields: Vec<_> = app.connection.form.fields.iter().collect();
+    let (form, stand_in) = (&app.connection.form, &app.connection.stand_in);
+    let mut fields: Vec<_> = form.fields.iter().collect();
+    let mut focus = form.focus();
+    if stand_in.in_fields {
+        focus = fields.len() + app.script.form.focus();
+    }
+    if stand_in.asked {
+        fields.extend(&app.script.form.fields);
+    }
     let place = Rect { y: inner.y + 3, height: inner.height.saturating_sub(3 + below), ..inner };
-    let used = form::draw(&fields, Some(app.connection.form.focus()), theme, place, buf);
+    let used = form::draw(&fields, Some(focus), theme, place, buf);
     let place = Rect { y: place.y + used + 1, height: below - 1, ..inner };
     put_lines(buf, place, 0, &outcome);
+}
+
+fn outcome(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
+    let source = app.source();
+    let local = source.is_local();
+    let tried = app.connection.outcome_of(&source);
+    if app.connection.stand_in.asked && !app.jobs.runs(Job::TestSource) {
+        return stand_in(app, theme, width);
+    }
+    let mut lines = tried::lines(app, theme, Job::TestSource, tried, local, width);
+    if app.offers_stand_in() && !app.jobs.runs(Job::TestSource) {
+        let text = "F6: look as an administrator instead; the setup script then creates or mends the role.";
+        lines.extend(paragraph(text, width, 0, theme.style(Tone::Accent)));
+    }
+    lines
+}
+
+/// What is known of the role and of the administrator who stands in for it.
+fn stand_in(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
+    let source = app.source();
+    let mut lines = match app.connection.mendable(&source) {
+        Some(failure) => {
+            let text = format!("{} {}", theme.mark(Tone::Warn), failure.message);
+            paragraph(&text, width, 0, theme.style(Tone::Warn))
+        }
+        None => Vec::new(),
+    };
+    let outcome = app.stand_in_outcome();
+    if outcome.is_some() || app.jobs.runs(Job::TestAdmin) {
+        lines.extend(tried::lines(app, theme, Job::TestAdmin, outcome, source.is_local(), width));
+    }
+    lines.extend(match outcome {
+        Some(Ok(_)) => paragraph(
+            "Enter goes on as the administrator, until the setup script has made the role.",
+            width,
+            0,
+            theme.style(Tone::Plain),
+        ),
+        Some(Err(_)) => Vec::new(),
+        None => paragraph(
+            "An administrator looks while the role can't log in: name and password, then Enter. What you typed as the \
+             role's password becomes its password if the role has to be created.",
+            width,
+            0,
+            theme.style(Tone::Dim),
+        ),
+    });
+    lines
 }

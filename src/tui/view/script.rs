@@ -69,6 +69,14 @@ fn state_lines(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
             lines.push(line);
         }
     }
+    if app.connection.stand_in.asked && script.applied.is_some() {
+        if let Some(text) = working(app, theme, Job::TestSource, "Trying the role's own login") {
+            lines.extend(say(Tone::Accent, text));
+        } else if let Some(failure) = app.connection.mendable(&app.source()) {
+            let text = "Mend that, or go back (Ctrl-PgUp) and correct the password; Enter tries again.";
+            lines.extend(say(Tone::Bad, format!("{} {} {text}", theme.mark(Tone::Bad), failure.message)));
+        }
+    }
     if let Some(text) = working(app, theme, Job::Plan, "Planning") {
         lines.extend(say(Tone::Accent, text));
     } else if let Some(error) = &script.error {
@@ -77,6 +85,9 @@ fn state_lines(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
         let steps = planned.plan.steps.len();
         let by_hand = planned.plan.by_hand.len();
         lines.extend(match steps {
+            0 if app.connection.stand_in.asked => {
+                say(Tone::Good, format!("{} Nothing is left that SQL could do.", theme.mark(Tone::Good)))
+            }
             0 => {
                 say(Tone::Good, format!("{} Nothing is left that SQL could do; Enter goes on.", theme.mark(Tone::Good)))
             }

@@ -1,12 +1,14 @@
 //! What the answers of tasks do to the state. Whether an answer is still wanted was decided before.
 
-use super::{preflight, script};
+use super::{connection, preflight, script};
 use crate::setup::apply::ApplyEvent;
+use crate::tui::app::connection::StandIn;
 use crate::tui::app::job::Job;
 use crate::tui::app::message::{Answer, Effect};
 use crate::tui::app::run::RunState;
 use crate::tui::app::script::StepState;
 use crate::tui::app::state::App;
+use crate::tui::app::step::Step;
 
 pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Effect>) {
     let wall = app.now.wall;
@@ -15,7 +17,14 @@ pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Ef
         Answer::Tested(outcome) if job == Job::TestDestination => {
             app.destination.outcome = Some((app.destination.settings(), outcome));
         }
-        Answer::Tested(outcome) => app.connection.outcome = Some((app.source(), outcome)),
+        Answer::Tested(outcome) if job == Job::TestAdmin => {
+            app.connection.stand_in.outcome = app.stand_in().map(|admin| (admin, outcome));
+        }
+        Answer::Tested(outcome) => {
+            let entered = outcome.is_ok();
+            app.connection.outcome = Some((app.source(), outcome));
+            tried(app, entered, effects);
+        }
         Answer::Tables(Ok(choices)) => {
             let source = app.source();
             app.tables.take(source, choices);
@@ -53,12 +62,26 @@ pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Ef
                 dashboard.sampled(*sample, wall);
             }
         }
-        Answer::SampleFailed(reason) => {
+        Answer::SampleFailed(reason, pause) => {
             if let Some(dashboard) = app.dashboard.as_mut() {
-                dashboard.sample_failed(reason, wall);
+                dashboard.sample_failed(reason, Some(wall + pause), wall);
             }
         }
         Answer::Died(reason) => died(app, job, reason, effects),
+    }
+}
+
+/// The source was tried. A role that may log in needs nobody who stands in for it.
+fn tried(app: &mut App, entered: bool, effects: &mut Vec<Effect>) {
+    if !entered && app.step < Step::Tables {
+        connection::test_stand_in(app, effects);
+    }
+    if entered && app.connection.stand_in.asked {
+        app.connection.stand_in = StandIn::default();
+        if app.step == Step::Script {
+            // What the administrator has seen, the role has to see too.
+            preflight::run(app, effects);
+        }
     }
 }
 
@@ -85,6 +108,7 @@ fn applied(app: &mut App, result: Result<(), String>, effects: &mut Vec<Effect>)
     app.script.applied = Some(result);
     script::plan(app, effects);
     preflight::run(app, effects);
+    script::test_the_role(app, effects);
 }
 
 fn run_ended(app: &mut App, result: Result<Box<crate::replication::Summary>, String>, effects: &mut Vec<Effect>) {
@@ -112,10 +136,10 @@ fn died(app: &mut App, job: Job, reason: String, effects: &mut Vec<Effect>) {
         Job::Run => run_ended(app, Err(reason), effects),
         Job::Watch => {
             if let Some(dashboard) = app.dashboard.as_mut() {
-                dashboard.sample_failed(reason, app.now.wall);
+                dashboard.sample_failed(reason, None, app.now.wall);
             }
         }
-        Job::TestSource | Job::TestDestination | Job::Write => app.note(reason, true),
+        Job::TestSource | Job::TestAdmin | Job::TestDestination | Job::Write => app.note(reason, true),
     }
     if matches!(app.run, RunState::Ended { .. }) && app.leaving.is_some() && job != Job::Run {
         effects.push(Effect::Quit);

@@ -8,31 +8,84 @@ use crate::tui::app::job::Job;
 use crate::tui::app::message::{Effect, Work};
 use crate::tui::app::state::App;
 use crate::tui::app::step::Step;
+use crate::tui::app::validate::FieldId;
 
 pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
-    let form = &mut app.connection.form;
     match action {
-        Action::NextField | Action::Down => form.step(true),
-        Action::PreviousField | Action::Up => form.step(false),
+        Action::NextField | Action::Down => step(app, true),
+        Action::PreviousField | Action::Up => step(app, false),
         Action::Test => test(app, effects),
+        Action::StandIn => stand_in(app, effects),
         Action::Back => {
-            app.cancel(Job::TestSource, effects);
-        }
-        Action::Confirm => {
-            let typed = form.focused().filter(|field| field.kind == Kind::Text);
-            let typed = typed.map(Field::text).filter(|text| uri::is_connection_string(text)).map(Secret::new);
-            let source = app.source();
-            if let Some(typed) = typed {
-                offer_to_split(app, typed.reveal());
-            } else if !app.connection.form.at_end() {
-                app.connection.form.step(true);
-            } else if app.connection.is_proven(&source) {
-                app.show(Step::Encryption);
-            } else {
-                test(app, effects);
+            let stopped = app.cancel(Job::TestSource, effects) | app.cancel(Job::TestAdmin, effects);
+            if !stopped && app.connection.stand_in.in_fields {
+                stand_in(app, effects);
             }
         }
+        Action::Confirm => confirm(app, effects),
         _ => {}
+    }
+}
+
+fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
+    let in_stand_in = app.connection.stand_in.in_fields;
+    let form = if in_stand_in { &app.script.form } else { &app.connection.form };
+    let typed = form.focused().filter(|field| field.kind == Kind::Text);
+    let typed = typed.map(Field::text).filter(|text| uri::is_connection_string(text)).map(Secret::new);
+    if let Some(typed) = typed.filter(|_| !in_stand_in) {
+        offer_to_split(app, typed.reveal());
+    } else if !form.at_end() {
+        step(app, true);
+    } else if app.reader().is_some() {
+        app.show(Step::Encryption);
+    } else if app.connection.stand_in.asked && !in_stand_in {
+        step(app, true);
+    } else {
+        test(app, effects);
+    }
+}
+
+/// The ring of the focus: the fields of the source, and those of the stand-in where there is one.
+fn step(app: &mut App, forward: bool) {
+    let (form, stand_in) = (&mut app.connection.form, &mut app.connection.stand_in);
+    if !stand_in.asked {
+        return form.step(forward);
+    }
+    let (own, all) = (form.fields.len(), form.fields.len() + app.script.form.fields.len());
+    let at = if stand_in.in_fields { own + app.script.form.focus() } else { form.focus() };
+    let to = (at + if forward { 1 } else { all - 1 }) % all;
+    form.blur();
+    app.script.form.blur();
+    stand_in.in_fields = to >= own;
+    if to >= own { app.script.form.focus_on(to - own) } else { form.focus_on(to) }
+}
+
+/// Shows the administrator's fields and goes there, or gives the stand-in up.
+pub(super) fn stand_in(app: &mut App, effects: &mut Vec<Effect>) {
+    app.cancel(Job::TestAdmin, effects);
+    app.script.form.blur();
+    let asked = !app.connection.stand_in.asked;
+    let stand_in = &mut app.connection.stand_in;
+    (stand_in.asked, stand_in.in_fields, stand_in.outcome) = (asked, asked, None);
+    if asked {
+        let missing = app.script.form.text(FieldId::AdminUser).is_empty();
+        app.script.form.focus_on(usize::from(!missing));
+        app.show(Step::Connection);
+    }
+}
+
+/// The role can't log in: tries the administrator who stands in for it, if there is one.
+pub(super) fn test_stand_in(app: &mut App, effects: &mut Vec<Effect>) {
+    if !app.connection.stand_in.asked || app.connection.mendable(&app.source()).is_none() {
+        return;
+    }
+    match app.stand_in() {
+        Some(admin) => app.start(Job::TestAdmin, Work::Test(admin), effects),
+        None => {
+            app.show(Step::Connection);
+            app.connection.stand_in.in_fields = true;
+            app.script.form.blame(FieldId::AdminUser, "Write the role of an administrator.");
+        }
     }
 }
 

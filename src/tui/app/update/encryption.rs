@@ -1,6 +1,6 @@
 //! Keys of the encryption screen.
 
-use super::connection::test;
+use super::connection::{stand_in, test};
 use crate::connection::SslMode;
 use crate::tui::app::action::Action;
 use crate::tui::app::job::Job;
@@ -14,12 +14,13 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::Down => choose(app, true, effects),
         Action::Test => test(app, effects),
         Action::Back => {
-            let stopped = app.cancel(Job::TestSource, effects);
+            let stopped = app.cancel(Job::TestSource, effects) | app.cancel(Job::TestAdmin, effects);
             if !stopped {
                 app.show(Step::Connection);
             }
         }
-        Action::Confirm if app.connection.is_proven(&app.source()) => app.show(Step::Tables),
+        Action::StandIn => stand_in(app, effects),
+        Action::Confirm if app.reader().is_some() => app.show(Step::Tables),
         Action::Confirm => test(app, effects),
         _ => {}
     }

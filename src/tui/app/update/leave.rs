@@ -25,7 +25,7 @@ pub(super) fn act_on_dashboard(app: &mut App, action: Action, effects: &mut Vec<
         Action::Copy => match dashboard.sql() {
             Some(sql) => {
                 effects.push(Effect::Copy(sql));
-                app.note("The SQL is on the clipboard, if this terminal allows it (OSC 52).", false);
+                app.note("Copied, if this terminal allows it (OSC 52); it stands in the diagnosis too.", false);
             }
             None => app.note("There is no SQL to copy for the selected line.", false),
         },

@@ -19,7 +19,8 @@ pub(super) fn enter(app: &mut App, effects: &mut Vec<Effect>) {
 pub(super) fn run(app: &mut App, effects: &mut Vec<Effect>) {
     app.preflight.error = None;
     let profile = app.profile();
-    app.start(Job::Preflight, Work::Preflight(profile), effects);
+    let reader = app.reader().map_or_else(|| app.source(), |(reader, _)| reader);
+    app.start(Job::Preflight, Work::Preflight(profile, reader), effects);
 }
 
 pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {

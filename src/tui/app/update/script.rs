@@ -64,10 +64,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::Copy => {
             if let Some(planned) = &script.planned {
                 effects.push(Effect::Copy(planned.script.clone()));
-                app.note(
-                    "The script is on the clipboard, if this terminal allows it (OSC 52); w writes a file.",
-                    false,
-                );
+                app.note("Copied, if this terminal allows it (OSC 52); w saves it to a file instead.", false);
             }
         }
         Action::Write if script.planned.is_some() => app.dialog = Some(Dialog::path()),
@@ -75,7 +72,9 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::Confirm => confirm(app, effects),
         Action::Back => {
             // The step at hand is finished or taken back by the server; only its task knows which.
-            if app.ask_to_stop(Job::Apply, effects) {
+            if app.cancel(Job::TestSource, effects) {
+                app.note("Trying the role's login was cancelled.", false);
+            } else if app.ask_to_stop(Job::Apply, effects) {
                 app.note("Stopping after the step at hand.", false);
             } else if app.cancel(Job::Plan, effects) {
                 app.script.error = Some("Planning was cancelled; r plans again.".to_owned());
@@ -100,6 +99,16 @@ fn cycle(app: &mut App, forward: bool) {
     }
 }
 
+/// Tries the role's own login while an administrator stands in for it. Returns whether it has to be tried.
+pub(super) fn test_the_role(app: &mut App, effects: &mut Vec<Effect>) -> bool {
+    let source = app.source();
+    let needed = app.connection.stand_in.asked && !app.connection.is_proven(&source);
+    if needed && !app.jobs.runs(Job::TestSource) {
+        app.start(Job::TestSource, Work::Test(source), effects);
+    }
+    needed
+}
+
 fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
     let applied = matches!(app.script.applied, Some(Ok(())));
     if app.jobs.runs(Job::Apply) || app.jobs.runs(Job::Plan) || (applied && app.jobs.runs(Job::Preflight)) {
@@ -107,7 +116,12 @@ fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
     } else if app.script.error.is_some() {
         plan(app, effects);
     } else if applied || app.script.open_steps() == 0 {
-        app.show(Step::Destination);
+        // Replication logs in as the role: nobody can stand in for it there.
+        if test_the_role(app, effects) {
+            app.note("The role has to be able to log in before replication can start; trying again.", true);
+        } else {
+            app.show(Step::Destination);
+        }
     } else {
         offer(app, false);
     }

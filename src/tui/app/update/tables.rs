@@ -15,9 +15,15 @@ const ORDER: [TablesFocus; 4] = [TablesFocus::Method, TablesFocus::List, TablesF
 pub(super) fn enter(app: &mut App, effects: &mut Vec<Effect>) {
     let source = app.source();
     if app.tables.loaded_for.as_ref() != Some(&source) {
-        app.tables.error = None;
-        app.start(Job::ListTables, Work::ListTables(source), effects);
+        list(app, effects);
     }
+}
+
+/// Reads the list, as the role or as who stands in for it.
+fn list(app: &mut App, effects: &mut Vec<Effect>) {
+    app.tables.error = None;
+    let reader = app.reader().map_or_else(|| app.source(), |(reader, _)| reader);
+    app.start(Job::ListTables, Work::ListTables(reader), effects);
 }
 
 pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
@@ -41,11 +47,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
                 app.tables.error = Some("Reading the tables was cancelled; r reads them again.".to_owned());
             }
         }
-        (Action::Rerun, _) => {
-            tables.error = None;
-            let source = app.source();
-            app.start(Job::ListTables, Work::ListTables(source), effects);
-        }
+        (Action::Rerun, _) => list(app, effects),
         (Action::Confirm, _) => confirm(app),
         (Action::Up | Action::Down | Action::Toggle | Action::Left | Action::Right, TablesFocus::Method) => {
             tables.method = if tables.method == Method::Cdc { Method::Xmin } else { Method::Cdc };

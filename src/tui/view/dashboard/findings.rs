@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::paint::{fit, put, section, wrap};
+use super::paint::{fit, put, section, spelled, wrap};
 use crate::monitor::Moment;
 use crate::monitor::diagnosis::{Finding, Severity};
 use crate::monitor::units;
@@ -84,7 +84,7 @@ fn title(finding: &Finding, now: Moment, chosen: bool, width: usize, theme: Them
 fn details(finding: &Finding, width: usize, theme: Theme) -> Vec<Line<'static>> {
     let room = width.saturating_sub(5);
     let mut lines = Vec::new();
-    for text in wrap(&finding.evidence, room) {
+    for text in wrap(&spelled(&finding.evidence, theme), room) {
         lines.push(Line::raw(format!("    {text}")));
     }
     for action in &finding.actions {

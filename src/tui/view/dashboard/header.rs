@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
-use super::paint::{fit, put};
+use super::paint::{fit, put, spelled};
 use crate::connection::printable;
 use crate::monitor::diagnosis::Severity;
 use crate::monitor::report::known_run;
@@ -104,10 +104,10 @@ pub(super) fn banner(dashboard: &Dashboard, theme: Theme, now: SystemTime, area:
     let (text, tone) = if let Some((reason, since)) = &picture.failure {
         let ago = units::span(seconds(now.duration_since(*since).unwrap_or_default()));
         let shown = if picture.watcher.sample().is_some() { " Below is the last that was seen." } else { "" };
-        (format!("No answer for {ago}: {reason} Trying again.{shown}"), Tone::Bad)
+        (format!("No answer for {ago}{}: {reason}{shown}", next_try(picture, now)), Tone::Bad)
     } else if let Some(worst) = picture.watcher.diagnosis().worst() {
         let tone = if worst.severity == Severity::Critical { Tone::Bad } else { Tone::Warn };
-        (format!("{}: {}. {}", worst.object, worst.title, worst.evidence), tone)
+        (spelled(&format!("{}: {}. {}", worst.object, worst.title, worst.evidence), theme), tone)
     } else if picture.watcher.sample().is_some() {
         ("Nothing is wrong.".to_owned(), Tone::Good)
     } else {
@@ -116,6 +116,15 @@ pub(super) fn banner(dashboard: &Dashboard, theme: Theme, now: SystemTime, area:
     let text = format!("{} {text}", theme.mark(tone));
     let line = Line::styled(fit(&text, usize::from(area.width), theme), theme.style(tone));
     put(&line, 0, area, buf);
+}
+
+/// When the source is tried again: before the reason, which may be long.
+fn next_try(picture: &Picture, now: SystemTime) -> String {
+    match picture.next_try.map(|then| then.duration_since(now).unwrap_or_default().as_secs_f32().ceil()) {
+        Some(left) if left > 0.0 => format!(", next try in {left:.0} s"),
+        Some(_) => ", trying now".to_owned(),
+        None => String::new(),
+    }
 }
 
 /// The line of the run: this process's own, or what another one has written down at the destination.
@@ -138,14 +147,12 @@ fn run_text(dashboard: &Dashboard) -> Option<(String, Tone)> {
     }
     if let Some(progress) = &picture.progress {
         let phase = if picture.ended.is_some() { "ended" } else { phase(progress.phase) };
-        let lag = Duration::from_millis(progress.lag_millis);
         let text = format!(
-            "run {phase}: {} changes in {} transactions, checkpoint {}, lag {} {}{to}",
+            "run {phase}: {} changes in {} transactions, checkpoint {}, lag {}{to}",
             units::count(progress.changes),
             units::count(progress.transactions),
             progress.checkpoint,
             units::bytes(progress.lag_bytes),
-            units::span(lag),
         );
         let tone = if phase == "reconnecting" { Tone::Warn } else { Tone::Accent };
         return Some((text, tone));

@@ -32,6 +32,11 @@ pub(super) fn fit(text: &str, width: usize, theme: Theme) -> String {
     shown
 }
 
+/// `text` of the monitor, which writes "at least" as one sign, for a terminal that may not have it.
+pub(super) fn spelled(text: &str, theme: Theme) -> String {
+    if theme.ascii { text.replace('≥', ">=") } else { text.to_owned() }
+}
+
 /// As [`fit`], with the blanks before the text: for numbers.
 pub(super) fn fit_right(text: &str, width: usize, theme: Theme) -> String {
     let wide = text.width();

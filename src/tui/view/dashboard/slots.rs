@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
 
 use super::paint::{first_line, fit, fit_right, put, section, spark, squeeze};
 use crate::connection::printable;
@@ -74,7 +75,13 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
         put(&Line::styled("  No replication slots on this server.", theme.style(Tone::Dim)), 0, body, buf);
         return;
     }
-    let columns = layout(area.width);
+    let longest = |texts: &mut dyn Iterator<Item = String>| texts.map(|text| text.width()).max().unwrap_or(0);
+    let names = longest(&mut slots.iter().map(|one| printable(&one.name).into_owned()));
+    let readers =
+        longest(&mut slots.iter().filter_map(|one| {
+            sample.slots.iter().find(|slot| slot.name == one.name).map(|slot| reader(slot, one, theme))
+        }));
+    let columns = layout(area.width, names, readers);
     let head: String = columns.iter().map(|(column, title, width)| cell(*column, title, *width, theme) + " ").collect();
     put(&Line::styled(format!(" {head}"), theme.style(Tone::Dim)), 0, body, buf);
     let height = usize::from(body.height.saturating_sub(1));
@@ -101,8 +108,8 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     }
 }
 
-/// The columns that fit; what is left goes to names first and then to the trend.
-fn layout(width: u16) -> Vec<(Column, &'static str, usize)> {
+/// The columns that fit; what is left goes to names and readers as far as they need it, and then to the trend.
+fn layout(width: u16, names: usize, readers: usize) -> Vec<(Column, &'static str, usize)> {
     let mut columns: Vec<(Column, &'static str, usize)> = COLUMNS
         .iter()
         .filter(|(_, _, _, from)| width >= *from)
@@ -112,8 +119,8 @@ fn layout(width: u16) -> Vec<(Column, &'static str, usize)> {
     let mut spare = usize::from(width).saturating_sub(used);
     for (column, _, wide) in &mut columns {
         let more = match column {
-            Column::Name => spare.min(8),
-            Column::Reader => spare.min(8),
+            Column::Name => names.saturating_sub(*wide).min(spare).min(16),
+            Column::Reader => readers.saturating_sub(*wide).min(spare).min(24),
             Column::Trend => spare.min(40),
             _ => 0,
         };
@@ -159,14 +166,7 @@ fn value(
             let lags: Vec<f64> = past.map(lags).unwrap_or_default();
             spark(&squeeze(&lags, width), width, SMALL_LAG, theme)
         }
-        Column::Reader => match (&slot.consumer, &numbers.inactive) {
-            (Some(reader), _) => {
-                let name = reader.application_name.as_deref().or(reader.user.as_deref()).unwrap_or("?");
-                format!("{} {}", reader.pid, printable(name))
-            }
-            (None, Some(alone)) => format!("none for {}", alone.show(theme.ascii)),
-            (None, None) => "none".to_owned(),
-        },
+        Column::Reader => reader(slot, numbers, theme),
         Column::Plugin => match slot.kind {
             SlotKind::Physical => "physical".to_owned(),
             SlotKind::Logical => known(slot.plugin.as_deref().map(|name| printable(name).into_owned())),
@@ -176,6 +176,18 @@ fn value(
         }
         Column::Status => known(slot.wal_status.map(|status| status.name().to_owned())),
         Column::Confirmed => known(numbers.confirmed_rate.map(units::rate)),
+    }
+}
+
+/// Who reads a slot.
+fn reader(slot: &Slot, numbers: &SlotReading, theme: Theme) -> String {
+    match (&slot.consumer, &numbers.inactive) {
+        (Some(reader), _) => {
+            let name = reader.application_name.as_deref().or(reader.user.as_deref()).unwrap_or("?");
+            format!("{} {}", reader.pid, printable(name))
+        }
+        (None, Some(alone)) => format!("none for {}", alone.show(theme.ascii)),
+        (None, None) => "none".to_owned(),
     }
 }
 

@@ -82,6 +82,9 @@ fn side(dashboard: &Dashboard) -> String {
     match &sample.destination {
         Some(Destination::Connecting) => "connecting to the destination".to_owned(),
         Some(Destination::Unreachable(_)) => "destination unreachable".to_owned(),
+        Some(Destination::Reached(_)) if dashboard.tables().iter().any(|line| line.destination_rows_counted) => {
+            "~ estimates, = counted by the run".to_owned()
+        }
         Some(Destination::Reached(_)) => "~ estimates".to_owned(),
         None => "~ estimates, no destination".to_owned(),
     }
@@ -95,6 +98,8 @@ fn there(line: &TableLine, dashboard: &Dashboard) -> String {
     match (dashboard.destination(), line.at_destination) {
         (None, _) => "-".to_owned(),
         (Some(_), Some(false)) => "no table".to_owned(),
+        // The sign tells the run's own account from the destination's statistics; the title explains it.
+        (Some(_), _) if line.destination_rows_counted => format!("={}", rows(line.destination_rows)),
         (Some(_), _) => rows(line.destination_rows),
     }
 }
