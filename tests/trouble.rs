@@ -123,7 +123,11 @@ async fn at_the_destination(from: &Settings, more: &[&str]) -> Terminal {
     }
     terminal.wait_for("Administrator");
     terminal.types(&format!("\t{CLEAR}{}\r{CLEAR}{}\r", from.user, password(from)));
-    terminal.wait_for("missing; Enter asks");
+    // The plan of the administrator: the focus is back at the script, and there is a password.
+    terminal.wait_until("the plan", |screen| {
+        let text = screen.contents();
+        text.contains("apply/next") && text.contains("••••") && text.contains("missing; Enter asks")
+    });
     terminal.types("\r");
     terminal.wait_for("Apply the setup script?");
     terminal.types("\r");

@@ -46,7 +46,11 @@ async fn from_the_first_field_to_the_dashboard() {
     // Setup script: an administrator is named, the script is shown, asked about and applied.
     terminal.wait_for("Administrator");
     terminal.types(&format!("\t\u{15}{}\r{}\r", admin.user, password(&admin)));
-    terminal.wait_for("statements are missing");
+    // The plan of the administrator: the focus is back at the script, and there is a password.
+    terminal.wait_until("the plan", |screen| {
+        let text = screen.contents();
+        text.contains("apply/next") && text.contains("••••") && text.contains("missing; Enter asks")
+    });
     terminal.types("\r");
     terminal.wait_for("Apply the setup script?");
     terminal.types("\r");

@@ -230,7 +230,7 @@ mod tests {
                 (slot.active, slot.consumer) = (true, Some(Consumer { wait: Some(wait.into()), ..reader(7) }));
             })
         };
-        assert_eq!(rules(&slow(5)), []);
+        assert_eq!(rules(&slow(5)), [("R5b", Severity::Warning)], "it is late, but not by its own fault alone");
         assert_eq!(rules(&slow(7)), [("R5", Severity::Warning)]);
     }
 

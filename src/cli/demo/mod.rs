@@ -46,7 +46,7 @@ pub async fn run(args: DemoArgs, output: Output) -> Result<Exit, Stop> {
     let search = source::var("PATH").map(std::ffi::OsString::from);
     let binaries = Binaries::find(explicit.as_deref(), search.as_deref())
         .map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
-    let outcome = play(&binaries, args, terminal, output).await;
+    let outcome = Box::pin(play(&binaries, args, terminal, output)).await;
     crate::demo::clear().await;
     outcome
 }
