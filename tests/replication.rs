@@ -19,6 +19,10 @@ INSERT INTO big SELECT i, repeat(chr(65 + i), 20000), 0 FROM generate_series(1, 
 CREATE TABLE whole (a int, b text, p point, j json, d numeric, f float8); ALTER TABLE whole REPLICA IDENTITY FULL;
 INSERT INTO whole SELECT 1, 'x', '(1,2)', '{"a": 1}', v, 0 FROM unnest('{1.0,1.0,1.00,NaN}'::numeric[]) v;
 INSERT INTO whole VALUES (NULL, NULL, NULL, NULL, NULL, '-0'), (NULL, NULL, NULL, NULL, NULL, '0');
+CREATE TABLE twins (c char(4), i inet, cp pair, n numeric, k "char", x xml, v varchar, b bool);
+ALTER TABLE twins REPLICA IDENTITY FULL;
+INSERT INTO twins VALUES ('a', '10.0.0.1', '(1,)', 1.0, 'x', '<a/>', '', true), ('a', '10.0.0.1', '(1,)', 1.00, 'x', '<a/>', '', true),
+    ('b', '10.0.0.0/8', '(,)', 'NaN', NULL, NULL, 'v ', false), (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
 CREATE TABLE byindex (a int NOT NULL, b text, c int); CREATE UNIQUE INDEX byindex_a ON byindex (a);
 ALTER TABLE byindex REPLICA IDENTITY USING INDEX byindex_a; INSERT INTO byindex VALUES (1, 'a', 1), (2, 'b', 2);
 CREATE TABLE parts (id int, r text, v int, PRIMARY KEY (id, r)) PARTITION BY LIST (r);
@@ -54,6 +58,8 @@ BEGIN; UPDATE big SET id = -1 WHERE id = 3; UPDATE big SET id = 3 WHERE id = 4; 
 DELETE FROM whole WHERE ctid = (SELECT min(ctid) FROM whole WHERE d::text = '1.00');
 UPDATE whole SET b = 'one of two' WHERE ctid = (SELECT min(ctid) FROM whole WHERE d::text = '1.0');
 DELETE FROM whole WHERE f::text = '-0'; UPDATE whole SET j = '{"n":null}' WHERE d = 'NaN';
+DELETE FROM twins WHERE n::text = '1.00'; UPDATE twins SET v = 'w' WHERE n = 1; UPDATE twins SET c = 'n' WHERE c IS NULL;
+DELETE FROM twins WHERE c = 'b';
 UPDATE byindex SET a = 20 WHERE a = 2; UPDATE byindex SET b = NULL WHERE a = 1; DELETE FROM byindex WHERE a = 20;
 UPDATE parts SET r = 'a' WHERE id = 1; DELETE FROM parts WHERE id = 2; INSERT INTO parts VALUES (1000, 'b', NULL);
 TRUNCATE parent CASCADE; INSERT INTO parent VALUES (9); INSERT INTO child VALUES (9, 9);

@@ -232,7 +232,7 @@ impl<'a> Applier<'a> {
             Halt::refused(format!("The source sent what walpilot can't read ({error}). Please report this."))
         })?;
         match message {
-            Message::Begin { final_lsn } => {
+            Message::Begin { final_lsn, .. } => {
                 self.reading = Some(final_lsn);
                 self.oldest.get_or_insert_with(Instant::now);
             }
@@ -370,8 +370,6 @@ impl<'a> Applier<'a> {
                     format!("A row that the source wanted to {what} in table {table} is not at the destination; it was passed over.")
                 });
             }
-            let waiting = self.oldest.map_or(0, |oldest| oldest.elapsed().as_millis());
-            self.progress.send_modify(|p| p.lag_millis = u64::try_from(waiting).unwrap_or(u64::MAX));
         }
         // What came in is sent: its share of the queue is free again.
         self.held.clear();
@@ -398,7 +396,6 @@ impl<'a> Applier<'a> {
             }
             progress.transactions += std::mem::take(&mut self.transactions);
             progress.changes += std::mem::take(&mut self.changes);
-            progress.lag_millis = 0;
             progress.destination_reaches(lsn);
         });
         // Only now may the source forget it.

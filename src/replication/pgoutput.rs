@@ -68,6 +68,8 @@ pub(super) enum Message {
     Begin {
         /// The start of the transaction's commit record: what decides about visibility.
         final_lsn: Lsn,
+        /// When it committed, microseconds since 2000-01-01 UTC.
+        time: i64,
     },
     Commit {
         /// The end of the commit record: where the next transaction may begin.
@@ -106,8 +108,9 @@ pub(super) fn decode(bytes: Bytes) -> Result<Message, Malformed> {
     let message = match input.u8()? {
         b'B' => {
             let final_lsn = Lsn(input.u64()?);
-            input.skip(8 + 4)?;
-            Message::Begin { final_lsn }
+            let time = input.u64()?.cast_signed();
+            input.skip(4)?;
+            Message::Begin { final_lsn, time }
         }
         b'C' => {
             input.skip(1 + 8)?;
@@ -268,7 +271,7 @@ mod tests {
                 out.put_u64(5);
                 out.put_u32(7);
             },
-            Message::Begin { final_lsn: Lsn(0x1_0000_0001) },
+            Message::Begin { final_lsn: Lsn(0x1_0000_0001), time: 5 },
         );
         add(
             &|out| {

@@ -1,5 +1,7 @@
 //! What a run tells while it works. The latest [`Progress`] replaces the one before; a [`RunEvent`] happens once.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -72,12 +74,12 @@ pub struct Progress {
     pub changes: u64,
     /// End of the last source transaction that is committed at the destination.
     pub checkpoint: Lsn,
-    /// End of the source's log as last heard from its walsender.
+    /// End of the source's log as last heard, from its walsender or asked about once a second.
     pub source_end: Lsn,
-    /// `source_end` minus what is confirmed, in bytes.
+    /// `source_end` minus `checkpoint`, in bytes.
     pub lag_bytes: u64,
-    /// Age in milliseconds of the oldest transaction that is received but not committed at the destination; 0 when
-    /// there is none.
+    /// Age in milliseconds of the oldest transaction that is received but not committed at the destination, since its
+    /// commit at the source, by the source's clock; 0 when there is none.
     pub lag_millis: u64,
 }
 
@@ -86,6 +88,11 @@ impl Progress {
     pub(super) fn source_reaches(&mut self, end: Lsn) {
         self.source_end = self.source_end.max(end);
         self.lag_bytes = self.source_end.bytes_since(self.checkpoint);
+    }
+
+    /// Notes the age of the oldest transaction that waits for its commit.
+    pub(super) fn ages(&mut self, age: Duration) {
+        self.lag_millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     }
 
     /// Notes how far the destination is.

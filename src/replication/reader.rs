@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::lag::Lag;
 use super::progress::Progress;
 use super::stream::{ChangeStream, Feedback, Frame, StreamError};
 use crate::catalog::Lsn;
@@ -21,6 +22,8 @@ pub(super) const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 const FRAME_BYTES: usize = 64;
 /// The checkpoint is told to the source at most this often.
 const FEEDBACK_PAUSE: Duration = Duration::from_millis(100);
+/// While something waits for its commit, its age is told anew this often.
+const AGE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Frames that were read together; the permit is their share of the queue and is dropped when they are applied.
 pub(super) struct Chunk {
@@ -50,7 +53,11 @@ impl Reader {
         let mut waiting: Vec<Frame> = Vec::new();
         let mut cost = 0;
         let mut received = *self.flushed.borrow();
-        let mut told = Instant::now();
+        let mut lag = Lag::default();
+        let start = Instant::now();
+        let clock = || i64::try_from(start.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let mut age_due = start;
+        let mut told = start;
         let mut due = told + self.every;
         loop {
             let mut reply = false;
@@ -69,6 +76,7 @@ impl Reader {
                     let mut bytes = 0;
                     for frame in &waiting {
                         let (Frame::Data { end, .. } | Frame::Keepalive { end, .. }) = frame;
+                        lag.received(frame, clock());
                         received = received.max(*end);
                         bytes += FRAME_BYTES;
                         match frame {
@@ -77,13 +85,22 @@ impl Reader {
                         }
                     }
                     cost = u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
-                    self.progress.send_modify(|progress| progress.source_reaches(received));
+                    self.progress.send_modify(|progress| {
+                        progress.source_reaches(received);
+                        progress.ages(lag.age(clock()));
+                    });
                 }
                 changed = self.flushed.changed() => {
                     if changed.is_err() {
                         return Ok(());
                     }
                     due = due.min(told + FEEDBACK_PAUSE);
+                    lag.reached(*self.flushed.borrow_and_update());
+                    self.progress.send_modify(|progress| progress.ages(lag.age(clock())));
+                }
+                () = sleep_until(age_due), if lag.is_pending() => {
+                    age_due = Instant::now() + AGE_PAUSE;
+                    self.progress.send_modify(|progress| progress.ages(lag.age(clock())));
                 }
                 () = sleep_until(due) => reply = true,
                 () = self.finish.cancelled() => {

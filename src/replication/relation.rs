@@ -38,14 +38,28 @@ pub(super) struct Target {
     whole_row: bool,
 }
 
-/// The shape of a statement: which columns are set (`s`), and which are compared with a value (`v`) or with null
-/// (`n`). Statements of one shape share one preparation.
+/// How a column of the row that is meant is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Match {
+    /// It is null.
+    Null,
+    /// By `=` of its type.
+    Native,
+    /// By its text, as its type's output function writes it: there is no `=`.
+    Text,
+    /// By `=` first, which is cheap and may use an index, and by its text, because equal is not the same: 1.0 = 1.00,
+    /// and of two such rows the right one has to be hit. Takes two parameters.
+    NativeAndText,
+}
+
+/// The shape of a statement: which columns are set, and how which are compared. Statements of one shape share one
+/// preparation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Shape {
     pub(super) version: u64,
     kind: u8,
     set: Box<[u16]>,
-    compare: Box<[(u16, bool)]>,
+    compare: Box<[(u16, Match)]>,
 }
 
 /// A statement with its parameters.
@@ -186,7 +200,7 @@ impl Target {
         Ok((Shape { version: self.version, kind: b'D', set: Box::default(), compare }, values))
     }
 
-    fn compare(&self, before: &Row, values: &mut Vec<Value>) -> Result<Box<[(u16, bool)]>, Halt> {
+    fn compare(&self, before: &Row, values: &mut Vec<Value>) -> Result<Box<[(u16, Match)]>, Halt> {
         let places: Vec<usize> = if self.whole_row { self.written().collect() } else { self.key.clone() };
         let mut compare = Vec::with_capacity(places.len());
         for at in places {
@@ -194,9 +208,18 @@ impl Target {
                 // Under FULL the old row is complete; a gap can only be in a key, which then can't be told.
                 Value::Unchanged if self.whole_row => {}
                 Value::Unchanged => return Err(self.no_key()),
-                Value::Null => compare.push((small(at), false)),
+                Value::Null => compare.push((small(at), Match::Null)),
                 value @ Value::Text(_) => {
-                    compare.push((small(at), true));
+                    let column = &self.columns[at];
+                    let how = match (column.comparable, column.exact || !self.whole_row) {
+                        (true, true) => Match::Native,
+                        (true, false) => Match::NativeAndText,
+                        (false, _) => Match::Text,
+                    };
+                    compare.push((small(at), how));
+                    if how == Match::NativeAndText {
+                        values.push(value.clone());
+                    }
                     values.push(value.clone());
                 }
             }
@@ -237,14 +260,20 @@ impl Target {
         let conditions: Vec<String> = shape
             .compare
             .iter()
-            .map(|(at, value)| {
-                let column = &self.columns[usize::from(*at)];
-                // Equal is not the same: 1.0 = 1.00, and of two such rows the right one has to be hit.
-                let native = if self.whole_row { column.exact } else { column.comparable };
-                match (value, native) {
-                    (false, _) => format!("{} IS NULL", name(at)),
-                    (true, true) => format!("{} = {}", name(at), parameter()),
-                    (true, false) => format!("{}::text = {}", name(at), parameter()),
+            .map(|(at, how)| {
+                let name = name(at);
+                let native = |parameter: String| format!("{name} = {parameter}");
+                // Not a cast to text, which trims character(n) and adds to inet what the output function does not.
+                // concat() makes an empty text of null, so null is ruled out apart; by IS DISTINCT, because a composite
+                // value with a null in it is neither IS NULL nor IS NOT NULL.
+                let text = |parameter: String| {
+                    format!("{name} IS DISTINCT FROM NULL AND concat({name}) COLLATE \"C\" = {parameter}")
+                };
+                match how {
+                    Match::Null => format!("{name} IS NOT DISTINCT FROM NULL"),
+                    Match::Native => native(parameter()),
+                    Match::Text => text(parameter()),
+                    Match::NativeAndText => format!("{} AND {}", native(parameter()), text(parameter())),
                 }
             })
             .collect();
@@ -339,7 +368,7 @@ mod tests {
         let (shape, values) = whole.delete(&old).unwrap();
         assert_eq!(
             whole.sql(&shape),
-            r#"DELETE FROM ONLY "s"."T""" WHERE ctid = (SELECT ctid FROM ONLY "s"."T""" WHERE "id" IS NULL AND "doc"::text = $1 LIMIT 1)"#
+            r#"DELETE FROM ONLY "s"."T""" WHERE ctid = (SELECT ctid FROM ONLY "s"."T""" WHERE "id" IS NOT DISTINCT FROM NULL AND "doc" IS DISTINCT FROM NULL AND concat("doc") COLLATE "C" = $1 LIMIT 1)"#
         );
         assert_eq!(values, [text("{}")]);
         // With a primary key at the destination that key is enough.

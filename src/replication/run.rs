@@ -20,6 +20,7 @@ use super::halt::{self, Halt, Side};
 use super::journal;
 use super::prepare::{FORGET, Ready, Table, Wish, own};
 use super::progress::{Phase, Progress, RunEvent, TablePhase, TableProgress, Teller};
+use super::pulse;
 use super::reader::Reader;
 use super::slot;
 use super::source;
@@ -271,7 +272,8 @@ impl Run<'_> {
             slot::judge(&profile.slot, &state, &database, Some(ready.checkpoint), &way_out)?;
         }
         let every = feedback_interval(&ready.source.client).await?;
-        drop(ready.source);
+        let pulse = pulse::keep(ready.source, profile.source.clone(), self.progress.clone());
+        let _pulse = AbortOnDropHandle::new(tokio::spawn(pulse));
         self.progress.send_modify(|progress| {
             progress.phase = Phase::Streaming;
             for table in &mut progress.tables {

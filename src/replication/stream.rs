@@ -15,6 +15,8 @@ pub(super) enum Frame {
     Data {
         /// The end of the server's log as known when it was sent.
         end: Lsn,
+        /// When it was sent: microseconds since 2000-01-01 UTC by the source's clock.
+        sent: i64,
         /// The message.
         payload: Bytes,
     },
@@ -22,6 +24,8 @@ pub(super) enum Frame {
     Keepalive {
         /// Everything that commits before this position has been sent.
         end: Lsn,
+        /// When it was sent, as above.
+        sent: i64,
         /// The server wants an answer at once.
         reply: bool,
     },

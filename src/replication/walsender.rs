@@ -220,14 +220,12 @@ fn frame(mut body: Bytes) -> Result<Option<Frame>, StreamError> {
         // Start, end, send time, then the plugin's message.
         b'w' if body.len() >= 24 => {
             body.advance(8);
-            let end = Lsn(body.get_u64());
-            body.advance(8);
-            Ok(Some(Frame::Data { end, payload: body }))
+            let (end, sent) = (Lsn(body.get_u64()), body.get_i64());
+            Ok(Some(Frame::Data { end, sent, payload: body }))
         }
         b'k' if body.len() >= 17 => {
-            let end = Lsn(body.get_u64());
-            body.advance(8);
-            Ok(Some(Frame::Keepalive { end, reply: body.get_u8() != 0 }))
+            let (end, sent) = (Lsn(body.get_u64()), body.get_i64());
+            Ok(Some(Frame::Keepalive { end, sent, reply: body.get_u8() != 0 }))
         }
         b'w' | b'k' => Err(short()),
         _ => Ok(None),
@@ -297,18 +295,18 @@ mod tests {
         let mut data = vec![b'w'];
         data.extend(1_u64.to_be_bytes());
         data.extend(0x1_0000_0002_u64.to_be_bytes());
-        data.extend([0; 8]);
+        data.extend(5_i64.to_be_bytes());
         data.extend(b"payload");
         let read = frame(Bytes::from(data.clone())).unwrap();
-        assert_eq!(read, Some(Frame::Data { end: Lsn(0x1_0000_0002), payload: Bytes::from_static(b"payload") }));
+        assert_eq!(read, Some(Frame::Data { end: Lsn(0x1_0000_0002), sent: 5, payload: Bytes::from_static(b"payload") }));
         for short in 0..25 {
             assert!(frame(Bytes::copy_from_slice(&data[..short])).is_err(), "{short} bytes");
         }
         let mut keepalive = vec![b'k'];
         keepalive.extend(7_u64.to_be_bytes());
-        keepalive.extend([0; 8]);
+        keepalive.extend((-1_i64).to_be_bytes());
         keepalive.push(1);
-        assert_eq!(frame(Bytes::from(keepalive)).unwrap(), Some(Frame::Keepalive { end: Lsn(7), reply: true }));
+        assert_eq!(frame(Bytes::from(keepalive)).unwrap(), Some(Frame::Keepalive { end: Lsn(7), sent: -1, reply: true }));
     }
 
     #[test]
