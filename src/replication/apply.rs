@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_postgres::Client;
@@ -41,7 +42,7 @@ const POSITION_PAUSE: Duration = Duration::from_secs(1);
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why applying ended well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     /// `stop` was cancelled; everything that was begun is committed or rolled back.
     Stopped,
@@ -49,16 +50,25 @@ pub(super) enum Ended {
     Cut,
     /// A table that is published but not copied yet has changed.
     NewTable,
+    /// A table has a column that the destination lacks.
+    NewColumn(TableName),
+    /// The transaction with this commit record can't be applied as things are. What comes before it shared its
+    /// destination transaction and comes again, to be committed apart.
+    CommitBefore(Lsn),
 }
 
 /// What a run knows about its tables when the stream starts.
 pub(super) struct Scope {
     /// Tables whose rows are at the destination, with the position of their copy and their place in the progress.
     pub(super) tables: HashMap<TableName, (Lsn, usize)>,
-    /// Tables that the source publishes and the user wants, asked when an unknown one turns up.
-    pub(super) is_published:
-        Box<dyn Fn(TableName) -> futures_util::future::BoxFuture<'static, Result<bool, Halt>> + Send>,
+    /// The published columns of a table at this moment, if it is published and wanted.
+    pub(super) look: Look,
+    /// The transaction with this commit record begins a destination transaction of its own.
+    pub(super) fence: Option<Lsn>,
 }
+
+/// Asks the source for the published columns of a table.
+pub(super) type Look = Box<dyn Fn(TableName) -> BoxFuture<'static, Result<Option<Vec<String>>, Halt>> + Send>;
 
 enum Known {
     Here {
@@ -79,6 +89,9 @@ enum Verdict {
     /// Its table has to be copied first.
     NewTable,
 }
+
+/// What to do after a frame.
+type Then = Option<Ended>;
 
 /// Applies one stream.
 pub(super) struct Applier<'a> {
@@ -179,9 +192,9 @@ impl<'a> Applier<'a> {
             };
             self.held.push(chunk.permit);
             for frame in chunk.frames {
-                if self.frame(frame).await? {
+                if let Some(ended) = self.frame(frame).await? {
                     self.writer.roll_back().await?;
-                    return Ok(Ended::NewTable);
+                    return Ok(ended);
                 }
                 if stop.is_cancelled() && self.reading.is_none() {
                     self.commit().await?;
@@ -216,14 +229,14 @@ impl<'a> Applier<'a> {
         Ok(ended)
     }
 
-    /// Takes one frame; true when the stream must start anew because of a table that is not copied yet.
-    async fn frame(&mut self, frame: Frame) -> Result<bool, Halt> {
+    /// Takes one frame; tells why the stream must start anew, if it must.
+    async fn frame(&mut self, frame: Frame) -> Result<Then, Halt> {
         let payload = match frame {
             Frame::Keepalive { end, .. } => {
                 if self.reading.is_none() {
                     self.position = self.position.max(end);
                 }
-                return Ok(false);
+                return Ok(None);
             }
             Frame::Data { payload, .. } => payload,
         };
@@ -233,6 +246,9 @@ impl<'a> Applier<'a> {
         })?;
         match message {
             Message::Begin { final_lsn, .. } => {
+                if self.scope.fence == Some(final_lsn) && self.uncommitted.is_some() {
+                    self.commit().await?;
+                }
                 self.reading = Some(final_lsn);
                 self.oldest.get_or_insert_with(Instant::now);
             }
@@ -245,9 +261,9 @@ impl<'a> Applier<'a> {
                     self.commit().await?;
                 }
             }
-            Message::Relation(relation) => self.relation(&relation).await?,
+            Message::Relation(relation) => return self.relation(&relation).await,
             Message::Insert { relation, new } => match self.verdict(relation).await? {
-                Verdict::NewTable => return Ok(true),
+                Verdict::NewTable => return Ok(Some(Ended::NewTable)),
                 Verdict::Skip => {}
                 Verdict::Apply(target, place) => {
                     check(&target, &[&new])?;
@@ -255,7 +271,7 @@ impl<'a> Applier<'a> {
                 }
             },
             Message::Update { relation, old, new } => match self.verdict(relation).await? {
-                Verdict::NewTable => return Ok(true),
+                Verdict::NewTable => return Ok(Some(Ended::NewTable)),
                 Verdict::Skip => {}
                 Verdict::Apply(target, place) => {
                     match &old {
@@ -269,7 +285,7 @@ impl<'a> Applier<'a> {
                 }
             },
             Message::Delete { relation, old } => match self.verdict(relation).await? {
-                Verdict::NewTable => return Ok(true),
+                Verdict::NewTable => return Ok(Some(Ended::NewTable)),
                 Verdict::Skip => {}
                 Verdict::Apply(target, place) => {
                     let (pgoutput::Old::Key(row) | pgoutput::Old::Full(row)) = &old;
@@ -282,7 +298,7 @@ impl<'a> Applier<'a> {
                 let (mut targets, mut places) = (Vec::new(), Vec::new());
                 for relation in relations {
                     match self.verdict(relation).await? {
-                        Verdict::NewTable => return Ok(true),
+                        Verdict::NewTable => return Ok(Some(Ended::NewTable)),
                         Verdict::Skip => {}
                         Verdict::Apply(target, place) => {
                             targets.push(target);
@@ -297,7 +313,7 @@ impl<'a> Applier<'a> {
             }
             Message::Other => {}
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Whether a change is to be applied: not when the checkpoint or the table's copy holds it.
@@ -317,7 +333,7 @@ impl<'a> Applier<'a> {
             Some(Known::Here { target, place, .. }) => return Ok(Verdict::Apply(Arc::clone(target), *place)),
             Some(Known::Unknown(name)) => name.clone(),
         };
-        if (self.scope.is_published)(name.clone()).await? {
+        if (self.scope.look)(name.clone()).await?.is_some() {
             self.tell.note(format!("Table {name} is new in the publication; its rows are copied now."));
             return Ok(Verdict::NewTable);
         }
@@ -328,7 +344,7 @@ impl<'a> Applier<'a> {
         Ok(Verdict::Skip)
     }
 
-    async fn relation(&mut self, relation: &Relation) -> Result<(), Halt> {
+    async fn relation(&mut self, relation: &Relation) -> Result<Then, Halt> {
         let name = TableName::new(relation.schema.as_str(), relation.name.as_str());
         let known = match self.scope.tables.get(&name).copied() {
             None => Known::Unknown(name),
@@ -339,12 +355,22 @@ impl<'a> Applier<'a> {
                          everything anew."
                     )));
                 };
+                let lacks = |name: &String| !there.columns.iter().any(|other| other.name == *name);
+                if let Some(new) = relation.columns.iter().map(|column| &column.name).find(|name| lacks(name)) {
+                    // Whatever becomes of it, what committed before must not be held up by it.
+                    if let (Some(commit), true) = (self.reading, self.uncommitted.is_some()) {
+                        return Ok(Some(Ended::CommitBefore(commit)));
+                    }
+                    if (self.scope.look)(name.clone()).await?.is_some_and(|columns| columns.contains(new)) {
+                        return Ok(Some(Ended::NewColumn(name)));
+                    }
+                }
                 self.version += 1;
                 Known::Here { target: Arc::new(Target::join(relation, &there, self.version)?), from, place }
             }
         };
         self.relations.insert(relation.id, known);
-        Ok(())
+        Ok(None)
     }
 
     async fn collect(&mut self, change: Change, places: &[usize], kind: Kind, bytes: usize) -> Result<(), Halt> {

@@ -19,6 +19,7 @@ use super::halt::{self, Halt, Side};
 use super::pgoutput::{Row, Value};
 use super::relation::{Bound, Shape, Target};
 use crate::catalog::Lsn;
+use crate::catalog::ident::{quote_ident, quote_table};
 use crate::connection::printable;
 use crate::profile::TableName;
 
@@ -275,6 +276,22 @@ fn failed(target: Option<&Arc<Target>>, kind: Kind, error: &tokio_postgres::Erro
              later), or drop the foreign key there.",
             printable(db.constraint().unwrap_or("a constraint"))
         )),
+        Some(db) if db.code().code().starts_with("22") => Halt::refused(format!(
+            "The destination refused while {doing}: {}. If a column's type was changed at the source, change it there, \
+             too (ALTER TABLE {} ALTER COLUMN … TYPE …), then start again; nothing is lost.",
+            halt::shown(db),
+            printable(&quote_table(table))
+        )),
+        Some(db) if db.code().code() == "23502" => {
+            let column = quote_ident(db.column().unwrap_or("…"));
+            let column = printable(&column);
+            Halt::refused(format!(
+                "The destination wants a value for column {column} of table {table}, and the source sends none: it has \
+                 dropped the column or allows null there. Run at the destination: ALTER TABLE {} ALTER COLUMN {column} DROP \
+                 NOT NULL; then start again, nothing is lost.",
+                printable(&quote_table(table))
+            ))
+        }
         _ => halt::query(Side::Destination, &doing, error),
     }
 }

@@ -27,7 +27,8 @@ use tokio_postgres::Client;
 use super::halt::{self, Halt, Side};
 use super::walsender::Identity;
 use crate::catalog::Lsn;
-use crate::catalog::ident::quote_literal;
+use crate::catalog::ident::{quote_ident, quote_literal};
+use crate::connection::{Settings, printable};
 use crate::profile::TableName;
 
 /// The advisory lock of a run: "walpilot" in ASCII.
@@ -91,7 +92,7 @@ pub(super) async fn take_ownership(client: &Client) -> Result<bool, Halt> {
 }
 
 /// Makes the tables that are missing.
-pub(super) async fn ensure_tables(client: &Client) -> Result<(), Halt> {
+pub(super) async fn ensure_tables(client: &Client, settings: &Settings) -> Result<(), Halt> {
     let there = client
         .query_one(
             "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'walpilot' \
@@ -105,9 +106,11 @@ pub(super) async fn ensure_tables(client: &Client) -> Result<(), Halt> {
     }
     client.batch_execute(&format!("BEGIN; {TABLES} COMMIT")).await.map_err(|error| match error.as_db_error() {
         Some(db) if db.code().code() == "42501" => Halt::refused(format!(
-            "The destination's role may not create the schema walpilot ({}). As the owner of the database run GRANT \
-             CREATE ON DATABASE … TO the role, then start again.",
-            halt::shown(db)
+            "The destination's role may not create the schema walpilot ({}). As the owner of the database run there: \
+             GRANT CREATE ON DATABASE {} TO {}; then start again.",
+            halt::shown(db),
+            printable(&quote_ident(&settings.database)),
+            printable(&quote_ident(&settings.user))
         )),
         _ => failed(&error),
     })

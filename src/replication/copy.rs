@@ -69,7 +69,7 @@ impl Copy<'_> {
         there: &DestinationTable,
         place: usize,
     ) -> Result<TableState, Halt> {
-        let failed = |error| halt::query(Side::Destination, &format!("copying table {}", table.name), &error);
+        let failed = |error| writing(table, &error);
         self.report(place, TablePhase::Copying, 0, 0);
         self.destination.batch_execute("BEGIN").await.map_err(failed)?;
         let copied = self.rows(table, there, place).await;
@@ -92,18 +92,7 @@ impl Copy<'_> {
     }
 
     async fn rows(&self, table: &SourceTable, there: &DestinationTable, place: usize) -> Result<(u64, u64), Halt> {
-        let writing = |error| {
-            let halt = halt::query(Side::Destination, &format!("copying table {}", table.name), &error);
-            match error.as_db_error().map(|db| db.code().code().to_owned()).as_deref() {
-                Some("23503") => Halt::refused(format!(
-                    "A foreign key of the destination refuses the copy of table {}. Let the destination's role set \
-                     session_replication_role (GRANT SET ON PARAMETER session_replication_role TO the role, PostgreSQL \
-                     15 and later), or drop the foreign keys there until the copy is done.",
-                    table.name
-                )),
-                _ => halt,
-            }
-        };
+        let writing = |error| writing(table, &error);
         let reading = |error| halt::query(Side::Source, &format!("copying table {}", table.name), &error);
         self.empty(table, there).await?;
         let names: Vec<&str> = table
@@ -184,5 +173,18 @@ impl Copy<'_> {
                 table.bytes_copied = bytes;
             }
         });
+    }
+}
+
+/// An error of the destination, with the next step where there is a known one.
+fn writing(table: &SourceTable, error: &tokio_postgres::Error) -> Halt {
+    match error.as_db_error().map(|db| db.code().code()) {
+        Some("23503") => Halt::refused(format!(
+            "A foreign key of the destination refuses the copy of table {}. Let the destination's role set \
+             session_replication_role (GRANT SET ON PARAMETER session_replication_role TO the role, PostgreSQL 15 and \
+             later), or drop the foreign keys there until the copy is done.",
+            table.name
+        )),
+        _ => halt::query(Side::Destination, &format!("copying table {}", table.name), error),
     }
 }

@@ -25,12 +25,14 @@ pub(super) struct Creator<'a> {
     source: &'a Client,
     destination: &'a Client,
     tell: &'a Teller,
+    /// Who writes at the destination, for the statement that helps when it may not.
+    role: String,
     usable: HashMap<u32, bool>,
 }
 
 impl<'a> Creator<'a> {
-    pub(super) fn new(source: &'a Client, destination: &'a Client, tell: &'a Teller) -> Self {
-        Self { source, destination, tell, usable: HashMap::new() }
+    pub(super) fn new(source: &'a Client, destination: &'a Client, role: &str, tell: &'a Teller) -> Self {
+        Self { source, destination, tell, role: role.to_owned(), usable: HashMap::new() }
     }
 
     /// Creates `table`, which the destination does not have.
@@ -69,7 +71,16 @@ impl<'a> Creator<'a> {
     }
 
     fn failed(&self, table: &TableName, error: &tokio_postgres::Error) -> Halt {
-        halt::query(Side::Destination, &format!("creating table {table}"), error)
+        match error.as_db_error() {
+            Some(db) if db.code().code() == "42501" => Halt::refused(format!(
+                "The destination's role may not create table {table} ({}). As the schema's owner run there: GRANT CREATE \
+                 ON SCHEMA {} TO {}; then start again.",
+                halt::shown(db),
+                printable(&quote_ident(&table.schema)),
+                printable(&quote_ident(&self.role))
+            )),
+            _ => halt::query(Side::Destination, &format!("creating table {table}"), error),
+        }
     }
 
     async fn schema(&self, schema: &str) -> Result<(), Halt> {
@@ -90,7 +101,7 @@ impl<'a> Creator<'a> {
     }
 
     /// Makes a type of the source at the destination if it is missing; tells whether it can be used there.
-    fn ensure_type(&mut self, oid: u32) -> Pin<Box<dyn Future<Output = Result<bool, Halt>> + Send + '_>> {
+    pub(super) fn ensure_type(&mut self, oid: u32) -> Pin<Box<dyn Future<Output = Result<bool, Halt>> + Send + '_>> {
         Box::pin(async move {
             if let Some(known) = self.usable.get(&oid) {
                 return Ok(*known);

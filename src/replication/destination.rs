@@ -158,6 +158,38 @@ pub(super) fn missing_column(table: &TableName, column: &str, type_name: &str) -
     )
 }
 
+/// An order in which no foreign key of the destination points to a table that comes later; as far as there is one.
+pub(super) async fn foreign_key_order(client: &Client, tables: &[&TableName]) -> Result<Vec<usize>, Halt> {
+    let rows = client
+        .query(
+            "SELECT n.nspname::text, c.relname::text, fn.nspname::text, fc.relname::text FROM pg_constraint k \
+             JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+             JOIN pg_class fc ON fc.oid = k.confrelid JOIN pg_namespace fn ON fn.oid = fc.relnamespace \
+             WHERE k.contype = 'f' AND k.conrelid <> k.confrelid",
+            &[],
+        )
+        .await
+        .map_err(|error| halt::query(Side::Destination, "looking for foreign keys", &error))?;
+    let place = |row: &tokio_postgres::Row, at| {
+        let (schema, name): (&str, &str) = (row.get(at), row.get(at + 1));
+        tables.iter().position(|table| table.schema == schema && table.name == name)
+    };
+    let keys: Vec<(usize, usize)> = rows.iter().filter_map(|row| place(row, 0).zip(place(row, 2))).collect();
+    Ok(parents_first(tables.len(), &keys))
+}
+
+/// Orders `count` things by pairs of (child, parent); in a circle the first one comes first.
+fn parents_first(count: usize, keys: &[(usize, usize)]) -> Vec<usize> {
+    let mut left: Vec<usize> = (0..count).collect();
+    let mut order = Vec::with_capacity(count);
+    while !left.is_empty() {
+        let free = |child: &usize| !keys.iter().any(|(c, parent)| c == child && left.contains(parent));
+        let next = left.iter().position(free).unwrap_or_default();
+        order.push(left.remove(next));
+    }
+    order
+}
+
 /// Whether a table holds any row.
 pub(super) async fn has_rows(client: &Client, table: &TableName) -> Result<bool, Halt> {
     let row = client
@@ -169,10 +201,17 @@ pub(super) async fn has_rows(client: &Client, table: &TableName) -> Result<bool,
 
 #[cfg(test)]
 mod tests {
-    use super::{DestinationColumn, DestinationTable, check_fit};
+    use super::{DestinationColumn, DestinationTable, check_fit, parents_first};
     use crate::profile::TableName;
     use crate::replication::halt::Halt;
     use crate::replication::source::{Column, SourceTable};
+
+    #[test]
+    fn parents_come_before_children_and_a_circle_ends() {
+        assert_eq!(parents_first(4, &[(0, 2), (2, 3)]), [1, 3, 2, 0]);
+        assert_eq!(parents_first(3, &[(0, 1), (1, 0), (2, 0)]), [0, 1, 2]);
+        assert_eq!(parents_first(2, &[]), [0, 1]);
+    }
 
     #[test]
     fn a_misfit_names_table_and_column() {

@@ -16,6 +16,7 @@ pub mod compare;
 mod copy;
 mod create;
 mod destination;
+mod follow;
 mod halt;
 mod journal;
 mod lag;

@@ -1,7 +1,7 @@
 //! Everything between the connections and the first row: who owns the destination, whether source, slot and
 //! checkpoint belong together, and which tables there are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::checkpoint::{self, Remembered, TableState};
 use super::create::Creator;
 use super::destination::{self, Destination, DestinationTable};
+use super::follow::Follow;
 use super::halt::{self, Halt, Side};
 use super::progress::Teller;
 use super::slot::{self, SlotState};
@@ -50,6 +51,8 @@ pub(super) struct Wish<'a> {
     pub(super) create_slot: bool,
     /// An earlier attempt of this run has succeeded.
     pub(super) reconnecting: bool,
+    /// Tables that have got a column at this point of the stream.
+    pub(super) grown: &'a HashSet<TableName>,
     pub(super) tell: &'a Teller,
     pub(super) stop: &'a CancellationToken,
 }
@@ -65,7 +68,7 @@ impl Wish<'_> {
                  destination's tables fire for replicated rows.",
             );
         }
-        checkpoint::ensure_tables(client).await?;
+        checkpoint::ensure_tables(client, self.destination).await?;
 
         let options = SessionOptions { application_name: "walpilot run".to_owned(), ..SessionOptions::inspect() };
         let unreachable = |failure| Halt::Unreachable(Side::Source, Box::new(failure));
@@ -170,11 +173,11 @@ impl Wish<'_> {
         let slot = &self.profile.slot;
         let mut states: HashMap<TableName, TableState> =
             checkpoint::table_states(client, slot).await?.into_iter().collect();
-        let mut creator = Creator::new(source, client, self.tell);
+        let mut creator = Creator::new(source, client, &self.destination.user, self.tell);
         let mut tables = Vec::new();
         for table in found {
-            let state = states.remove(&table.name);
-            let there = match destination::describe(client, &table.name).await? {
+            let mut state = states.remove(&table.name);
+            let mut there = match destination::describe(client, &table.name).await? {
                 Some(there) => there,
                 None if state.as_ref().is_some_and(|state| state.complete && state.rows > 0) => {
                     return Err(Halt::refused(format!(
@@ -189,7 +192,17 @@ impl Wish<'_> {
                     })?
                 }
             };
-            destination::check_fit(&table, &there)?;
+            match &mut state {
+                // The catalog may be ahead of the stream: only the stream tells when a column is needed.
+                Some(state) if state.complete => {
+                    if self.grown.contains(&table.name) {
+                        let follow = Follow { source, destination: client, slot, tell: self.tell };
+                        follow.columns(&mut creator, &table, &there, state).await?;
+                        there = destination::describe(client, &table.name).await?.unwrap_or(there);
+                    }
+                }
+                _ => destination::check_fit(&table, &there)?,
+            }
             let fresh = state.is_none() && self.profile.initial_copy;
             if fresh && destination::has_rows(client, &table.name).await? {
                 return Err(Halt::refused(format!(

@@ -4,7 +4,7 @@
 //! what is missing and follows the stream. When a connection breaks, the next attempt does the same: there is no
 //! state in memory that could disagree with the destination.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,9 +13,10 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::apply::{self, Applier, Ended, Scope};
+use super::apply::{self, Applier, Ended, Look, Scope};
 use super::checkpoint::{self, TableState};
 use super::copy::{Copy, SnapshotSession};
+use super::destination;
 use super::halt::{self, Halt, Side};
 use super::journal;
 use super::prepare::{FORGET, Ready, Table, Wish, own};
@@ -99,8 +100,16 @@ pub async fn run(
 ) -> Result<Summary, RunError> {
     let tell = Teller(events);
     check(&options)?;
-    let mut run =
-        Run { options: &options, progress: &progress, tell: &tell, stop: &stop, started: false, journal: None };
+    let mut run = Run {
+        options: &options,
+        progress: &progress,
+        tell: &tell,
+        stop: &stop,
+        started: false,
+        journal: None,
+        grown: HashSet::new(),
+        fence: None,
+    };
     let mut pause = FIRST_PAUSE;
     loop {
         let phase = if run.started { Phase::Reconnecting } else { Phase::Starting };
@@ -108,6 +117,14 @@ pub async fn run(
         let (halt, streamed) = match run.attempt().await {
             (Ok(Ended::Stopped) | Err(Halt::Stopped), _) => break,
             (Ok(Ended::NewTable), _) => continue,
+            (Ok(Ended::NewColumn(table)), _) => {
+                run.grown.insert(table);
+                continue;
+            }
+            (Ok(Ended::CommitBefore(commit)), _) => {
+                run.fence = Some(commit);
+                continue;
+            }
             (Ok(Ended::Cut), streamed) => (apply::ended(), streamed),
             (Err(halt), streamed) => (halt, streamed),
         };
@@ -144,7 +161,7 @@ pub async fn run(
 pub async fn forget(options: &RunOptions) -> Result<(), RunError> {
     let destination = own(&options.destination, false, &CancellationToken::new()).await?;
     let client = &destination.session.client;
-    checkpoint::ensure_tables(client).await?;
+    checkpoint::ensure_tables(client, &options.destination).await?;
     Ok(checkpoint::forget(client, &options.profile.slot).await?)
 }
 
@@ -169,6 +186,10 @@ struct Run<'a> {
     /// Both sides have been reached and checked once.
     started: bool,
     journal: Option<AbortOnDropHandle<()>>,
+    /// Tables with a column that the stream has shown and the destination lacks.
+    grown: HashSet<TableName>,
+    /// See [`Scope::fence`].
+    fence: Option<Lsn>,
 }
 
 impl Run<'_> {
@@ -179,6 +200,7 @@ impl Run<'_> {
             destination: &self.options.destination,
             create_slot: self.options.create_slot,
             reconnecting: self.started,
+            grown: &self.grown,
             tell: self.tell,
             stop: self.stop,
         };
@@ -187,6 +209,7 @@ impl Run<'_> {
             Err(halt) => return (Err(halt), false),
         };
         self.started = true;
+        self.grown.clear();
         self.journal.get_or_insert_with(|| {
             let slot = self.options.profile.slot.clone();
             let keep = journal::keep(self.options.destination.clone(), slot, self.progress.subscribe());
@@ -248,7 +271,14 @@ impl Run<'_> {
             tell: self.tell,
             stop: self.stop,
         };
-        for at in missing {
+        let names: Vec<&TableName> = missing.iter().map(|at| &ready.tables[*at].source.name).collect();
+        let order = if ready.destination.replica_role {
+            (0..missing.len()).collect()
+        } else {
+            // Foreign keys are checked: the rows that are pointed to come first.
+            destination::foreign_key_order(client, &names).await?
+        };
+        for at in order.into_iter().map(|place| missing[place]) {
             let table = &mut ready.tables[at];
             table.state = Some(copy.table(&table.source, &table.there, at).await?);
         }
@@ -291,7 +321,7 @@ impl Run<'_> {
         let tables = ready.tables.iter().enumerate().filter_map(|(place, table)| {
             table.state.as_ref().map(|state| (table.source.name.clone(), (state.copied, place)))
         });
-        let scope = Scope { tables: tables.collect(), is_published: is_published(profile, ready.version) };
+        let scope = Scope { tables: tables.collect(), look: look(profile, ready.version), fence: self.fence };
         let client = &ready.destination.session.client;
         let applier = Applier::new(client, &profile.slot, scope, self.progress.clone(), flushed, self.tell).await?;
         match applier.run(chunks, self.stop).await? {
@@ -340,10 +370,8 @@ async fn feedback_interval(client: &tokio_postgres::Client) -> Result<Duration, 
     Ok(if limit == 0 { longest } else { (Duration::from_millis(limit) / 3).min(longest) })
 }
 
-type IsPublished = Box<dyn Fn(TableName) -> futures_util::future::BoxFuture<'static, Result<bool, Halt>> + Send>;
-
-/// Asks the source whether a table is published and wanted now.
-fn is_published(profile: &Profile, version: i32) -> IsPublished {
+/// Asks the source what it publishes of a table now.
+fn look(profile: &Profile, version: i32) -> Look {
     let profile = profile.clone();
     Box::new(move |name| {
         let profile = profile.clone();
@@ -352,7 +380,8 @@ fn is_published(profile: &Profile, version: i32) -> IsPublished {
                 .await
                 .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
             let tables = source::tables(&session.client, version, &profile.publication, &profile.selection).await?;
-            Ok(tables.iter().any(|table| table.name == name))
+            let table = tables.into_iter().find(|table| table.name == name);
+            Ok(table.map(|table| table.columns.into_iter().filter(|c| c.published).map(|c| c.name).collect()))
         })
     })
 }

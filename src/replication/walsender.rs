@@ -298,7 +298,10 @@ mod tests {
         data.extend(5_i64.to_be_bytes());
         data.extend(b"payload");
         let read = frame(Bytes::from(data.clone())).unwrap();
-        assert_eq!(read, Some(Frame::Data { end: Lsn(0x1_0000_0002), sent: 5, payload: Bytes::from_static(b"payload") }));
+        assert_eq!(
+            read,
+            Some(Frame::Data { end: Lsn(0x1_0000_0002), sent: 5, payload: Bytes::from_static(b"payload") })
+        );
         for short in 0..25 {
             assert!(frame(Bytes::copy_from_slice(&data[..short])).is_err(), "{short} bytes");
         }
@@ -306,7 +309,10 @@ mod tests {
         keepalive.extend(7_u64.to_be_bytes());
         keepalive.extend((-1_i64).to_be_bytes());
         keepalive.push(1);
-        assert_eq!(frame(Bytes::from(keepalive)).unwrap(), Some(Frame::Keepalive { end: Lsn(7), sent: -1, reply: true }));
+        assert_eq!(
+            frame(Bytes::from(keepalive)).unwrap(),
+            Some(Frame::Keepalive { end: Lsn(7), sent: -1, reply: true })
+        );
     }
 
     #[test]
