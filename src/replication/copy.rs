@@ -1,4 +1,5 @@
-//! The initial copy: each table in one destination transaction, read in one snapshot of the source.
+//! The initial copy: each table in one destination transaction, all of them read in one snapshot of the source, several
+//! at the same time.
 //!
 //! A table is either copied as a whole, with its position recorded in the same transaction, or not at all; a run that
 //! starts again after a crash copies only what is missing, in a new snapshot.
@@ -31,8 +32,8 @@ pub(super) struct SnapshotSession {
 }
 
 impl SnapshotSession {
-    /// Imports `snapshot`; its temporary slot is dropped as soon as that is done.
-    pub(super) async fn open(settings: &Settings, snapshot: Snapshot) -> Result<Self, Halt> {
+    /// Imports `snapshot`, which is of no more use after all sessions have done so.
+    pub(super) async fn open(settings: &Settings, snapshot: &Snapshot) -> Result<Self, Halt> {
         let options = SessionOptions { read_only: true, ..SessionOptions::replicate() };
         let session = connection::connect(settings, &options)
             .await
@@ -71,7 +72,11 @@ impl Copy<'_> {
     ) -> Result<TableState, Halt> {
         let failed = |error| writing(table, &error);
         self.report(place, TablePhase::Copying, 0, 0);
-        self.destination.batch_execute("BEGIN").await.map_err(failed)?;
+        // A session of a run that was killed may still be committing its copy: the lock waits for it, so that its rows
+        // are seen and removed.
+        let only = if there.partitioned { "" } else { "ONLY " };
+        let begin = format!("BEGIN; LOCK TABLE {only}{} IN SHARE ROW EXCLUSIVE MODE", quote_table(&table.name));
+        self.destination.batch_execute(&begin).await.map_err(failed)?;
         let copied = self.rows(table, there, place).await;
         let (rows, bytes) = match copied {
             Ok(copied) => copied,

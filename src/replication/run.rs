@@ -5,8 +5,10 @@
 //! state in memory that could disagree with the destination.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
@@ -33,6 +35,8 @@ use crate::profile::{Method, Profile, TableName};
 /// The first pause before another attempt; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How many tables are copied at the same time: enough to keep both servers busy, and few for the source's sake.
+const COPY_WORKERS: usize = 2;
 /// How long the source may take to acknowledge an orderly end.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -262,25 +266,40 @@ impl Run<'_> {
         let snapshot =
             slot::export_snapshot(&profile.source, &ready.source.client, ready.version, self.tell, self.stop).await?;
         self.tell.note(format!("Copying {} tables as of {}.", missing.len(), snapshot.at));
-        let source = SnapshotSession::open(&profile.source, snapshot).await?;
-        let copy = Copy {
-            source: &source,
-            destination: client,
-            slot,
-            progress: self.progress,
-            tell: self.tell,
-            stop: self.stop,
-        };
-        let names: Vec<&TableName> = missing.iter().map(|at| &ready.tables[*at].source.name).collect();
-        let order = if ready.destination.replica_role {
-            (0..missing.len()).collect()
+        let mut order = missing;
+        let workers = if ready.destination.replica_role {
+            // The biggest first, so that no worker is left with it in the end.
+            order.sort_by_key(|at| std::cmp::Reverse(ready.tables[*at].source.rows));
+            COPY_WORKERS.min(order.len())
         } else {
-            // Foreign keys are checked: the rows that are pointed to come first.
-            destination::foreign_key_order(client, &names).await?
+            // Foreign keys are checked: the rows that are pointed to come first, one table after the other.
+            let names: Vec<&TableName> = order.iter().map(|at| &ready.tables[*at].source.name).collect();
+            let places = destination::foreign_key_order(client, &names).await?;
+            order = places.into_iter().map(|place| order[place]).collect();
+            1
         };
-        for at in order.into_iter().map(|place| missing[place]) {
-            let table = &mut ready.tables[at];
-            table.state = Some(copy.table(&table.source, &table.there, at).await?);
+        let (mut sources, mut others) = (Vec::new(), Vec::new());
+        for worker in 0..workers {
+            sources.push(SnapshotSession::open(&profile.source, &snapshot).await?);
+            if worker > 0 {
+                others.push(destination::open(&self.options.destination).await?);
+            }
+        }
+        drop(snapshot);
+        let clients = std::iter::once(client).chain(others.iter().map(|other| &other.session.client));
+        let (tables, left) = (&ready.tables, &Mutex::new(order.into_iter()));
+        let workers = sources.iter().zip(clients).map(|(source, destination)| async move {
+            let (progress, tell, stop) = (self.progress, self.tell, self.stop);
+            let copy = Copy { source, destination, slot, progress, tell, stop };
+            let mut copied = Vec::new();
+            loop {
+                let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some(at) = next else { return Ok::<_, Halt>(copied) };
+                copied.push((at, copy.table(&tables[at].source, &tables[at].there, at).await?));
+            }
+        });
+        for (at, state) in try_join_all(workers).await?.into_iter().flatten() {
+            ready.tables[at].state = Some(state);
         }
         Ok(())
     }
