@@ -5,6 +5,20 @@ mod support;
 
 use replicating::{Pair, execute, query, value};
 use support::await_until;
+use tokio::io::AsyncReadExt;
+
+/// Waits until both sides agree; a run that ends before has its reason shown.
+async fn equal_before_the_end(pair: &Pair, child: &mut tokio::process::Child) {
+    tokio::select! {
+        () = pair.await_equal() => {}
+        status = child.wait() => {
+            let (mut told, mut reason) = (String::new(), String::new());
+            child.stdout.take().expect("piped").read_to_string(&mut told).await.expect("UTF-8");
+            child.stderr.take().expect("piped").read_to_string(&mut reason).await.expect("UTF-8");
+            panic!("the run ended: {status:?}\n{told}\n{reason}");
+        }
+    }
+}
 
 #[tokio::test]
 async fn added_columns_are_followed_with_what_they_hold_in_old_rows() {
@@ -14,7 +28,7 @@ async fn added_columns_are_followed_with_what_they_hold_in_old_rows() {
     )
     .await;
     let (mut child, _home) = pair.command(&[]).spawn();
-    pair.await_equal().await;
+    equal_before_the_end(&pair, &mut child).await;
     // A type of its own, a constant, a value that was computed once, an array, and no default at all. Rows from before
     // a column are written in the same breath, so that the stream brings them after the catalog has changed.
     for sql in [
@@ -28,17 +42,17 @@ async fn added_columns_are_followed_with_what_they_hold_in_old_rows() {
     ] {
         execute(&pair.from(), sql).await;
     }
-    pair.await_equal().await;
+    equal_before_the_end(&pair, &mut child).await;
     // Computed for each row: only copying again can tell.
     execute(
         &pair.from(),
         "ALTER TABLE t ADD COLUMN serial bigserial; INSERT INTO t (id) VALUES (204); INSERT INTO other VALUES (2)",
     )
     .await;
-    pair.await_equal().await;
+    equal_before_the_end(&pair, &mut child).await;
     execute(
         &pair.from(),
-        "UPDATE t SET serial = serial + 1; ALTER TABLE t DROP COLUMN v; INSERT INTO t (id) VALUES (204)",
+        "UPDATE t SET serial = serial + 1; ALTER TABLE t DROP COLUMN v; INSERT INTO t (id) VALUES (205)",
     )
     .await;
     await_until("the last row", async || value(&pair.to(), "SELECT count(*) FROM t WHERE id = 205").await == "1").await;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Fine.
     Fine,
-    /// The checks found blockers, or the demo's rows differ.
+    /// The checks found blockers, or the rows of two sides differ.
     Blockers,
     /// The command line can't be understood, or a terminal is needed and there is none.
     Usage,

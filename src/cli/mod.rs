@@ -15,6 +15,7 @@ pub mod run;
 pub mod script;
 pub mod setup;
 pub mod source;
+pub mod verify;
 pub mod watch;
 mod watch_text;
 
@@ -51,6 +52,7 @@ Examples:
   walpilot check postgres://repl@db.example/shop      what is wrong, and how to mend it
   walpilot script postgres://repl@db.example/shop     the SQL that gets the source ready
   walpilot run --from postgres://… --to postgres://…  replicate into a destination
+  walpilot verify --from postgres://… --to …          compare the rows of both sides
   walpilot watch postgres://repl@db.example/shop      watch slots, lag and rows
 
 Exit codes: 0 fine, 1 blockers found, 2 usage or no terminal, 3 cannot connect, 4 run failed,
@@ -68,6 +70,8 @@ pub enum Command {
     Script(Box<script::ScriptArgs>),
     /// Replicate into a destination PostgreSQL
     Run(Box<run::RunArgs>),
+    /// Compare the rows of source and destination
+    Verify(Box<verify::VerifyArgs>),
     /// Watch slots, lag, WAL and rows
     Watch(Box<watch::WatchArgs>),
     /// Keep sources under a name
@@ -131,6 +135,7 @@ async fn run_command(command: Option<Command>, output: Output) -> Result<Exit, S
         Some(Command::Check(args)) => check::run(*args, output).await,
         Some(Command::Script(args)) => script::run(*args, output).await,
         Some(Command::Run(args)) => run::run(*args, output).await,
+        Some(Command::Verify(args)) => verify::run(*args, output).await,
         Some(Command::Watch(args)) => watch::run(*args, output).await,
         Some(Command::Profiles(args)) => profiles::run(*args, output).await,
         Some(Command::Demo(args)) => Box::pin(demo::run(*args, output)).await,

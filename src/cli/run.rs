@@ -119,7 +119,7 @@ pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
     Ok(if interrupted { Exit::Interrupted } else { Exit::Fine })
 }
 
-fn stopped_by(error: &RunError) -> Stop {
+pub(super) fn stopped_by(error: &RunError) -> Stop {
     let message = error.to_string();
     match error {
         RunError::Connection { .. } => Stop::new(Exit::CannotConnect, message),

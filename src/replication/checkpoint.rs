@@ -91,6 +91,22 @@ pub(super) async fn take_ownership(client: &Client) -> Result<bool, Halt> {
     Ok(row.get(0))
 }
 
+/// Whether a run owns the destination database.
+pub(super) async fn is_owned(client: &Client) -> Result<bool, Halt> {
+    // A bigint key is shown as two halves (PostgreSQL documentation, "pg_locks").
+    let sql = "SELECT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database \
+               WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.objsubid = 1 \
+               AND (l.classid::bigint << 32) + l.objid::bigint = $1)";
+    let row = client.query_one(sql, &[&OWNER_LOCK]).await.map_err(|error| failed(&error))?;
+    Ok(row.get(0))
+}
+
+/// Whether any run has written into the destination.
+pub(super) async fn is_there(client: &Client) -> Result<bool, Halt> {
+    let sql = "SELECT to_regclass('walpilot.checkpoint') IS NOT NULL";
+    Ok(client.query_one(sql, &[]).await.map_err(|error| failed(&error))?.get(0))
+}
+
 /// Makes the tables that are missing.
 pub(super) async fn ensure_tables(client: &Client, settings: &Settings) -> Result<(), Halt> {
     let there = client

@@ -6,6 +6,9 @@
 //! copy and the stream are joined at one position: what committed before it is in the snapshot, what committed at or
 //! after it is applied ([`slot`]). So a run may be killed anywhere and started again.
 //!
+//! A column that the source adds is followed where that is certain ([`follow`]); how far the destination is behind is
+//! told by the source's clock and log ([`lag`], [`pulse`]). [`verify`] compares both sides.
+//!
 //! From the wire to the rows: [`walsender`] (behind [`stream`]) -> [`reader`] -> bounded queue -> [`apply`], which decodes
 //! ([`pgoutput`]), joins changes to the destination's tables ([`relation`]) and writes them ([`batch`]).
 
@@ -30,6 +33,7 @@ pub mod run;
 mod slot;
 mod source;
 mod stream;
+pub mod verify;
 mod walsender;
 
 pub use progress::{Phase, Progress, RunEvent, TablePhase, TableProgress};

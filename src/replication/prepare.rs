@@ -194,14 +194,14 @@ impl Wish<'_> {
             };
             match &mut state {
                 // The catalog may be ahead of the stream: only the stream tells when a column is needed.
-                Some(state) if state.complete => {
-                    if self.grown.contains(&table.name) {
-                        let follow = Follow { source, destination: client, slot, tell: self.tell };
-                        follow.columns(&mut creator, &table, &there, state).await?;
-                        there = destination::describe(client, &table.name).await?.unwrap_or(there);
-                    }
+                Some(state) if state.complete && !self.grown.contains(&table.name) => {}
+                // A table whose copy was not finished is copied anew, and may have grown before.
+                Some(state) => {
+                    let follow = Follow { source, destination: client, slot, tell: self.tell };
+                    follow.columns(&mut creator, &table, &there, state).await?;
+                    there = destination::describe(client, &table.name).await?.unwrap_or(there);
                 }
-                _ => destination::check_fit(&table, &there)?,
+                None => destination::check_fit(&table, &there)?,
             }
             let fresh = state.is_none() && self.profile.initial_copy;
             if fresh && destination::has_rows(client, &table.name).await? {

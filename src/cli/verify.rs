@@ -1,0 +1,161 @@
+//! `walpilot verify`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::duration;
+use super::exit::{Exit, Stop};
+use super::output::{Format, Output, Paint};
+use super::run;
+use super::source::{self, SourceArgs, SshArgs, WantedArgs};
+use crate::connection::printable;
+use crate::profile::Selection;
+use crate::replication::verify::{self, Difference, TableVerdict, Verdict, Verification, VerifyOptions};
+
+/// Compare the rows of source and destination
+///
+/// Counts and checksums of every published table, then the keys that differ. It may run beside a running replication and
+/// a writing application: a key is called different only when its row stood still while the destination caught up. Exit
+/// code 1 tells that rows differ.
+#[derive(clap::Args, Clone, Debug)]
+pub struct VerifyArgs {
+    /// The source: a postgres:// URI or "host=… dbname=…"; PGPASSWORD is its password if the URI has none
+    #[arg(long, value_name = "URI", required_unless_present = "profile")]
+    pub from: Option<String>,
+    /// A saved profile as the source; what stands beside it on the command line wins
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// The destination; WALPILOT_TO_PASSWORD is its password if the URI has none
+    #[arg(long, value_name = "URI")]
+    pub to: String,
+    /// Reads the source's password from this file's first line (- for standard input)
+    #[arg(long, value_name = "FILE")]
+    pub from_password_file: Option<PathBuf>,
+    /// Reads the destination's password from this file's first line (- for standard input)
+    #[arg(long, value_name = "FILE")]
+    pub to_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
+    pub ssh: SshArgs,
+    /// Every table of these schemas [default: the whole publication]
+    #[arg(long, value_name = "S1,S2", value_delimiter = ',', conflicts_with = "tables")]
+    pub schemas: Vec<String>,
+    /// Exactly these tables
+    #[arg(long, value_name = "S.T,…", value_delimiter = ',')]
+    pub tables: Vec<String>,
+    /// The publication's name [default: walpilot_publication]
+    #[arg(long, value_name = "NAME")]
+    pub publication: Option<String>,
+    /// The replication slot's name [default: walpilot_slot]
+    #[arg(long, value_name = "NAME")]
+    pub slot: Option<String>,
+    /// How many differing keys of a table are named
+    #[arg(long, value_name = "NUMBER", default_value_t = 10)]
+    pub keys: usize,
+    /// How long the destination may take to catch up with what was read, for example 30s or 5m
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration::parse)]
+    pub wait: Duration,
+    /// Lines for people, or one JSON object
+    #[arg(long, value_enum, value_name = "text|json", default_value_t, hide_possible_values = true)]
+    pub format: Format,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// With the exit code and one sentence for standard error.
+pub async fn run(args: VerifyArgs, output: Output) -> Result<Exit, Stop> {
+    let mut failed = Ok(());
+    let result = verify::verify(&options(&args)?, |table| {
+        if args.format == Format::Text && failed.is_ok() {
+            failed = lines(table, output);
+        }
+    })
+    .await
+    .map_err(|error| run::stopped_by(&error))?;
+    failed?;
+    let count = |verdict| result.tables.iter().filter(|table| table.verdict == verdict).count();
+    let (moving, wrong) = (count(Verdict::Moving), count(Verdict::Different) + count(Verdict::Missing));
+    match args.format {
+        Format::Json => output.line(&json!({ "equal": moving + wrong == 0, "verification": result }).to_string())?,
+        Format::Text => output.line(&last_line(&result, moving, wrong))?,
+    }
+    if wrong > 0 {
+        Ok(Exit::Blockers)
+    } else if moving > 0 {
+        Err(Stop::new(Exit::Failed, "Some rows are written all the time and could not be compared; try again."))
+    } else {
+        Ok(Exit::Fine)
+    }
+}
+
+fn options(args: &VerifyArgs) -> Result<VerifyOptions, Stop> {
+    let from = SourceArgs {
+        uri: args.from.clone(),
+        profile: args.profile.clone(),
+        password_file: args.from_password_file.clone(),
+        ssh: args.ssh.clone(),
+        wanted: WantedArgs {
+            schemas: args.schemas.clone(),
+            tables: args.tables.clone(),
+            publication: args.publication.clone(),
+            slot: args.slot.clone(),
+            ..WantedArgs::default()
+        },
+    };
+    let mut profile = from.profile()?;
+    if args.schemas.is_empty() && args.tables.is_empty() && args.profile.is_none() {
+        profile.selection = Selection::Schemas(Vec::new());
+    }
+    let mut destination = source::destination(&args.to)?;
+    if let Some(file) = &args.to_password_file {
+        destination = destination.with_password(Some(source::password_from(file)?));
+    }
+    Ok(VerifyOptions { profile, destination, keys: args.keys, patience: args.wait })
+}
+
+fn lines(table: &TableVerdict, output: Output) -> std::io::Result<()> {
+    let rows = |count| if count == 1 { "1 row".to_owned() } else { format!("{count} rows") };
+    let (paint, text) = match table.verdict {
+        Verdict::Equal => (Paint::Good, format!("equal      {}: {}", table.table, rows(table.source_rows))),
+        Verdict::Missing => (Paint::Bad, format!("missing    {}: the destination has no such table", table.table)),
+        Verdict::Moving => (Paint::Warn, format!("moving     {}: its rows are written all the time", table.table)),
+        Verdict::Different => (
+            Paint::Bad,
+            format!(
+                "different  {}: {} at the source, {} at the destination, {}{} differ",
+                table.table,
+                rows(table.source_rows),
+                rows(table.destination_rows),
+                if table.more { "at least " } else { "" },
+                rows(table.differing)
+            ),
+        ),
+    };
+    output.line(&output.paint(paint, &text))?;
+    for (key, difference) in &table.keys {
+        let what = match difference {
+            Difference::OnlyAtSource => "is only at the source",
+            Difference::OnlyAtDestination => "is only at the destination",
+            Difference::Values => "has other values",
+        };
+        output.line(&format!("             {} {what}", printable(key)))?;
+    }
+    if table.differing > table.keys.len() as u64 {
+        output.line("             … (--keys names more)")?;
+    }
+    Ok(())
+}
+
+fn last_line(result: &Verification, moving: usize, wrong: usize) -> String {
+    let equal = result.tables.len() - moving - wrong;
+    let run = if result.running { "" } else { "; no run is going on" };
+    format!(
+        "{equal} of {} tables are equal; source at {}, checkpoint {}{run}",
+        result.tables.len(),
+        result.source_end,
+        result.checkpoint
+    )
+}
