@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Milliseconds.
+const YEAR: u64 = 31_536_000_000;
+
 /// Reads `20s`, `5m`, `1h`, `500ms`, or a bare number of seconds.
 ///
 /// # Errors
@@ -17,7 +20,11 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err(wrong()),
     };
-    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)
+    // A year is beyond any use and far below what a deadline can hold.
+    match number.checked_mul(millis) {
+        Some(millis) if (1..=YEAR).contains(&millis) => Ok(Duration::from_millis(millis)),
+        _ => Err(wrong()),
+    }
 }
 
 #[cfg(test)]
@@ -31,7 +38,19 @@ mod tests {
         for (text, millis) in [("20s", 20_000), ("5m", 300_000), ("1h", 3_600_000), ("500ms", 500), ("7", 7_000)] {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for bad in ["", "s", "-1s", "1.5s", "20 s", "99999999999999999999", "18446744073709551615h", "5 minutes"] {
+        for bad in [
+            "",
+            "s",
+            "-1s",
+            "1.5s",
+            "20 s",
+            "99999999999999999999",
+            "18446744073709551615h",
+            "5 minutes",
+            "0s",
+            "366d",
+            "9999h9",
+        ] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
     }

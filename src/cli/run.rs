@@ -4,16 +4,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::duration;
 use super::exit::{Exit, Stop};
+use super::interrupt::Interrupt;
 use super::output::{Format, Output, Paint};
 use super::source::{self, SourceArgs, SshArgs, WantedArgs};
 use crate::catalog::Lsn;
 use crate::connection::{self, SessionOptions, Settings};
+use crate::monitor::units;
 use crate::profile::Selection;
 use crate::replication::{self, Phase, Progress, RunError, RunEvent, RunOptions, Summary, TablePhase};
 
@@ -52,7 +54,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub copy_again: bool,
     /// Stop after this time, for example 20s, 5m or 1h
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse)]
     pub duration: Option<Duration>,
     /// Stop when everything that was committed at the source when the stream began is at the destination
     #[arg(long)]
@@ -71,7 +73,7 @@ pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
     if args.copy_again {
         replication::forget(&options).await.map_err(|error| stopped_by(&error))?;
     }
-    let mut interrupts = Interrupts::new()?;
+    let mut interrupt = Interrupt::listen()?;
     let (progress, latest) = watch::channel(Progress::default());
     let (events, mut told) = mpsc::channel(256);
     let stop = CancellationToken::new();
@@ -100,7 +102,7 @@ pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() && !stop.is_cancelled() => {
                 stop.cancel();
             }
-            () = interrupts.next() => {
+            () = interrupt.arrived() => {
                 if interrupted {
                     // Dropping the run is as safe as stopping it; only the slot is told less.
                     return Err(Stop::new(Exit::Interrupted, "stopped at once; the next run goes on from the checkpoint"));
@@ -151,41 +153,6 @@ async fn source_position(settings: &Settings) -> Option<Lsn> {
     let session = connection::connect(settings, &SessionOptions::inspect()).await.ok()?;
     let row = session.client.query_one("SELECT pg_current_wal_lsn()::text", &[]).await.ok()?;
     row.get::<_, &str>(0).parse().ok()
-}
-
-/// Reads `90s`, `5m`, `2h`, or a number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a number with s, m or h, for example 20s or 5m".to_owned();
-    let (number, factor) = match text.char_indices().next_back() {
-        Some((at, 's')) => (&text[..at], 1),
-        Some((at, 'm')) => (&text[..at], 60),
-        Some((at, 'h')) => (&text[..at], 3600),
-        _ => (text, 1),
-    };
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    // A year is beyond any use and far below what a deadline can hold.
-    match number.checked_mul(factor) {
-        Some(seconds) if (1..=31_536_000).contains(&seconds) => Ok(Duration::from_secs(seconds)),
-        _ => Err(wrong()),
-    }
-}
-
-struct Interrupts {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Interrupts {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 /// Prints what happens, and progress when it has changed.
@@ -254,7 +221,11 @@ fn line(progress: &Progress, before: Option<&Progress>) -> String {
             let bytes: u64 = progress.tables.iter().map(|table| table.bytes_copied).sum();
             let rows = copied(progress);
             let rate = rows.saturating_sub(before.map_or(0, copied));
-            format!("copying    {done}/{} tables, {rows} rows ({rate}/s), {}", progress.tables.len(), size(bytes))
+            format!(
+                "copying    {done}/{} tables, {rows} rows ({rate}/s), {}",
+                progress.tables.len(),
+                units::bytes(bytes)
+            )
         }
         Phase::Streaming => {
             let rate = progress.changes.saturating_sub(before.map_or(0, |before| before.changes));
@@ -262,43 +233,10 @@ fn line(progress: &Progress, before: Option<&Progress>) -> String {
                 "streaming  {} transactions, {} changes ({rate}/s), lag {} {:.1} s, at {}",
                 progress.transactions,
                 progress.changes,
-                size(progress.lag_bytes),
+                units::bytes(progress.lag_bytes),
                 Duration::from_millis(progress.lag_millis).as_secs_f32(),
                 progress.checkpoint
             )
         }
-    }
-}
-
-fn size(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    for unit in ["B", "kB", "MB", "GB"] {
-        if value < 1024.0 {
-            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
-        }
-        value /= 1024.0;
-    }
-    format!("{value:.1} TB")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{duration, size};
-
-    #[test]
-    fn durations_are_read_and_nonsense_is_refused() {
-        for (text, seconds) in [("20s", 20), ("5m", 300), ("2h", 7200), ("7", 7)] {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        for bad in ["", "s", "0s", "-1s", "5d", "1.5m", "99999999999999999999s", "18446744073709551615h", "ü"] {
-            assert!(duration(bad).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn sizes_are_short() {
-        assert_eq!((size(0), size(1536), size(5 << 30)), ("0 B".into(), "1.5 kB".into(), "5.0 GB".into()));
     }
 }

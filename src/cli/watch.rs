@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::duration;
 use super::exit::{Exit, Stop};
+use super::interrupt::Interrupt;
 use super::output::{Format, Output};
 use super::setup::ScreenArgs;
 use super::source::{self, SourceArgs};
@@ -67,6 +69,10 @@ The role needs no privilege; GRANT pg_monitor shows the walsenders too. Nothing 
 /// How long two samples lie apart when only one report is asked for: rates need two.
 const PAIR: Duration = Duration::from_secs(1);
 
+/// How often it may be looked, at the most and at the least.
+const SHORTEST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Runs the command.
 ///
 /// # Errors
@@ -86,18 +92,11 @@ pub async fn run(args: WatchArgs, output: Output) -> Result<Exit, Stop> {
         // The dashboard owns the keyboard and the signals.
         return ended.await;
     }
+    let mut interrupt = Interrupt::listen()?;
     tokio::select! {
         ended = ended => ended,
-        _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
-        () = terminated() => Ok(Exit::Interrupted),
+        () = interrupt.arrived() => Ok(Exit::Interrupted),
     }
-}
-
-async fn terminated() {
-    let Ok(mut signal) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    signal.recv().await;
 }
 
 fn target(args: &WatchArgs) -> Result<Target, Stop> {
@@ -214,24 +213,12 @@ async fn stream(target: Target, every: Duration, format: Format, output: Output)
     }
 }
 
-/// `500ms`, `5s`, `2m`, `1h`, or a number of seconds.
+/// A duration that is neither a burden for the server nor longer than anybody waits.
 fn pause(text: &str) -> Result<Duration, String> {
-    let (digits, millis) = if let Some(digits) = text.strip_suffix("ms") {
-        (digits, 1)
-    } else if let Some(digits) = text.strip_suffix('s') {
-        (digits, 1000)
-    } else if let Some(digits) = text.strip_suffix('m') {
-        (digits, 60_000)
-    } else if let Some(digits) = text.strip_suffix('h') {
-        (digits, 3_600_000)
-    } else {
-        (text, 1000)
-    };
-    let time = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(millis));
-    match time {
-        Some(millis @ 500..=86_400_000) => Ok(Duration::from_millis(millis)),
-        _ => Err("write a time from 500ms to 24h, like 5s or 1m".to_owned()),
-    }
+    duration::parse(text)
+        .ok()
+        .filter(|time| (SHORTEST..=LONGEST).contains(time))
+        .ok_or_else(|| "write a time from 500ms to 24h, like 5s or 1m".to_owned())
 }
 
 #[cfg(test)]
