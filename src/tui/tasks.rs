@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::app::job::{Job, Ticket};
 use super::app::message::{Answer, Message, Planned, Tested, Work};
-use crate::catalog::gather::{gather, list_tables};
+use crate::catalog::gather::{gather, gather_and_probe, list_tables};
 use crate::connection::{Session, SessionOptions, Settings, connect, describe, printable};
 use crate::monitor::{Sampler, Target};
 use crate::preflight::evaluate;
@@ -296,7 +296,7 @@ async fn judge(desk: &Desk, profile: &Profile, reader: &Settings) -> Option<Answ
         Ok(session) => session,
         Err(failure) => return Some(Answer::Checked(Err(failure.to_string()))),
     };
-    let result = desk.queried(&session, Box::pin(gather(&session, profile))).await?;
+    let result = desk.queried(&session, Box::pin(gather_and_probe(&session, profile))).await?;
     let result = result.map(|facts| Box::new(evaluate(&facts, profile)));
     Some(Answer::Checked(result.map_err(|error| error.to_string())))
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::exit::{Exit, Stop};
 use super::super::output::{Output, Paint};
 use super::failed;
-use crate::catalog::gather::gather;
+use crate::catalog::gather::gather_and_probe;
 use crate::catalog::{Facts, Lsn};
 use crate::connection::{Secret, Session, SessionOptions, Settings, connect, describe};
 use crate::demo::Demo;
@@ -84,7 +84,7 @@ async fn checks(profile: &Profile, as_whom: &Settings, output: Output, when: &st
 
 async fn facts(profile: &Profile, as_whom: &Settings) -> Result<Facts, Stop> {
     let session = connect(as_whom, &SessionOptions::inspect()).await?;
-    gather(&session, profile).await.map_err(|error| failed(&error))
+    gather_and_probe(&session, profile).await.map_err(|error| failed(&error))
 }
 
 fn count(report: &Report) -> String {
