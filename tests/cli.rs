@@ -19,7 +19,7 @@ fn the_help_is_what_the_readme_and_people_rely_on() {
     let help = walpilot(&["--help"]);
     assert!(help.status.success());
     insta::assert_snapshot!("help", text(&help.stdout));
-    for command in ["setup", "check", "script", "run", "verify", "watch", "profiles", "demo"] {
+    for command in ["setup", "check", "checks", "explain", "script", "run", "verify", "watch", "profiles", "demo"] {
         let help = walpilot(&[command, "--help"]);
         assert!(help.status.success(), "{command}");
         insta::assert_snapshot!(format!("help_{command}"), text(&help.stdout));
@@ -71,4 +71,31 @@ fn a_password_is_repeated_nowhere() {
     for (name, text) in [("stdout", text(&output.stdout)), ("stderr", text(&output.stderr)), ("log", log)] {
         assert!(!text.contains("S3NT1NEL"), "{name}: {text}");
     }
+}
+
+#[test]
+fn the_documentation_of_the_checks_is_what_the_program_says() {
+    let said = walpilot(&["checks", "--format", "markdown"]);
+    let written = include_str!("../docs/checks.md");
+    assert!(
+        text(&said.stdout) == written,
+        "docs/checks.md is stale; write it anew: walpilot checks --format markdown > docs/checks.md"
+    );
+    let list: serde_json::Value =
+        serde_json::from_slice(&walpilot(&["checks", "--format", "json"]).stdout).expect("JSON");
+    for check in list.as_array().expect("a list") {
+        let id = check["id"].as_str().expect("an id");
+        let explained = walpilot(&["explain", id]);
+        let explained = text(&explained.stdout);
+        assert!(
+            explained.starts_with(id) && explained.contains(check["rule"].as_str().expect("a rule")),
+            "{explained}"
+        );
+    }
+    let unknown = walpilot(&["explain", "wal-levle"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(
+        text(&unknown.stderr).contains("Did you mean") && text(&unknown.stderr).contains("wal-level"),
+        "{unknown:?}"
+    );
 }

@@ -6,16 +6,19 @@ mod support;
 use std::sync::Mutex;
 
 use support::program::uri;
+use support::pty::Terminal;
 use support::{await_until, prepare, psql, psql_script, session, source, source_builder, started, walpilot};
 use tokio_util::sync::CancellationToken;
 use walpilot::catalog::Facts;
 use walpilot::catalog::gather::{gather, gather_and_probe};
 use walpilot::connection::{Secret, SessionOptions, Settings, connect};
 use walpilot::demo::Cluster;
-use walpilot::preflight::{Report, Status, Verdict, evaluate};
+use walpilot::preflight::{Report, Severity, Status, Verdict, evaluate};
 use walpilot::profile::{Method, Profile, Selection, TableName};
 use walpilot::setup::apply::{ApplyEvent, apply};
-use walpilot::setup::{Plan, PlanOptions, plan, script};
+use walpilot::setup::rehearse::rehearse;
+use walpilot::setup::undo::undo;
+use walpilot::setup::{Coverage, Person, Plan, PlanOptions, Wishes, plan, plan_with, script};
 
 const PASSWORD: &str = "S3NT1NEL'pass\\word";
 
@@ -91,7 +94,11 @@ async fn everything_wrong_becomes_ready_by_the_script_in_psql() {
     let (facts, after) = look(&profile.source, &profile).await;
     let raised: Vec<_> = after.findings.iter().filter(|finding| finding.status != Status::Pass).collect();
     assert_eq!(after.verdict, Verdict::Ready, "{raised:#?}");
-    assert_eq!(raised.iter().map(|finding| finding.id).collect::<Vec<_>>(), ["identity-full-cost"]);
+    let more: Vec<_> = raised.iter().filter(|finding| finding.severity != Severity::Info).collect();
+    assert!(
+        more.is_empty() && after.finding("identity-full-cost").is_some_and(|one| one.status == Status::Warn),
+        "{more:#?}"
+    );
     let left = planned(&facts, &profile);
     assert!(left.is_empty(), "{left:#?}");
     // What the checks say holds for the application: its updates go on, and the role sees the hidden row.
@@ -283,4 +290,159 @@ async fn a_session_that_the_server_ends_is_an_error_that_says_so() {
     await_until("the session has ended", async || session.client.is_closed()).await;
     let error = gather(&session, &profile).await.expect_err("the session is gone");
     assert!(error.to_string().contains("broke"), "{error}");
+}
+
+#[tokio::test]
+async fn adding_a_partitioned_table_can_be_run_twice_also_without_via_root() {
+    let cluster = source().await;
+    let admin = cluster.settings();
+    prepare(
+        &admin,
+        "CREATE TABLE t(id int PRIMARY KEY); CREATE TABLE parts(id int PRIMARY KEY) PARTITION BY LIST (id);
+         CREATE TABLE part_1 PARTITION OF parts FOR VALUES IN (1);
+         CREATE PUBLICATION walpilot_publication FOR TABLE t",
+    );
+    let profile = Profile::new(admin.clone());
+    let (facts, _) = look(&admin, &profile).await;
+    let text = script::render(&planned(&facts, &profile), &profile);
+    assert!(text.contains("ADD TABLE \"public\".\"parts\""), "{text}");
+    for _ in 0..2 {
+        assert_eq!(psql_script(&admin, &text), (0, String::new()), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_question_at_the_terminal_is_asked_and_obeyed() {
+    let cluster = started(source_builder().setting("max_slot_wal_keep_size", "10GB")).await;
+    let admin = cluster.settings();
+    prepare(&admin, "CREATE TABLE t(id int PRIMARY KEY)");
+    let repl = admin.as_user("repl", Some(Secret::new("secret")));
+    let source = uri(&repl);
+    let password = admin.password.as_ref().map_or("", Secret::reveal);
+    let env = [("PGPASSWORD", "secret"), ("WALPILOT_ADMIN_PASSWORD", password)];
+    let args = ["script", &source, "--apply", "--admin-user", "postgres"];
+    for (answer, code, publications) in [("n\r", 130, "0"), ("\r", 130, "0"), ("y\r", 0, "1")] {
+        let mut terminal = Terminal::start(&args, &env);
+        terminal.wait_for("[y/N]");
+        terminal.types(answer);
+        assert_eq!(terminal.ends(), code, "{}", terminal.contents());
+        assert_eq!(psql(&admin, "SELECT count(*) FROM pg_publication"), publications);
+        assert_eq!(terminal.contents().contains("Nothing was changed."), code != 0, "{}", terminal.contents());
+    }
+}
+
+/// What an administrator would see of all that a setup changes. Privileges are spelt out, because those that were never
+/// changed stand in the catalog as NULL.
+fn catalog(admin: &Settings) -> String {
+    let acl = |column: &str, kind: &str, owner: &str| {
+        format!(
+            "(SELECT string_agg(a.grantee::regrole || ' ' || a.privilege_type, ', ' ORDER BY a.grantee, a.privilege_type)
+              FROM aclexplode(coalesce({column}, acldefault('{kind}', {owner}))) a)"
+        )
+    };
+    psql(
+        admin,
+        &format!(
+            "SELECT 'role', rolname::text, rolreplication::text FROM pg_roles WHERE rolname !~ '^pg_'
+             UNION ALL SELECT 'publication', pubname, '' FROM pg_publication
+             UNION ALL SELECT 'slot', slot_name, '' FROM pg_replication_slots
+             UNION ALL SELECT 'schema', nspname, {} FROM pg_namespace WHERE nspname !~ '^pg_t'
+             UNION ALL SELECT 'table', relname, relreplident::text || {} FROM pg_class WHERE relkind IN ('r', 'p') AND oid >= 16384
+             UNION ALL SELECT 'policy', polname, '' FROM pg_policy
+             UNION ALL SELECT 'default', defaclnamespace::regnamespace::text, defaclacl::text FROM pg_default_acl
+             UNION ALL SELECT 'database', datname, {} FROM pg_database ORDER BY 1, 2, 3",
+            acl("nspacl", "n", "nspowner"),
+            acl("relacl", "r", "relowner"),
+            acl("datacl", "d", "datdba")
+        ),
+    )
+}
+
+#[tokio::test]
+async fn the_way_back_leaves_the_catalog_as_it_was() {
+    let cluster = started(source_builder().setting("max_slot_wal_keep_size", "10GB")).await;
+    let admin = cluster.settings();
+    prepare(&admin, MESS);
+    let before = catalog(&admin);
+    let profile = profile(&cluster, "Re\"pl'; --");
+    let (facts, _) = look(&admin, &profile).await;
+    let forth = script::render(&planned(&facts, &profile), &profile);
+    assert_eq!(psql_script(&admin, &forth), (0, String::new()), "{forth}");
+    assert_ne!(catalog(&admin), before);
+    let (facts, _) = look(&admin, &profile).await;
+    let plan = undo(&facts, &profile);
+    assert!(plan.by_hand.is_empty(), "{:?}", plan.by_hand);
+    let back = script::render_undo(&plan, &profile);
+    let at = |what: &str| back.find(what).unwrap_or_else(|| panic!("{what} in {back}"));
+    assert!(
+        at("pg_drop_replication_slot(") < at("DROP PUBLICATION") && at("DROP PUBLICATION") < at("REPLICA IDENTITY")
+    );
+    assert!(at("REPLICA IDENTITY") < at("DROP ROLE"), "{back}");
+    for _ in 0..2 {
+        assert_eq!(psql_script(&admin, &back), (0, String::new()), "{back}");
+    }
+    assert_eq!(catalog(&admin), before);
+}
+
+#[tokio::test]
+async fn a_slot_that_is_read_and_objects_without_a_record_are_left_alone() {
+    let cluster = source().await;
+    let admin = cluster.settings();
+    prepare(&admin, "CREATE TABLE t(id int PRIMARY KEY); CREATE PUBLICATION walpilot_publication FOR TABLE t");
+    let profile = Profile::new(admin.clone());
+    let (facts, _) = look(&admin, &profile).await;
+    let plan = undo(&facts, &profile);
+    assert_eq!(plan.steps.len(), 1);
+    assert!(plan.by_hand[0].contains("No record"), "{plan:?}");
+}
+
+#[tokio::test]
+async fn a_rehearsal_shows_what_the_script_clears_and_leaves_nothing() {
+    let cluster = started(source_builder().setting("max_slot_wal_keep_size", "10GB")).await;
+    let admin = cluster.settings();
+    prepare(&admin, MESS);
+    let profile = profile(&cluster, "repl");
+    let (facts, report) = look(&admin, &profile).await;
+    let before = catalog(&admin);
+    let plan = planned(&facts, &profile);
+    let session = connect(&admin, &SessionOptions::administer()).await.unwrap_or_else(|failure| panic!("{failure}"));
+    let shown = rehearse(&session, &profile, &plan, &report).await.expect("rehearsed");
+    assert_eq!(shown.failed, None);
+    assert_eq!(shown.not_rehearsed, ["Create slot walpilot_slot"]);
+    for id in ["connect-auth", "identity-usable", "identity-leaf-partitions", "publication-exists"] {
+        assert!(shown.cleared.contains(&id), "{id}: {:?}", shown.cleared);
+    }
+    assert_eq!(catalog(&admin), before);
+    // A table that is locked makes it give up, not wait.
+    let holder = support::session(&admin).await;
+    holder.client.batch_execute("BEGIN; SELECT * FROM \"Sch \"\"ema; 🧾\".log").await.expect("an open SELECT");
+    let shown = rehearse(&session, &profile, &plan, &report).await.expect("rehearsed");
+    assert!(shown.failed.is_some_and(|(_, reason)| reason.contains("55P03")), "lock_timeout");
+    assert_eq!(catalog(&admin), before);
+}
+
+#[tokio::test]
+async fn wishes_are_fulfilled_and_each_person_gets_a_part() {
+    let cluster = source().await;
+    let admin = cluster.settings();
+    prepare(&admin, "CREATE TABLE log(line text)");
+    let profile = Profile::new(admin.as_user("repl", Some(Secret::new(PASSWORD))));
+    let (facts, _) = look(&admin, &profile).await;
+    let options = PlanOptions { role_password: profile.source.password.clone() };
+    for coverage in [Coverage::Listed, Coverage::Schemas, Coverage::All] {
+        let wishes = Wishes { monitor: true, failover: true, coverage };
+        let plan = plan_with(&facts, &profile, &options, wishes);
+        let text = script::render(&plan, &profile);
+        assert!(text.contains("GRANT \"pg_monitor\""), "{text}");
+        assert_eq!(text.contains("false, false, true"), cluster.major() >= 17, "{text}");
+        let whole: Vec<_> = [Person::Administrator, Person::Owners, Person::Replication]
+            .into_iter()
+            .flat_map(|person| plan.only(person).steps)
+            .collect();
+        assert_eq!(whole.len(), plan.steps.len());
+        assert_eq!(psql_script(&admin, &text), (0, String::new()), "{text}");
+        let (facts, report) = look(&profile.source, &profile).await;
+        assert_ne!(report.verdict, Verdict::Blocked, "{coverage:?}: {report:#?}");
+        assert_eq!(psql_script(&admin, &script::render_undo(&undo(&facts, &profile), &profile)), (0, String::new()));
+    }
 }

@@ -91,6 +91,37 @@ pub fn identity_full(table: &TableName) -> String {
     format!("ALTER TABLE ONLY {} REPLICA IDENTITY FULL", quote_table(table))
 }
 
+/// No replica identity: updates and deletes can't be published.
+#[must_use]
+pub fn identity_nothing(table: &TableName) -> String {
+    format!("ALTER TABLE ONLY {} REPLICA IDENTITY NOTHING", quote_table(table))
+}
+
+/// A publication of all tables, also later ones; only a superuser may create it.
+#[must_use]
+pub fn create_publication_of_all(publication: &str) -> String {
+    format!("CREATE PUBLICATION {} FOR ALL TABLES WITH (publish_via_partition_root = true)", quote_ident(publication))
+}
+
+/// A publication of schemas, also of their later tables (PostgreSQL 15 and later); only a superuser may create it.
+#[must_use]
+pub fn create_publication_of_schemas(publication: &str, schemas: &[String]) -> String {
+    let list = schemas.iter().map(|schema| quote_ident(schema)).collect::<Vec<_>>().join(", ");
+    format!(
+        "CREATE PUBLICATION {} FOR TABLES IN SCHEMA {list} WITH (publish_via_partition_root = true)",
+        quote_ident(publication)
+    )
+}
+
+/// A logical slot that standbys keep in step (PostgreSQL 17 and later).
+#[must_use]
+pub fn create_failover_slot(slot: &str) -> String {
+    format!(
+        "SELECT pg_catalog.pg_create_logical_replication_slot({}, 'pgoutput', false, false, true)",
+        quote_literal(slot)
+    )
+}
+
 /// A publication of exactly these tables; partitioned ones by their root, under whose name changes arrive.
 #[must_use]
 pub fn create_publication(publication: &str, tables: &[TableName]) -> String {
@@ -102,6 +133,12 @@ pub fn create_publication(publication: &str, tables: &[TableName]) -> String {
 #[must_use]
 pub fn add_table(publication: &str, table: &TableName) -> String {
     format!("ALTER PUBLICATION {} ADD TABLE {}", quote_ident(publication), quote_table(table))
+}
+
+/// Adds a schema to a publication, with the tables that it will have (PostgreSQL 15 and later, superuser).
+#[must_use]
+pub fn add_schema(publication: &str, schema: &str) -> String {
+    format!("ALTER PUBLICATION {} ADD TABLES IN SCHEMA {}", quote_ident(publication), quote_ident(schema))
 }
 
 /// Publishes all four kinds of changes.

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+pub use super::cluster::Cluster;
+pub use super::columns::{Column, Member};
+pub use super::probe::{Deep, OtherSide};
 pub use super::relation::{Identity, Relation};
 use super::{Lsn, Provider};
 use crate::connection::Failure;
@@ -68,6 +71,18 @@ pub struct Facts {
     pub near_misses: Vec<TableName>,
     /// Whether a replication connection opens; `None` when that was not tried.
     pub replication: Option<ReplicationProbe>,
+    /// What surrounds the tables.
+    pub cluster: Seen<Cluster>,
+    /// Columns that replication has to be careful with, of the chosen tables and what the publication covers.
+    pub columns: Seen<Vec<Column>>,
+    /// The tables that the profile's publication lists by themselves.
+    pub members: Seen<Vec<Member>>,
+    /// How far the server's clock is ahead of ours, in seconds.
+    pub clock_skew: Option<f64>,
+    /// The deep probes' results; `None` when they were not asked for.
+    pub deep: Option<Deep>,
+    /// The destination; `None` when none was named.
+    pub destination: Option<OtherSide>,
 }
 
 /// The server.
@@ -158,6 +173,9 @@ pub struct Setting {
     /// A new value waits for a restart.
     #[serde(default)]
     pub pending_restart: bool,
+    /// What a new session of whoever gathered starts with; walpilot's own session has its own limits.
+    #[serde(default)]
+    pub initial: Option<String>,
 }
 
 /// A replication slot (`pg_replication_slots`).
@@ -190,6 +208,8 @@ pub struct Slot {
     pub synced: bool,
     /// Bytes of WAL that it holds back.
     pub retained: Option<i64>,
+    /// It is kept in step on standbys (17 and later).
+    pub failover: bool,
     /// Age of `catalog_xmin` in transactions.
     pub catalog_age: Option<i64>,
     /// Bytes decoded so far (14 and later).
@@ -261,6 +281,14 @@ pub struct Publication {
     pub pubtruncate: bool,
     /// Changes of partitions arrive under their root's name.
     pub pubviaroot: bool,
+    /// Generated columns: `n` not published, `s` the stored ones (PostgreSQL 18 and later).
+    pub pubgencols: Option<String>,
+    /// Its owner is a superuser.
+    pub owner_superuser: bool,
+    /// Its comment, where walpilot keeps what its setup changed.
+    pub comment: Option<String>,
+    /// It holds whole schemas (PostgreSQL 15 and later).
+    pub by_schema: bool,
     /// Transactions since its row was last written.
     pub age: i64,
 }
@@ -316,6 +344,20 @@ impl Facts {
     #[must_use]
     pub fn relations(&self) -> &[Relation] {
         self.relations.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// The relation of that OID.
+    #[must_use]
+    pub fn relation(&self, oid: u32) -> Option<&Relation> {
+        self.relations().iter().find(|relation| relation.oid == oid)
+    }
+
+    /// A setting as the replicating role's own sessions start with it: what comes with the role or the database
+    /// before what the server has. Only what whoever gathered starts with is known otherwise.
+    #[must_use]
+    pub fn role_setting(&self, name: &str) -> Option<&str> {
+        let own = self.cluster.get().and_then(|cluster| cluster.override_of(name));
+        own.or_else(|| self.settings.get()?.get(name)?.initial.as_deref())
     }
 
     /// The slot of that name.

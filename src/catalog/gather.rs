@@ -1,8 +1,9 @@
-//! Reads [`Facts`] from a server in two round trips, as whoever is logged in.
+//! Reads [`Facts`] from a server in three round trips, as whoever is logged in.
 //!
 //! Promises: no query waits for a lock on a user's table, none writes, and each has the session's time limits. A part
 //! that can't be read becomes [`Seen::No`]; only a broken connection is an error.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fallible_iterator::FallibleIterator;
@@ -13,8 +14,8 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::types::{ToSql, Type};
 
-use super::facts::{Activity, Facts, Link, Publication, Reader, ReplicationProbe, Role, Seen, Server};
-use super::{Provider, queries};
+use super::facts::{Activity, Facts, Link, Publication, Reader, Relation, ReplicationProbe, Role, Seen, Server};
+use super::{Provider, cluster, columns, queries};
 use crate::connection::login::server_error;
 use crate::connection::{Session, Settings, attempt, describe, printable};
 use crate::profile::{Method, Profile, Selection, TableName};
@@ -31,8 +32,8 @@ pub struct TableChoice {
     pub table: TableName,
     /// Estimated rows (`pg_class.reltuples`); `None` when the table was never analysed.
     pub rows: Option<u64>,
-    /// Size on disk in bytes, indexes and TOAST included; estimated where a lock forbids to look, 0 for a partitioned
-    /// table, which holds nothing itself.
+    /// Size on disk in bytes, indexes and TOAST included; estimated where a lock forbids to look. A partitioned table
+    /// holds nothing itself: its partitions' sizes are added up.
     pub bytes: u64,
     /// Whether it is a partitioned table (its partitions are not listed by themselves).
     pub partitioned: bool,
@@ -79,6 +80,9 @@ pub async fn gather(session: &Session, profile: &Profile) -> Result<Facts, Gathe
     let publication_name = if profile.method == Method::Cdc { profile.publication.as_str() } else { "" };
     let slots_sql = queries::slots(version);
     let relations_sql = queries::relations(version);
+    let publication_sql = queries::publication(version);
+    let cluster_sql = cluster::query(version);
+    let members_sql = columns::members(version);
     let oid: (&(dyn ToSql + Sync), Type) = (&role_oid, Type::OID);
     let names = queries::SETTING_NAMES.as_slice();
     let settings_args: [(&(dyn ToSql + Sync), Type); 1] = [(&names, Type::TEXT_ARRAY)];
@@ -88,22 +92,28 @@ pub async fn gather(session: &Session, profile: &Profile) -> Result<Facts, Gathe
     let near_args: [(&(dyn ToSql + Sync), Type); 2] =
         [(&table_schemas, Type::TEXT_ARRAY), (&table_names, Type::TEXT_ARRAY)];
     let relation_args: [(&(dyn ToSql + Sync), Type); 5] = [
-        oid,
+        oid.clone(),
         (&schemas, Type::TEXT_ARRAY),
         (&table_schemas, Type::TEXT_ARRAY),
         (&table_names, Type::TEXT_ARRAY),
         (&publication_name, Type::TEXT),
     ];
-    let (database, settings, slots, activity, publication, schemas, near_misses, relations) = tokio::try_join!(
-        read(session, queries::DATABASE, &database_args),
-        read(session, queries::SETTINGS, &settings_args),
-        read(session, &slots_sql, &[]),
-        read(session, queries::ACTIVITY, &[]),
-        read::<Publication>(session, queries::PUBLICATION, &publication_args),
-        read(session, queries::SCHEMAS, &schema_args),
-        read(session, queries::NEAR_MISSES, &near_args),
-        read(session, &relations_sql, &relation_args),
-    )?;
+    let (database, settings, slots, activity, publication, schemas, near_misses, relations, around, members) =
+        Box::pin(async {
+            tokio::try_join!(
+                read(session, queries::DATABASE, &database_args),
+                read(session, queries::SETTINGS, &settings_args),
+                read(session, &slots_sql, &[]),
+                read(session, queries::ACTIVITY, &[]),
+                read::<Publication>(session, &publication_sql, &publication_args),
+                read(session, queries::SCHEMAS, &schema_args),
+                read(session, queries::NEAR_MISSES, &near_args),
+                read(session, &relations_sql, &relation_args),
+                read(session, &cluster_sql, &database_args),
+                read(session, &members_sql, &publication_args),
+            )
+        })
+        .await?;
 
     let mut facts = Facts {
         server: basics.server,
@@ -119,8 +129,12 @@ pub async fn gather(session: &Session, profile: &Profile) -> Result<Facts, Gathe
         schemas: row(schemas),
         near_misses: row(near_misses).get().cloned().unwrap_or_default(),
         relations: row(relations),
-        replication: None,
+        cluster: row(around),
+        members: row(members),
+        ..Facts::default()
     };
+    facts.columns = careful_columns(session, &facts, role_oid).await?;
+    facts.clock_skew = facts.cluster.get().map(|cluster| cluster.clock - our_clock());
     if let Some(settings) = facts.settings.get() {
         facts.provider =
             Provider::detect(&settings.keys().map(String::as_str).collect::<Vec<_>>(), &basics.known_roles);
@@ -132,6 +146,45 @@ pub async fn gather(session: &Session, profile: &Profile) -> Result<Facts, Gathe
         }
     }
     Ok(facts)
+}
+
+/// The columns worth a word of all relations that were read.
+async fn careful_columns(
+    session: &Session,
+    facts: &Facts,
+    role: u32,
+) -> Result<Seen<Vec<columns::Column>>, GatherError> {
+    if let Seen::No(reason) = &facts.relations {
+        return Ok(Seen::No(reason.clone()));
+    }
+    let relations = || facts.relations().iter();
+    let all: Vec<u32> = relations().map(|relation| relation.oid).collect();
+    let partly: Vec<u32> = relations().filter(|relation| relation.select_some).map(|relation| relation.oid).collect();
+    // A filter or a list of a partitioned table holds for its partitions, and identity belongs to them.
+    let members = facts.members.get().map_or(&[][..], Vec::as_slice);
+    let narrowed: Vec<u32> =
+        members.iter().filter(|m| m.filter.is_some() || m.columns.is_some()).map(|m| m.relation).collect();
+    let parents: BTreeMap<u32, Option<u32>> = relations().map(|relation| (relation.oid, relation.parent)).collect();
+    let below = |relation: &&Relation| {
+        let mut at = Some(relation.oid);
+        while let Some(oid) = at {
+            if narrowed.contains(&oid) {
+                return true;
+            }
+            at = parents.get(&oid).copied().flatten();
+        }
+        false
+    };
+    let whole: Vec<u32> =
+        if narrowed.is_empty() { Vec::new() } else { relations().filter(below).map(|relation| relation.oid).collect() };
+    let args: [(&(dyn ToSql + Sync), Type); 4] =
+        [(&role, Type::OID), (&all, Type::OID_ARRAY), (&partly, Type::OID_ARRAY), (&whole, Type::OID_ARRAY)];
+    Ok(row(read(session, columns::COLUMNS, &args).await?))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock is read here, and judged by a check")]
+fn our_clock() -> f64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 /// [`gather`], and for CDC [`probe_replication`] where that makes sense: as the replicating role itself, and while a
@@ -146,7 +199,7 @@ pub async fn gather_and_probe(session: &Session, profile: &Profile) -> Result<Fa
         _ => true,
     };
     if profile.method == Method::Cdc && free && session.settings().user == profile.source.user {
-        facts.replication = Some(probe_replication(session.settings()).await);
+        facts.replication = Some(Box::pin(probe_replication(session.settings())).await);
     }
     Ok(facts)
 }
@@ -166,7 +219,7 @@ async fn look_again(session: &Session, activity: &mut Activity) -> Result<(), Ga
 }
 
 /// Runs one query that answers with at most one row of JSON text.
-async fn read<T: DeserializeOwned>(
+pub(super) async fn read<T: DeserializeOwned>(
     session: &Session,
     sql: &str,
     args: &[(&(dyn ToSql + Sync), Type)],
@@ -189,7 +242,7 @@ async fn read<T: DeserializeOwned>(
 }
 
 /// A part that always has a row.
-fn row<T>(seen: Seen<Option<T>>) -> Seen<T> {
+pub(super) fn row<T>(seen: Seen<Option<T>>) -> Seen<T> {
     match seen {
         Seen::Yes(Some(value)) => Seen::Yes(value),
         Seen::Yes(None) => Seen::No("the server gave no answer".to_owned()),
@@ -242,11 +295,11 @@ pub async fn probe_replication(settings: &Settings) -> ReplicationProbe {
 /// When the connection breaks or the catalogs can't be read.
 pub async fn list_tables(session: &Session) -> Result<Vec<TableChoice>, GatherError> {
     let failed = |error| GatherError(format!("The tables can't be listed: {}.", describe(&error)));
-    let rows = match session.client.query_typed(queries::TABLES, &[]).await {
+    let rows = match session.client.query_typed(&queries::tables(true), &[]).await {
         Ok(rows) => rows,
         // A lock was taken between the look at pg_locks and the size, or the table was dropped.
         Err(error) if error.as_db_error().is_some() => {
-            session.client.query_typed(queries::TABLES_BY_ESTIMATE, &[]).await.map_err(failed)?
+            session.client.query_typed(&queries::tables(false), &[]).await.map_err(failed)?
         }
         Err(error) => return Err(failed(error)),
     };

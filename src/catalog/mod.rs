@@ -1,10 +1,15 @@
 //! What a server says about itself: positions, names, and the facts that the checks judge.
 
+pub mod cluster;
+pub mod columns;
 pub mod ddl;
+pub mod deep;
+pub mod destination;
 pub mod facts;
 pub mod gather;
 pub mod ident;
 pub mod lsn;
+pub mod probe;
 pub mod provider;
 mod queries;
 pub mod relation;

@@ -16,6 +16,11 @@ pub enum Provider {
     AzureFlexible,
     Supabase,
     Neon,
+    Heroku,
+    Aiven,
+    DigitalOcean,
+    Timescale,
+    CrunchyBridge,
 }
 
 impl Provider {
@@ -29,6 +34,16 @@ impl Provider {
             Self::Supabase
         } else if setting("neon.") || role("neon_superuser") {
             Self::Neon
+        } else if setting("timescaledb.") || role("tsdbadmin") {
+            Self::Timescale
+        } else if role("heroku_ext") {
+            Self::Heroku
+        } else if role("doadmin") {
+            Self::DigitalOcean
+        } else if setting("aiven.") || role("avnadmin") {
+            Self::Aiven
+        } else if role("crunchy_superuser") {
+            Self::CrunchyBridge
         } else if setting("apg_") {
             Self::AmazonAurora
         } else if setting("rds.") || role("rds_replication") {
@@ -56,6 +71,11 @@ impl Provider {
             Self::AzureFlexible => "Azure Database for PostgreSQL",
             Self::Supabase => "Supabase",
             Self::Neon => "Neon",
+            Self::Heroku => "Heroku Postgres",
+            Self::Aiven => "Aiven",
+            Self::DigitalOcean => "DigitalOcean",
+            Self::Timescale => "Timescale",
+            Self::CrunchyBridge => "Crunchy Bridge",
         }
     }
 
@@ -74,6 +94,10 @@ impl Provider {
             Self::AlloyDb => Some("Set the database flag alloydb.logical_decoding = on; the primary instance restarts"),
             Self::AzureFlexible => Some("Set the server parameter wal_level = logical, then restart the server"),
             Self::Supabase => Some("Ask Supabase's support: wal_level is logical there unless it was changed"),
+            Self::Heroku => Some("Heroku does not offer logical replication; use the method xmin"),
+            Self::Aiven | Self::DigitalOcean | Self::Timescale | Self::CrunchyBridge => {
+                Some("Set wal_level = logical in the service's settings, or ask the provider's support")
+            }
             Self::Neon => Some("Enable logical replication in the project's settings; all computes restart"),
         }
     }

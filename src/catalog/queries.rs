@@ -8,7 +8,7 @@
 
 /// Well-known roles, the providers' and PostgreSQL's own, whose existence or membership means something.
 const KNOWN_ROLES: &str = "'rds_replication','rds_superuser','azure_pg_admin','cloudsqlsuperuser','alloydbsuperuser',\
-    'neon_superuser','supabase_admin','pg_read_all_data','pg_monitor','pg_read_all_stats'";
+    'neon_superuser','supabase_admin','tsdbadmin','doadmin','avnadmin','crunchy_superuser','pg_read_all_data','pg_monitor','pg_read_all_stats'";
 
 /// `$1` role: the server, who asks, and the role's attributes.
 pub(super) fn basics() -> String {
@@ -27,7 +27,9 @@ pub(super) fn basics() -> String {
       'member_of', (SELECT coalesce(json_agg(g.rolname ORDER BY g.rolname), '[]') FROM pg_roles g
                     WHERE g.rolname IN ({KNOWN_ROLES}) AND pg_has_role(r.oid, g.oid, 'MEMBER')))
     FROM pg_roles r WHERE r.rolname = $1),
-  'known_roles', (SELECT coalesce(json_agg(rolname), '[]') FROM pg_roles WHERE rolname IN ({KNOWN_ROLES}))
+  'known_roles', (SELECT coalesce(json_agg(name), '[]') FROM (
+    SELECT rolname AS name FROM pg_roles WHERE rolname IN ({KNOWN_ROLES})
+    UNION ALL SELECT nspname FROM pg_namespace WHERE nspname = 'heroku_ext') k)
 )::text"
     )
 }
@@ -39,12 +41,12 @@ FROM pg_database WHERE datname = current_database()";
 
 /// `$1` names. Settings that wait for a restart and those that tell the provider come along.
 pub(super) const SETTINGS: &str = "SELECT coalesce(json_object_agg(name, json_build_object('value', coalesce(setting, ''),
-  'unit', unit, 'pending_restart', pending_restart)), '{}')::text
+  'unit', unit, 'pending_restart', pending_restart, 'initial', reset_val)), '{}')::text
 FROM pg_settings
-WHERE name = ANY($1) OR pending_restart OR name ~ '^(rds\\.|apg_|cloudsql\\.|alloydb\\.|azure\\.|neon\\.|supautils\\.)'";
+WHERE name = ANY($1) OR pending_restart OR name ~ '^(rds\\.|apg_|cloudsql\\.|alloydb\\.|azure\\.|neon\\.|supautils\\.|timescaledb\\.|aiven\\.)'";
 
 /// The names for [`SETTINGS`].
-pub(super) const SETTING_NAMES: [&str; 8] = [
+pub(super) const SETTING_NAMES: [&str; 27] = [
     "wal_level",
     "max_replication_slots",
     "max_wal_senders",
@@ -53,6 +55,25 @@ pub(super) const SETTING_NAMES: [&str; 8] = [
     "idle_replication_slot_timeout",
     "wal_sender_timeout",
     "max_prepared_transactions",
+    "max_connections",
+    "superuser_reserved_connections",
+    "reserved_connections",
+    "statement_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "transaction_timeout",
+    "default_transaction_read_only",
+    "hot_standby_feedback",
+    "sync_replication_slots",
+    "synchronized_standby_slots",
+    "logical_decoding_work_mem",
+    "tcp_keepalives_idle",
+    "autovacuum_freeze_max_age",
+    "max_worker_processes",
+    "max_logical_replication_workers",
+    "max_active_replication_origins",
+    "max_standby_streaming_delay",
 ];
 
 /// All slots, with what they hold back.
@@ -68,6 +89,7 @@ pub(super) fn slots(version_num: u32) -> String {
         CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, s.restart_lsn)::int8,
     'catalog_age', age(s.catalog_xmin)::int8,
     'synced', coalesce((to_jsonb(s) ->> 'synced')::bool, false),
+    'failover', coalesce((to_jsonb(s) ->> 'failover')::bool, false),
     'decoded_bytes', {decoded}) ORDER BY s.slot_name), '[]')::text
 FROM pg_replication_slots s {stats}"
     )
@@ -90,9 +112,19 @@ pub(super) const ACTIVITY: &str = "SELECT json_build_object(
      FROM pg_prepared_xacts))::text";
 
 /// `$1` publication.
-pub(super) const PUBLICATION: &str = "SELECT (to_jsonb(p) || jsonb_build_object('owner', pg_get_userbyid(p.pubowner),
-  'age', age(p.xmin)::int8))::text
-FROM pg_publication p WHERE p.pubname = $1";
+pub(super) fn publication(version_num: u32) -> String {
+    let by_schema = if version_num >= 150_000 {
+        "EXISTS (SELECT FROM pg_publication_namespace n WHERE n.pnpubid = p.oid)"
+    } else {
+        "false"
+    };
+    format!(
+        "SELECT (to_jsonb(p) || jsonb_build_object('owner', pg_get_userbyid(p.pubowner), 'age', age(p.xmin)::int8,
+  'comment', obj_description(p.oid, 'pg_publication'), 'by_schema', {by_schema},
+  'owner_superuser', coalesce((SELECT rolsuper FROM pg_roles r WHERE r.oid = p.pubowner), false)))::text
+FROM pg_publication p WHERE p.pubname = $1"
+    )
+}
 
 /// `$1` role OID, `$2` schema names: those schemas, and others that differ only in case.
 ///
@@ -195,6 +227,20 @@ SELECT coalesce(json_agg(json_build_object(
   'member', c.oid IN (SELECT oid FROM member),
   'generated', EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
      AND a.attgenerated <> ''),
+  'select_some', NOT coalesce(has_table_privilege($1, c.oid, 'SELECT'), false)
+     AND coalesce(has_any_column_privilege($1, c.oid, 'SELECT'), false),
+  'owned', CASE WHEN $1 = 0 THEN false ELSE pg_has_role($1, c.relowner, 'USAGE') END,
+  'access_method', (SELECT m.amname FROM pg_am m WHERE m.oid = c.relam),
+  'extension', (SELECT e.extname FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+       AND d.refclassid = 'pg_extension'::regclass),
+  'heirs', CASE WHEN c.relkind = 'r' AND c.relhassubclass
+     THEN (SELECT count(*) FROM pg_inherits i WHERE i.inhparent = c.oid) ELSE 0 END,
+  'toast_bytes', coalesce((SELECT x.relpages FROM pg_class x WHERE x.oid = c.reltoastrelid), 0)::int8
+     * current_setting('block_size')::int8,
+  'odd_key', EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND (i.indnkeyatts > 3
+     OR EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = c.oid
+        AND a.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1]) AND (t.typcategory = 'A' OR a.atttypid IN (17, 3802))))),
   'rows', c.reltuples,
   'bytes', (c.relpages::int8 + coalesce((SELECT sum(x.relpages) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
        WHERE i.indrelid = c.oid), 0) + coalesce((SELECT x.relpages FROM pg_class x WHERE x.oid = c.reltoastrelid), 0))::int8
@@ -221,21 +267,38 @@ JOIN pg_class c ON c.oid = every.oid JOIN pg_namespace n ON n.oid = c.relnamespa
 /// An index `i` that the server accepts as an identity.
 const SERVES: &str = "i.indisvalid AND i.indisunique AND i.indimmediate AND i.indpred IS NULL";
 
-/// What can be chosen. The real size is read only where nobody holds or awaits an ACCESS EXCLUSIVE lock.
-pub(super) const TABLES: &str = "SELECT n.nspname, c.relname, c.relkind = 'p', c.reltuples::float8,
-  CASE WHEN c.relkind = 'r' AND c.oid NOT IN (SELECT l.relation FROM pg_locks l WHERE l.relation IS NOT NULL
+/// What can be chosen, partitioned tables with the sum of their partitions. Exact sizes are read only where nobody holds
+/// or awaits an ACCESS EXCLUSIVE lock; with `exact` false no table is opened at all.
+pub(super) fn tables(exact: bool) -> String {
+    let estimate = "(c.relpages::int8 + coalesce((SELECT sum(x.relpages) FROM pg_index i
+        JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid), 0)
+      + coalesce((SELECT x.relpages FROM pg_class x WHERE x.oid = c.reltoastrelid), 0))::int8
+      * current_setting('block_size')::int8";
+    let size = if exact {
+        format!(
+            "CASE WHEN c.oid IN (SELECT l.relation FROM pg_locks l WHERE l.relation IS NOT NULL
        AND l.mode = 'AccessExclusiveLock' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
-    THEN pg_total_relation_size(c.oid) END
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition
-  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-ORDER BY 1, 2";
-
-/// The same without opening any table.
-pub(super) const TABLES_BY_ESTIMATE: &str = "SELECT n.nspname, c.relname, c.relkind = 'p', c.reltuples::float8,
-  (c.relpages::int8 + coalesce((SELECT sum(x.relpages) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
-     WHERE i.indrelid = c.oid), 0))::int8 * current_setting('block_size')::int8
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition
-  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-ORDER BY 1, 2";
+     THEN {estimate} ELSE pg_total_relation_size(c.oid) END"
+        )
+    } else {
+        estimate.to_owned()
+    };
+    format!(
+        "WITH RECURSIVE tree AS (
+  SELECT c.oid AS root, c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition
+    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  UNION ALL
+  SELECT t.root, i.inhrelid FROM tree t JOIN pg_class c ON c.oid = t.oid AND c.relkind = 'p'
+    JOIN pg_inherits i ON i.inhparent = t.oid
+)
+SELECT n.nspname, r.relname, r.relkind = 'p',
+  CASE WHEN r.relkind = 'r' OR r.reltuples > 0 THEN r.reltuples
+       WHEN bool_and(c.reltuples >= 0) THEN sum(c.reltuples) ELSE -1 END::float8,
+  coalesce(sum(CASE WHEN c.relkind = 'r' THEN {size} END), 0)::int8
+FROM tree t JOIN pg_class c ON c.oid = t.oid JOIN pg_class r ON r.oid = t.root
+JOIN pg_namespace n ON n.oid = r.relnamespace
+GROUP BY r.oid, n.nspname, r.relname, r.relkind, r.reltuples
+ORDER BY 1, 2"
+    )
+}

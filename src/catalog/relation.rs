@@ -43,6 +43,20 @@ pub struct Relation {
     pub member: bool,
     /// It has generated columns.
     pub generated: bool,
+    /// The replicating role may read some of its columns, but not all.
+    pub select_some: bool,
+    /// The replicating role has its owner's rights.
+    pub owned: bool,
+    /// How its rows are stored, `heap` unless an extension stores them.
+    pub access_method: Option<String>,
+    /// The extension that it belongs to.
+    pub extension: Option<String>,
+    /// Tables that inherit from it and are no partitions.
+    pub heirs: i64,
+    /// Estimated bytes of values stored out of line.
+    pub toast_bytes: i64,
+    /// Its primary key has more than three columns, or one of a type that makes a poor key.
+    pub odd_key: bool,
     /// Its replica identity.
     pub identity: Identity,
     /// Estimated rows; negative or `None` when never analysed.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::connect_only;
 use super::exit::{Exit, Stop};
 use super::output::{Format, Output, Paint};
-use super::source::SourceArgs;
-use crate::catalog::gather;
+use super::report_format;
+use super::source::{self, SourceArgs};
+use crate::catalog::{deep, destination, gather};
 use crate::connection::{SessionOptions, connect};
 use crate::preflight::report::{Rank, rank};
 use crate::preflight::{Family, Finding, FixKind, Report, Verdict, check, evaluate, unreachable};
@@ -20,12 +21,52 @@ pub struct CheckArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
     pub source: SourceArgs,
+    /// Also try what replication will do, and undo it: takes about 10 s, leaves no trace
+    #[arg(long)]
+    pub deep: bool,
+    /// Also look at this destination
+    #[arg(long, value_name = "URI")]
+    pub to: Option<String>,
+    /// From which weight on the exit code is 1
+    #[arg(long, value_enum, value_name = "blocker|warning", default_value_t, hide_possible_values = true)]
+    pub fail_on: FailOn,
     /// The report's format
-    #[arg(long, value_enum, value_name = "text|json", default_value_t, hide_possible_values = true)]
-    pub format: Format,
+    #[arg(long, value_enum, value_name = "text|json|junit|markdown", default_value_t, hide_possible_values = true)]
+    pub format: ReportFormat,
     /// Only connect, and say what was negotiated with the server or why it failed
     #[arg(long)]
     pub connect_only: bool,
+}
+
+/// The format of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum ReportFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+    /// For continuous integration.
+    Junit,
+    /// For a ticket.
+    Markdown,
+}
+
+impl ReportFormat {
+    /// The nearest of the formats that every command has.
+    fn plain(self) -> Format {
+        if self == Self::Json { Format::Json } else { Format::Text }
+    }
+}
+
+/// From which weight on a report is a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum FailOn {
+    /// Blockers.
+    #[default]
+    Blocker,
+    /// Warnings too.
+    Warning,
 }
 
 /// Runs the command.
@@ -35,36 +76,49 @@ pub struct CheckArgs {
 pub async fn run(args: CheckArgs, output: Output) -> Result<Exit, Stop> {
     if args.connect_only {
         let source = args.source.profile().map(|profile| profile.source);
-        return connect_only::run(source, args.format, output).await;
+        return connect_only::run(source, args.format.plain(), output).await;
     }
     let profile = args.source.profile()?;
+    let destination = args.to.as_deref().map(source::destination).transpose()?;
     let session = match connect(&profile.source, &SessionOptions::inspect()).await {
         Ok(session) => session,
-        Err(failure) if args.format == Format::Json => {
-            output.json(&unreachable(&failure, &profile))?;
+        // Whoever asked for a document gets one; people get the sentence alone.
+        Err(failure) if args.format != ReportFormat::Text => {
+            print(&unreachable(&failure, &profile), &args, output)?;
             return Ok(Exit::CannotConnect);
         }
         Err(failure) => return Err(failure.into()),
     };
-    let facts = gather::gather_and_probe(&session, &profile)
+    let mut facts = gather::gather_and_probe(&session, &profile)
         .await
         .map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
-    let report = evaluate(&facts, &profile);
-    match args.format {
-        Format::Json => output.json(&report)?,
-        Format::Text => {
-            output.line(&format!(
-                "{} · PostgreSQL {} · {}",
-                profile.source,
-                facts.server.version,
-                profile.method.name()
-            ))?;
-            for line in text(&report, output) {
-                output.line(&line)?;
-            }
-        }
+    if args.deep {
+        facts.deep = Some(deep::probe(&profile, &facts, deep::WATCH).await);
     }
-    Ok(exit_of(&report))
+    if let Some(destination) = &destination {
+        facts.destination = Some(destination::look(destination, &profile, &facts).await);
+    }
+    let report = evaluate(&facts, &profile);
+    if args.format == ReportFormat::Text {
+        output.line(&format!(
+            "{} · PostgreSQL {} · {}",
+            profile.source,
+            facts.server.version,
+            profile.method.name()
+        ))?;
+    }
+    print(&report, &args, output)?;
+    let failed = args.fail_on == FailOn::Warning && report.verdict == Verdict::Warnings;
+    Ok(if failed { Exit::Blockers } else { exit_of(&report) })
+}
+
+fn print(report: &Report, args: &CheckArgs, output: Output) -> std::io::Result<()> {
+    match args.format {
+        ReportFormat::Json => output.json(report),
+        ReportFormat::Junit => output.line(report_format::junit(report, args.fail_on == FailOn::Warning).trim_end()),
+        ReportFormat::Markdown => output.line(report_format::markdown(report).trim_end()),
+        ReportFormat::Text => text(report, output).iter().try_for_each(|line| output.line(line)),
+    }
 }
 
 /// 1 when something blocks, else 0.

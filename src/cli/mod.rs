@@ -1,6 +1,7 @@
 //! The command line. Everything that the wizard does works from here without a terminal.
 
 pub mod check;
+pub mod checks;
 pub mod connect_only;
 pub mod demo;
 pub mod duration;
@@ -11,6 +12,8 @@ pub mod log;
 pub mod output;
 pub mod profiles;
 mod prompt;
+mod rehearsal;
+mod report_format;
 pub mod run;
 pub mod script;
 pub mod setup;
@@ -66,6 +69,10 @@ pub enum Command {
     Setup(Box<setup::SetupArgs>),
     /// Check a source: what would make replication fail, with the fix
     Check(Box<check::CheckArgs>),
+    /// Explain one check: its rule and its fixes
+    Explain(checks::ExplainArgs),
+    /// List every check
+    Checks(checks::ChecksArgs),
     /// Print the SQL that gets the source ready, or apply it
     Script(Box<script::ScriptArgs>),
     /// Replicate into a destination PostgreSQL
@@ -133,6 +140,8 @@ async fn run_command(command: Option<Command>, output: Output) -> Result<Exit, S
         None => setup::run(setup::SetupArgs::default(), output).await,
         Some(Command::Setup(args)) => setup::run(*args, output).await,
         Some(Command::Check(args)) => check::run(*args, output).await,
+        Some(Command::Explain(args)) => checks::explain(&args, output),
+        Some(Command::Checks(args)) => checks::list(&args, output),
         Some(Command::Script(args)) => script::run(*args, output).await,
         Some(Command::Run(args)) => run::run(*args, output).await,
         Some(Command::Verify(args)) => verify::run(*args, output).await,

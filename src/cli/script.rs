@@ -6,16 +6,16 @@ use std::path::PathBuf;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::check;
 use super::exit::{Exit, Stop};
 use super::output::{Format, Output, Paint};
 use super::source::{SourceArgs, beside, password_from};
+use super::{check, rehearsal};
 use crate::catalog::gather;
 use crate::connection::{Secret, SessionOptions, Settings, connect};
 use crate::preflight::{Report, evaluate};
 use crate::profile::Profile;
 use crate::setup::apply::{ApplyEvent, apply};
-use crate::setup::{Plan, PlanOptions, plan, script};
+use crate::setup::{Coverage, Person, Plan, PlanOptions, Wishes, plan_with, script, undo};
 
 /// Print the SQL that gets the source ready; --apply runs it
 #[derive(clap::Args, Clone, Debug)]
@@ -23,6 +23,25 @@ pub struct ScriptArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
     pub source: SourceArgs,
+    /// Print the way back instead: slot, publication, replica identity as it was, grants, role
+    #[arg(long, conflicts_with = "rehearse")]
+    pub undo: bool,
+    /// Run everything in one transaction as the administrator, check inside it, and roll back
+    #[arg(long, conflicts_with = "apply")]
+    pub rehearse: bool,
+    /// What a new publication covers: the tables one by one, their schemas (15 and later) or all tables
+    #[arg(long, value_enum, value_name = "tables|schemas|all", default_value_t, hide_possible_values = true)]
+    pub cover: Cover,
+    /// Create the slot so that standbys keep it in step (17 and later)
+    #[arg(long)]
+    pub failover: bool,
+    /// Let the role see other sessions (pg_monitor)
+    #[arg(long)]
+    pub monitor: bool,
+    /// Print only what one person has to run
+    #[arg(long, value_enum, value_name = "administrator|owners|replication", hide_possible_values = true)]
+    #[arg(conflicts_with_all = ["apply", "rehearse"])]
+    pub person: Option<Who>,
     /// Run the statements, through an administrator's connection, after showing them and asking
     #[arg(long)]
     pub apply: bool,
@@ -43,6 +62,29 @@ pub struct ScriptArgs {
     pub format: Format,
 }
 
+/// What a new publication covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Cover {
+    /// The chosen tables, one by one.
+    #[default]
+    Tables,
+    /// The chosen schemas.
+    Schemas,
+    /// Every table of the database.
+    All,
+}
+
+/// Who runs a part of the script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Who {
+    /// Roles, the database, the publication.
+    Administrator,
+    /// Schemas and tables.
+    Owners,
+    /// The slot.
+    Replication,
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -56,12 +98,25 @@ pub async fn run(args: ScriptArgs, output: Output) -> Result<Exit, Stop> {
     if args.apply && !args.yes && !std::io::stdin().is_terminal() {
         return Err(usage("--apply asks before it changes anything, and there is no terminal to ask on; add --yes."));
     }
-    let (planned, _) = make_plan(&profile, admin.as_ref()).await?;
+    if args.rehearse && admin.is_none() {
+        return Err(usage("--rehearse needs an administrator: name one with --admin or --admin-user."));
+    }
+    let (mut planned, before) = make_plan(&args, &profile, admin.as_ref()).await?;
+    if let (Some(admin), true) = (&admin, args.rehearse) {
+        return rehearsal::run(&profile, admin, &planned, &before, output).await;
+    }
+    if let Some(who) = args.person {
+        planned = planned.only(match who {
+            Who::Administrator => Person::Administrator,
+            Who::Owners => Person::Owners,
+            Who::Replication => Person::Replication,
+        });
+    }
     match (admin, args.apply) {
         (Some(admin), true) => apply_plan(&args, &profile, &admin, &planned, output).await,
         _ => {
             match args.format {
-                Format::Text => output.line(script::render(&planned, &profile).trim_end())?,
+                Format::Text => output.line(args.render(&planned, &profile).trim_end())?,
                 Format::Json => output.json(&as_json(&planned, &profile))?,
             }
             Ok(Exit::Fine)
@@ -70,6 +125,19 @@ pub async fn run(args: ScriptArgs, output: Output) -> Result<Exit, Stop> {
 }
 
 impl ScriptArgs {
+    fn wishes(&self) -> Wishes {
+        let coverage = match self.cover {
+            Cover::Tables => Coverage::Listed,
+            Cover::Schemas => Coverage::Schemas,
+            Cover::All => Coverage::All,
+        };
+        Wishes { monitor: self.monitor, failover: self.failover, coverage }
+    }
+
+    fn render(&self, plan: &Plan, profile: &Profile) -> String {
+        if self.undo { script::render_undo(plan, profile) } else { script::render(plan, profile) }
+    }
+
     /// Who administers; `None` when nobody was named.
     fn administrator(&self, source: &Settings) -> Result<Option<Settings>, Stop> {
         let mut admin = match (&self.admin, &self.admin_user) {
@@ -99,7 +167,7 @@ fn admin_password() -> Option<Secret> {
 }
 
 /// Looks at the source, through the administrator if there is one: the replicating role may not exist yet.
-async fn make_plan(profile: &Profile, admin: Option<&Settings>) -> Result<(Plan, Report), Stop> {
+async fn make_plan(args: &ScriptArgs, profile: &Profile, admin: Option<&Settings>) -> Result<(Plan, Report), Stop> {
     let who = admin.unwrap_or(&profile.source);
     let session = connect(who, &SessionOptions::inspect()).await.map_err(|failure| {
         let mut stop = Stop::from(failure);
@@ -110,7 +178,9 @@ async fn make_plan(profile: &Profile, admin: Option<&Settings>) -> Result<(Plan,
     })?;
     let facts = gather::gather_and_probe(&session, profile).await.map_err(|error| failed(error.to_string()))?;
     let options = PlanOptions { role_password: profile.source.password.clone() };
-    Ok((plan(&facts, profile, &options), evaluate(&facts, profile)))
+    let planned =
+        if args.undo { undo::undo(&facts, profile) } else { plan_with(&facts, profile, &options, args.wishes()) };
+    Ok((planned, evaluate(&facts, profile)))
 }
 
 async fn apply_plan(
@@ -129,7 +199,7 @@ async fn apply_plan(
         output.note(line);
         Ok(())
     };
-    say(script::render(planned, profile).trim_end())?;
+    say(args.render(planned, profile).trim_end())?;
     let total = planned.steps.len();
     if total > 0 {
         if !args.yes && !agreed(total, admin)? {
@@ -156,13 +226,23 @@ async fn apply_plan(
             return Err(Stop::new(exit, format!("{error}\n  {}", error.sql)));
         }
     }
+    if args.undo {
+        if text {
+            output.line("Undone.")?;
+        } else {
+            let mut document = as_json(planned, profile);
+            document["applied"] = json!(total);
+            output.json(&document)?;
+        }
+        return Ok(Exit::Fine);
+    }
     // As the replicating role, because what counts is what that role can do; an administrator sees it too if it can't
     // log in yet.
-    let (left, report) = match make_plan(profile, None).await {
+    let (left, report) = match make_plan(args, profile, None).await {
         Ok(after) => after,
         Err(stop) if stop.exit == Exit::CannotConnect => {
             output.note(&format!("As {} the result can't be checked: {}", profile.source, stop.message));
-            make_plan(profile, Some(admin)).await?
+            make_plan(args, profile, Some(admin)).await?
         }
         Err(stop) => return Err(stop),
     };

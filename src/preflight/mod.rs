@@ -2,6 +2,7 @@
 
 pub mod checks;
 pub mod finding;
+pub mod guide;
 pub mod report;
 mod unreachable;
 

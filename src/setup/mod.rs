@@ -2,6 +2,9 @@
 
 pub mod apply;
 pub mod plan;
+pub mod record;
+pub mod rehearse;
 pub mod script;
+pub mod undo;
 
-pub use plan::{Plan, PlanOptions, Step, plan};
+pub use plan::{Coverage, Person, Plan, PlanOptions, Step, Wishes, plan, plan_with};

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::record::{Former, Record};
 use crate::catalog::facts::Relation;
 use crate::catalog::ident::{quote_ident, quote_literal};
 use crate::catalog::{Facts, ddl};
@@ -19,6 +20,40 @@ use crate::profile::{Method, Profile, Selection, TableName};
 pub struct PlanOptions {
     /// The password of the role, if it has to be created; it is written as a SCRAM-SHA-256 verifier.
     pub role_password: Option<Secret>,
+}
+
+/// What a user may wish beyond what is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// The role is to see other sessions (`pg_monitor`).
+    pub monitor: bool,
+    /// The slot is to be kept in step on standbys (PostgreSQL 17 and later).
+    pub failover: bool,
+    /// What a new publication covers.
+    pub coverage: Coverage,
+}
+
+/// What a new publication covers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Coverage {
+    /// The chosen tables, one by one: their owners may create it.
+    #[default]
+    Listed,
+    /// The chosen schemas with the tables that they will have (PostgreSQL 15 and later, superuser).
+    Schemas,
+    /// Every table of the database (superuser).
+    All,
+}
+
+/// Who has to run a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Person {
+    /// The administrator: roles, the database, the publication.
+    Administrator,
+    /// The owners of schemas and tables.
+    Owners,
+    /// The replicating role.
+    Replication,
 }
 
 /// One statement with what a careful administrator wants to know about it.
@@ -47,7 +82,35 @@ pub struct Plan {
     pub by_hand: Vec<String>,
 }
 
+impl Step {
+    /// Who has to run it.
+    #[must_use]
+    pub fn person(&self) -> Person {
+        let starts = |words: &[&str]| words.iter().any(|word| self.sql.starts_with(word));
+        if self.sql.contains("replication_slot(") {
+            Person::Replication
+        } else if starts(&[
+            "ALTER TABLE ",
+            "CREATE POLICY ",
+            "GRANT USAGE ",
+            "GRANT SELECT ",
+            "ALTER DEFAULT PRIVILEGES ",
+        ]) {
+            Person::Owners
+        } else {
+            Person::Administrator
+        }
+    }
+}
+
 impl Plan {
+    /// The steps of one person alone. What is done by hand is the administrator's.
+    #[must_use]
+    pub fn only(&self, person: Person) -> Self {
+        let by_hand = if person == Person::Administrator { self.by_hand.clone() } else { Vec::new() };
+        Self { steps: self.steps.iter().filter(|step| step.person() == person).cloned().collect(), by_hand }
+    }
+
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -58,9 +121,16 @@ impl Plan {
 /// Plans what `profile` needs and `facts` say is missing.
 #[must_use]
 pub fn plan(facts: &Facts, profile: &Profile, options: &PlanOptions) -> Plan {
+    plan_with(facts, profile, options, Wishes::default())
+}
+
+/// [`plan`] with a user's wishes.
+#[must_use]
+pub fn plan_with(facts: &Facts, profile: &Profile, options: &PlanOptions, wishes: Wishes) -> Plan {
     let report = evaluate(facts, profile);
-    let mut planner = Planner { facts, profile, report, plan: Plan::default() };
+    let mut planner = Planner { facts, profile, report, wishes, plan: Plan::default(), record: Record::default() };
     planner.role(options);
+    planner.monitor();
     planner.grants();
     planner.default_privileges();
     planner.row_security();
@@ -77,7 +147,9 @@ struct Planner<'a> {
     facts: &'a Facts,
     profile: &'a Profile,
     report: Report,
+    wishes: Wishes,
     plan: Plan,
+    record: Record,
 }
 
 impl Planner<'_> {
@@ -123,16 +195,19 @@ impl Planner<'_> {
                     let hint = format!("Give the new role a password, in psql: \\password {}", quote_ident(&user));
                     self.plan.by_hand.push(hint);
                 }
+                self.record.role = true;
                 let sql = format!("CREATE ROLE {} LOGIN{replication}{clause}", quote_ident(&user));
                 self.step(&format!("Create role {user}"), "it does not exist", sql, "superuser").unless =
                     Some(format!("EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {})", quote_literal(&user)));
             }
             Some(role) => {
                 if !role.login {
+                    self.record.login = true;
                     let sql = format!("ALTER ROLE {} LOGIN", quote_ident(&user));
                     self.step(&format!("Let {user} log in"), "it may not", sql, "superuser");
                 }
                 if cdc && !rds && !role.may_replicate() {
+                    self.record.replication = true;
                     self.step(
                         &format!("Let {user} replicate"),
                         "it lacks REPLICATION",
@@ -143,6 +218,7 @@ impl Planner<'_> {
             }
         }
         if cdc && rds && !self.facts.role.as_ref().is_some_and(crate::catalog::facts::Role::may_replicate) {
+            self.record.groups.push("rds_replication".to_owned());
             let why = "on this platform the membership stands in for REPLICATION";
             self.step(
                 &format!("Let {user} replicate"),
@@ -151,6 +227,17 @@ impl Planner<'_> {
                 "a member of rds_superuser",
             );
         }
+    }
+
+    fn monitor(&mut self) {
+        let sees = self.facts.cluster.get().is_some_and(|cluster| cluster.role_monitors);
+        if !self.wishes.monitor || sees {
+            return;
+        }
+        let user = self.user().to_owned();
+        self.record.groups.push("pg_monitor".to_owned());
+        let title = format!("Let {user} see other sessions");
+        self.step(&title, "it was wished", ddl::grant_role("pg_monitor", &user), "superuser");
     }
 
     /// Whether the role reads everything already.
@@ -164,6 +251,7 @@ impl Planner<'_> {
     fn grants(&mut self) {
         let user = self.user().to_owned();
         if let Some(database) = self.facts.database.get().filter(|database| !database.connect) {
+            self.record.connect = true;
             let title = format!("Let {user} connect to {}", database.name);
             let sql = ddl::grant_connect(&database.name, &user);
             self.step(&title, "it has no CONNECT", sql, &format!("database owner ({})", database.owner));
@@ -171,6 +259,7 @@ impl Planner<'_> {
         let wanted = wanted_schemas(self.profile);
         for schema in self.facts.schemas.get().into_iter().flatten() {
             if wanted.contains(&schema.name.as_str()) && !schema.usage {
+                self.record.usage.push(schema.name.clone());
                 let title = format!("Open schema {} to {user}", schema.name);
                 let sql = ddl::grant_usage(&schema.name, &user);
                 self.step(&title, "it has no USAGE", sql, &format!("schema owner ({})", schema.owner));
@@ -180,6 +269,7 @@ impl Planner<'_> {
         if closed.is_empty() || (self.profile.method == Method::Cdc && !self.profile.initial_copy) {
             return;
         }
+        self.record.select = closed.iter().map(|relation| relation.table()).collect();
         if matches!(self.profile.selection, Selection::Schemas(_)) {
             let mut schemas: Vec<&str> = closed.iter().map(|relation| relation.schema.as_str()).collect();
             schemas.dedup();
@@ -203,6 +293,7 @@ impl Planner<'_> {
         }
         let user = self.user().to_owned();
         for (creator, schema) in uncovered_creators(self.facts.schemas.get().map_or(&[], Vec::as_slice), wanted) {
+            self.record.defaults.push((creator.to_owned(), schema.name.clone()));
             let title = format!("Let {user} read what {creator} will create in {}", schema.name);
             let sql = ddl::default_select(creator, &schema.name, &user);
             self.step(&title, "new tables would be unreadable", sql, &format!("{creator}, or superuser"));
@@ -216,6 +307,7 @@ impl Planner<'_> {
         let user = self.user().to_owned();
         let hidden: Vec<&Relation> = self.facts.chosen().filter(|table| table.rls).collect();
         if hidden.iter().any(|table| table.rls_restricted) {
+            self.record.bypass_rls = true;
             let why = "a restrictive policy hides rows of a chosen table, and no other policy can open it";
             let sql = ddl::alter_role_bypass_rls(&user);
             self.step(&format!("Exempt {user} from row-level security"), why, sql, "superuser");
@@ -223,6 +315,7 @@ impl Planner<'_> {
         }
         for table in hidden.into_iter().filter(|table| !table.rls_open) {
             let name = table.table();
+            self.record.policies.push(name.clone());
             let step = self.step(
                 &format!("Let {user} see all rows of {name}"),
                 "row-level security would hide rows from the copy",
@@ -262,6 +355,9 @@ impl Planner<'_> {
                 Remedy::Index(index) => format!("{reason}; the unique index {index} can serve"),
                 _ => format!("{reason}; its primary key can serve"),
             };
+            let index = table.identity.index.clone().filter(|_| table.identity.setting == "i");
+            let setting = table.identity.setting.clone();
+            self.record.identities.push(Former { table: name.clone(), setting, index });
             let beside = if table.wanted { "" } else { " (not chosen, but in the publication)" };
             let who = format!("table owner ({})", table.owner);
             let step = self.step(&format!("Set the replica identity of {name}{beside}"), &why, sql, &who);
@@ -279,13 +375,22 @@ impl Planner<'_> {
             if tables.is_empty() {
                 return;
             }
-            let sql = ddl::create_publication(&name, &tables);
+            let sql = match (self.wishes.coverage, &self.profile.selection) {
+                (Coverage::All, _) => ddl::create_publication_of_all(&name),
+                (Coverage::Schemas, Selection::Schemas(schemas)) if self.facts.server.major() >= 15 => {
+                    ddl::create_publication_of_schemas(&name, schemas)
+                }
+                _ => ddl::create_publication(&name, &tables),
+            };
             let step = self.step(&format!("Create publication {name}"), "it is missing", sql, who);
             step.lock = lock;
             step.unless = Some(format!(
                 "EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = {})",
                 quote_literal(&name)
             ));
+            let why = "walpilot script --undo reads it there";
+            let title = format!("Note on publication {name} what was changed");
+            self.step(&title, why, self.record.comment(&name), "publication owner");
             return;
         }
         let missing = publishable(self.facts).filter(|relation| !is_covered(relation, self.facts));
@@ -295,7 +400,11 @@ impl Planner<'_> {
             let step = self.step(&title, "the publication does not cover it", ddl::add_table(&name, &table), who);
             step.lock.clone_from(&lock);
             step.unless = Some(format!(
-                "EXISTS (SELECT FROM pg_catalog.pg_publication_tables WHERE pubname = {} AND schemaname = {} AND tablename = {})",
+                // Not pg_publication_tables: without publish_via_partition_root it lists the partitions in place of
+                // the partitioned table that was added.
+                "EXISTS (SELECT FROM pg_catalog.pg_publication p JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid \
+                 JOIN pg_catalog.pg_class c ON c.oid = r.prrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE p.pubname = {} AND n.nspname = {} AND c.relname = {})",
                 quote_literal(&name),
                 quote_literal(&table.schema),
                 quote_literal(&table.name)
@@ -328,7 +437,11 @@ impl Planner<'_> {
         let step = self.step(
             &format!("Create slot {name}"),
             "it is missing; waits until every transaction that has written is over",
-            ddl::create_slot(&name),
+            if self.wishes.failover && self.facts.server.major() >= 17 {
+                ddl::create_failover_slot(&name)
+            } else {
+                ddl::create_slot(&name)
+            },
             "the replicating role, or superuser",
         );
         step.unless = Some(format!(

@@ -13,9 +13,19 @@ use crate::profile::Profile;
 /// Renders `plan` for `profile`.
 #[must_use]
 pub fn render(plan: &Plan, profile: &Profile) -> String {
+    render_as("Setup script of walpilot: gets a source ready for replication.", plan, profile)
+}
+
+/// Renders the way back.
+#[must_use]
+pub fn render_undo(plan: &Plan, profile: &Profile) -> String {
+    render_as("The way back from walpilot's setup script.", plan, profile)
+}
+
+fn render_as(what: &str, plan: &Plan, profile: &Profile) -> String {
     let mut text = String::new();
     let source = &profile.source;
-    line(&mut text, "-- Setup script of walpilot: gets a source ready for replication.");
+    line(&mut text, &format!("-- {what}"));
     line(&mut text, &format!("-- Source: {source}, method {}.", profile.method.name()));
     if plan.is_empty() {
         line(&mut text, "-- Nothing is missing: there is nothing to run.");

@@ -12,6 +12,8 @@ use crate::profile::{Method, Profile};
 const OLDEST: u32 = 13;
 /// The newest that it was tested with.
 const NEWEST_TESTED: u32 = 18;
+/// What the names of providers' poolers hold (Neon, Supabase, Amazon RDS Proxy).
+const POOLER_HOSTS: [&str; 3] = ["-pooler.", ".pooler.supabase.com", ".proxy-"];
 
 pub(crate) static AUTH: Check = Check {
     id: "connect-auth",
@@ -93,7 +95,7 @@ pub(crate) static RECOVERY: Check = Check {
             Outcome::pass("the server is a primary")
         } else if profile.method == Method::Xmin {
             Outcome::warn("the server is a standby: a long read may be cancelled by recovery")
-                .severity(Severity::Warning)
+                .severity(Severity::Info)
                 .advice("Set hot_standby_feedback = on at the standby, or read from the primary.", "superuser")
         } else if facts.server.major() >= 16 {
             Outcome::warn("the server is a standby: publication and grants have to be made on its primary")
@@ -125,7 +127,9 @@ pub(crate) static POOLER: Check = Check {
                 Some(format!("the parameter replication was refused: {}", failure.message))
             }
             _ if facts.server.pid_changed => Some("two statements ran in different sessions".to_owned()),
-            _ => None,
+            // What a replication connection proved counts for more than a name.
+            Some(ReplicationProbe::Opened { .. }) => None,
+            _ => POOLER_HOSTS.iter().find(|mark| host.contains(*mark)).map(|mark| format!("its name holds {mark}")),
         };
         let outcome = match sign {
             Some(sign) if cdc => Outcome::fail(format!("{host} looks like a connection pooler: {sign}")),

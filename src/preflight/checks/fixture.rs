@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::catalog::facts::{
-    Activity, Database, Facts, Identity, Link, Publication, Reader, Relation, Role, Schema, Seen, Server, Setting, Slot,
+    Activity, Cluster, Database, Facts, Identity, Link, Member, Publication, Reader, Relation, Role, Schema, Seen,
+    Server, Setting, Slot,
 };
 use crate::connection::Settings;
-use crate::preflight::{Finding, check};
+use crate::preflight::{Finding, Severity, Status, check};
 use crate::profile::{Profile, Selection};
 
 /// CDC of the schema `public` by the role `repl`.
@@ -45,6 +46,11 @@ pub(crate) fn table(name: &str) -> Relation {
     }
 }
 
+/// Its place in the publication.
+pub(crate) fn member(name: &str) -> Member {
+    Member { relation: table(name).oid, age: 20, ..Member::default() }
+}
+
 /// A table that nothing identifies.
 pub(crate) fn keyless(name: &str) -> Relation {
     Relation { identity: Identity { setting: "d".to_owned(), ..Identity::default() }, ..table(name) }
@@ -52,7 +58,8 @@ pub(crate) fn keyless(name: &str) -> Relation {
 
 /// A source on which every check passes.
 pub(crate) fn healthy() -> Facts {
-    let setting = |value: &str| Setting { value: value.to_owned(), ..Setting::default() };
+    let setting =
+        |value: &str| Setting { value: value.to_owned(), initial: Some(value.to_owned()), ..Setting::default() };
     let settings: BTreeMap<String, Setting> = [
         ("wal_level", "logical"),
         ("max_replication_slots", "10"),
@@ -60,6 +67,16 @@ pub(crate) fn healthy() -> Facts {
         ("max_slot_wal_keep_size", "51200"),
         ("idle_replication_slot_timeout", "0"),
         ("wal_sender_timeout", "60000"),
+        ("max_connections", "100"),
+        ("superuser_reserved_connections", "3"),
+        ("logical_decoding_work_mem", "65536"),
+        ("tcp_keepalives_idle", "60"),
+        ("autovacuum_freeze_max_age", "200000000"),
+        ("max_worker_processes", "8"),
+        ("max_prepared_transactions", "0"),
+        ("hot_standby_feedback", "on"),
+        ("max_standby_streaming_delay", "30000"),
+        ("default_transaction_read_only", "off"),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), setting(value)))
@@ -99,6 +116,21 @@ pub(crate) fn healthy() -> Facts {
             creators: vec!["app".to_owned()],
             covered: vec!["app".to_owned()],
         }]),
+        cluster: Seen::Yes(Cluster {
+            full_version: "PostgreSQL 18.4 on x86_64-pc-linux-gnu".to_owned(),
+            system_id: "7".to_owned(),
+            encoding: "UTF8".to_owned(),
+            sessions: 10,
+            role_monitors: true,
+            reader_monitors: true,
+            may_emit: true,
+            xid_xmin: 1000,
+            xid_xmax: 1001,
+            ..Cluster::default()
+        }),
+        clock_skew: Some(0.01),
+        columns: Seen::Yes(Vec::new()),
+        members: Seen::Yes(vec![member("orders"), member("customers")]),
         relations: Seen::Yes(vec![table("orders"), table("customers")]),
         ..Facts::default()
     }
@@ -107,4 +139,45 @@ pub(crate) fn healthy() -> Facts {
 /// What the check `id` says of `facts`.
 pub(crate) fn judge(id: &str, facts: &Facts, profile: &Profile) -> Option<Finding> {
     check(id).expect(id).run(facts, profile)
+}
+
+pub(crate) type Spoil = fn(&mut Facts, &mut Profile);
+
+/// What a check says when the source is spoilt so: status, severity, and a word of its summary or fixes.
+pub(crate) type Case = (&'static str, Spoil, Status, Severity, &'static str);
+
+pub(crate) fn set(facts: &mut Facts, name: &str, value: &str) {
+    if let Seen::Yes(settings) = &mut facts.settings {
+        settings.insert(name.to_owned(), Setting { value: value.to_owned(), ..Setting::default() });
+    }
+}
+
+pub(crate) fn slot(facts: &mut Facts) -> &mut Slot {
+    let Seen::Yes(slots) = &mut facts.slots else { panic!("slots") };
+    &mut slots[0]
+}
+
+pub(crate) fn relations(facts: &mut Facts) -> &mut Vec<Relation> {
+    let Seen::Yes(relations) = &mut facts.relations else { panic!("relations") };
+    relations
+}
+
+pub(crate) fn publication(facts: &mut Facts) -> &mut Publication {
+    let Seen::Yes(Some(publication)) = &mut facts.publication else { panic!("publication") };
+    publication
+}
+
+pub(crate) fn role(facts: &mut Facts) -> &mut Role {
+    facts.role.as_mut().expect("role")
+}
+
+/// A partitioned table with one keyless partition.
+pub(crate) fn partitioned(facts: &mut Facts) {
+    let root = Relation { oid: 1, kind: "p".into(), identity: Identity::default(), ..table("events") };
+    let leaf = Relation { oid: 2, parent: Some(1), chosen: false, member: false, ..keyless("events_1") };
+    *relations(facts) = vec![root, leaf];
+}
+
+pub(crate) fn no() -> String {
+    "permission denied".to_owned()
 }

@@ -187,10 +187,17 @@ pub(crate) static FULL_GENERATED: Check = Check {
     why: "From PostgreSQL 18 on UPDATE and DELETE fail where FULL includes generated columns that are not published.",
     doc: "https://www.postgresql.org/docs/current/logical-replication-gencols.html",
     judge: |facts, _| {
+        // Stored ones may be published, virtual ones never.
+        let stored_sent = facts.the_publication().is_some_and(|one| one.pubgencols.as_deref() == Some("s"));
+        let kept_back = |table: &Relation| {
+            let columns = facts.columns.get().map_or(&[][..], Vec::as_slice);
+            !stored_sent || columns.iter().any(|column| column.relation == table.oid && column.generated == "v")
+        };
         let bad: Vec<_> = facts
             .relations()
             .iter()
             .filter(|table| table.wanted && table.is_leaf() && table.identity.setting == "f" && table.generated)
+            .filter(|table| kept_back(table))
             .collect();
         if bad.is_empty() {
             return None;

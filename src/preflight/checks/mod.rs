@@ -4,20 +4,31 @@
 //! A check answers `None` where it does not apply (an older server, another method). Where another check owns the cause
 //! it answers `skipped` and names that check, so that one mistake is reported once.
 
+mod capacity;
 mod cause;
+mod columns;
 mod connection;
 pub(crate) mod identity;
+mod kinds;
+mod membership;
+mod other_side;
 mod outcome;
 pub(crate) mod publication;
 mod role;
+mod server;
+mod session;
 mod settings;
 mod slot;
+mod slot_state;
+mod standby;
 pub(crate) mod tables;
 mod transactions;
 mod xmin;
 
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod more_tests;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +52,7 @@ pub enum Family {
     Slot,
     Transactions,
     Xmin,
+    Destination,
 }
 
 impl Family {
@@ -57,6 +69,7 @@ impl Family {
             Self::Slot => "Replication slot",
             Self::Transactions => "Open transactions",
             Self::Xmin => "xmin method",
+            Self::Destination => "Destination",
         }
     }
 }
@@ -98,41 +111,85 @@ pub fn check(id: &str) -> Option<&'static Check> {
 
 /// Every check, in the order in which a user would mend things.
 pub static CATALOGUE: &[&Check] = &[
+    &connection::DIAL,
     &connection::AUTH,
     &connection::TLS,
     &connection::VERSION,
+    &server::IS_FORK,
+    &server::PROVIDER,
     &connection::RECOVERY,
+    &standby::PREREQUISITES,
+    &standby::IDLE_PRIMARY,
     &connection::POOLER,
+    &server::SINGLE_INSTANCE,
+    &server::CLOCK_SKEW,
+    &server::ENCODING,
+    &server::COLLATION,
+    &server::HEADROOM,
     &connection::CONNECT_PRIVILEGE,
     &settings::WAL_LEVEL,
     &settings::PENDING_RESTART,
     &settings::SLOTS_FREE,
     &settings::WALSENDERS_FREE,
+    &capacity::SENDERS_BELOW_SLOTS,
     &settings::SLOT_WAL_KEEP_SIZE,
+    &capacity::WAL_RATE,
     &settings::DEAD_SLOTS,
     &settings::IDLE_SLOT_TIMEOUT,
     &settings::WAL_SENDER_TIMEOUT,
+    &capacity::DECODING_MEMORY,
+    &session::KEEPALIVE,
+    &capacity::WRAPAROUND,
+    &capacity::WORKERS,
     &role::CAN_REPLICATE,
     &role::HBA,
     &role::SUPERUSER,
     &role::EXPIRY,
+    &session::INHERIT,
+    &session::TIMEOUTS_SET,
+    &session::READ_ONLY,
+    &session::SETTINGS,
+    &session::CAN_MONITOR,
     &tables::SCHEMA_EXISTS,
     &tables::TABLE_EXISTS,
     &tables::SCHEMA_USAGE,
     &tables::TABLE_SELECT,
+    &columns::SELECT,
     &tables::DEFAULT_PRIVILEGES,
     &tables::RLS_ACTIVE,
     &tables::PUBLISHABLE,
+    &kinds::EXTENSION,
+    &kinds::INHERITANCE,
+    &columns::TYPES,
+    &kinds::TABLE_SIZE,
+    &kinds::NEVER_ANALYZED,
+    &kinds::COLLISIONS,
+    &kinds::NOT_REPLICATED,
+    &kinds::EVENT_TRIGGERS,
     &identity::USABLE,
     &identity::LEAF_PARTITIONS,
     &identity::FULL_COST,
     &identity::FULL_GENERATED,
     &identity::AFFECTS_OTHERS,
+    &columns::NO_EQUALITY,
+    &columns::TOAST,
+    &columns::ODD_KEY,
     &publication::EXISTS,
+    &membership::NOT_EMPTY,
     &publication::COVERS_TABLES,
     &publication::OPERATIONS,
     &publication::VIA_ROOT,
     &publication::AFTER_SLOT,
+    &membership::CAN_CREATE,
+    &membership::SURPLUS,
+    &membership::OVERLAP,
+    &membership::ROW_FILTER,
+    &membership::COLUMN_LIST,
+    &columns::GENERATED,
+    &membership::OWNER_DRIFT,
+    &membership::FUTURE_TABLES,
+    &other_side::SUBSCRIPTION_LOOP,
+    &other_side::HEARTBEAT,
     &slot::NAME_VALID,
     &slot::EXISTS,
     &slot::DATABASE,
@@ -140,11 +197,33 @@ pub static CATALOGUE: &[&Check] = &[
     &slot::PLUGIN,
     &slot::ACTIVE_ELSEWHERE,
     &slot::LOST,
+    &slot_state::SYNCED,
+    &slot_state::AHEAD,
+    &slot_state::HALF_CREATED,
+    &slot_state::RETAINED,
+    &slot_state::WITHOUT_SNAPSHOT,
+    &capacity::PLUGIN_AVAILABLE,
+    &slot_state::CREATE_PROBE,
+    &slot_state::DUPLICATE,
+    &standby::FAILOVER,
+    &standby::HA_MANAGER,
+    &standby::UPGRADE,
     &transactions::LONG_WRITERS,
     &transactions::PREPARED,
+    &transactions::TWO_PHASE,
+    &transactions::LONG_READERS,
+    &transactions::DDL_LOCKS,
     &xmin::RELATION_KIND,
     &xmin::DELETES,
     &xmin::FULL_SCAN,
+    &xmin::EPOCH,
+    &xmin::RATE,
+    &xmin::OLD_WRITERS,
+    &xmin::REWRITES,
+    &standby::XMIN_CONFLICT,
+    &other_side::IS_SOURCE,
+    &other_side::BASICS,
+    &other_side::CAPACITY,
 ];
 
 #[cfg(test)]

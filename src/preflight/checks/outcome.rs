@@ -13,6 +13,15 @@ pub(crate) const MAX_OBJECTS: usize = 1000;
 /// How many objects a summary names.
 const NAMED: usize = 3;
 
+/// What a check comes to: an outcome, or `None` where it does not apply. An error is an outcome too, that of another
+/// check's cause, so that `?` ends the judgement.
+pub(crate) type Judged = Result<Option<Outcome>, Outcome>;
+
+/// Both ways to end are answers.
+pub(crate) fn settle(judged: Judged) -> Option<Outcome> {
+    judged.unwrap_or_else(Some)
+}
+
 /// A check's answer.
 pub(crate) struct Outcome {
     status: Status,

@@ -69,6 +69,9 @@ pub(crate) static COVERS_TABLES: Check = Check {
         if let Some(unseen) = relations_unseen(facts) {
             return Some(unseen);
         }
+        if super::cause::publication_is_empty(facts) {
+            return Some(Outcome::skipped("publication-not-empty", "the publication holds no table"));
+        }
         let missing: Vec<&Relation> = publishable(facts).filter(|relation| !is_covered(relation, facts)).collect();
         if missing.is_empty() {
             let all = publishable(facts).count();
@@ -177,7 +180,10 @@ fn after_slot(facts: &Facts, profile: &Profile) -> Option<Outcome> {
         Err(skipped) => return Some(skipped),
     };
     let age = slot.catalog_age?;
-    if publication.age > age {
+    // Each table is published from the moment on at which it was added.
+    let members = facts.members.get().map_or(&[][..], Vec::as_slice);
+    let youngest = members.iter().map(|member| member.age).chain([publication.age]).min().unwrap_or(publication.age);
+    if youngest > age {
         return Some(Outcome::pass("the publication is older than the slot"));
     }
     let (name, slot_name) = (&profile.publication, &profile.slot);
@@ -189,7 +195,7 @@ fn after_slot(facts: &Facts, profile: &Profile) -> Option<Outcome> {
     };
     Some(
         outcome
-            .evidence("publication_age", publication.age)
+            .evidence("publication_age", youngest)
             .evidence("slot_catalog_age", age)
             .objects([name.as_str(), slot_name.as_str()])
             .sql(

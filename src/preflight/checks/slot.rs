@@ -96,8 +96,6 @@ pub(crate) static TYPE: Check = Check {
         let name = &profile.slot;
         let outcome = if slot.slot_type != "logical" {
             Outcome::fail(format!("slot {name} is {}, and has to be logical", slot.slot_type))
-        } else if slot.synced {
-            Outcome::fail(format!("slot {name} is a standby's copy that can't be read before a failover"))
         } else {
             return Some(Outcome::pass(format!("slot {name} is logical")));
         };

@@ -149,8 +149,11 @@ pub(crate) static TABLE_SELECT: Check = Check {
             return Some(unseen);
         }
         let user = &profile.source.user;
-        let closed: Vec<TableName> =
-            facts.chosen().filter(|relation| !relation.select).map(crate::catalog::relation::Relation::table).collect();
+        let closed: Vec<TableName> = facts
+            .chosen()
+            .filter(|relation| !relation.select && !relation.select_some)
+            .map(crate::catalog::relation::Relation::table)
+            .collect();
         if closed.is_empty() {
             return Some(Outcome::pass(format!("{user} may read the chosen tables")));
         }

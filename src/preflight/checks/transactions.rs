@@ -1,9 +1,11 @@
 //! Open transactions, for which the creation of a slot waits.
 
-use super::outcome::{Outcome, count, duration, some_of};
+use super::cause::cluster;
+use super::outcome::{Judged, Outcome, count, duration, settle, some_of};
 use super::{Check, Family};
 use crate::catalog::facts::{Activity, Writer};
 use crate::catalog::ident::{quote_ident, quote_literal};
+use crate::catalog::relation::Relation;
 use crate::catalog::{Facts, Seen};
 use crate::preflight::finding::Severity;
 use crate::profile::{Method, Profile};
@@ -12,6 +14,10 @@ const CDC: Option<Method> = Some(Method::Cdc);
 const DOC: &str = "https://www.postgresql.org/docs/current/logicaldecoding-explanation.html";
 /// From this age on an open transaction is more than a passing one.
 const LONG_S: i64 = 10;
+/// From this age on a snapshot keeps more than a passing amount of dead rows.
+const OLD_SNAPSHOT_S: i64 = 600;
+/// Locks that no ordinary statement of an application takes.
+const STRONG_LOCKS: [&str; 4] = ["ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"];
 
 fn activity(facts: &Facts) -> Result<&Activity, Outcome> {
     match &facts.activity {
@@ -109,3 +115,97 @@ pub(crate) static PREPARED: Check = Check {
         Some(outcome)
     },
 };
+
+pub(crate) static TWO_PHASE: Check = Check {
+    id: "two-phase-in-use",
+    family: Family::Transactions,
+    method: Some(Method::Cdc),
+    severity: Severity::Info,
+    why: "Changes of a prepared transaction arrive only at COMMIT PREPARED, unless the slot decodes two phases.",
+    doc: "https://www.postgresql.org/docs/current/logicaldecoding-two-phase-commits.html",
+    judge: |facts, profile| settle(two_phase(facts, profile)),
+};
+
+fn two_phase(facts: &Facts, _: &Profile) -> Judged {
+    let Some(max) = facts.number("max_prepared_transactions") else { return Ok(None) };
+    Ok(Some(if max == 0 {
+        Outcome::pass("prepared transactions are off")
+    } else {
+        Outcome::warn(format!("up to {max} transactions may be prepared"))
+            .evidence("max_prepared_transactions", max)
+            .advice("End each of them soon: meanwhile it delays slots and holds back the log.", "the application")
+    }))
+}
+
+pub(crate) static LONG_READERS: Check = Check {
+    id: "long-readers",
+    family: Family::Transactions,
+    method: None,
+    severity: Severity::Info,
+    why: "A session that holds an old snapshot keeps dead rows from being cleaned up, as a long copy does too.",
+    doc: "https://www.postgresql.org/docs/current/routine-vacuuming.html",
+    judge: |facts, profile| settle(long_readers(facts, profile)),
+};
+
+fn long_readers(facts: &Facts, _: &Profile) -> Judged {
+    let cluster = cluster(facts)?;
+    if !cluster.reader_monitors {
+        let role = quote_ident(&facts.reader.name);
+        let grant = Some(format!("GRANT pg_read_all_stats TO {role}"));
+        return Ok(Some(Outcome::unseen("snapshots of other sessions", "this role may not see them", grant)));
+    }
+    let old: Vec<String> = cluster
+        .snapshots
+        .iter()
+        .filter(|one| one.seconds.is_some_and(|seconds| seconds >= OLD_SNAPSHOT_S))
+        .map(|one| {
+            let database = one.database.as_deref().unwrap_or("?");
+            format!("process {} in {database} (for {})", one.pid, duration(one.seconds.unwrap_or(0)))
+        })
+        .collect();
+    Ok(Some(if old.is_empty() {
+        Outcome::pass("no session holds an old snapshot")
+    } else {
+        Outcome::warn(format!("old snapshots: {}", some_of(&old)))
+            .objects(old)
+            .advice("Let their owners end them before a long copy.", "you")
+    }))
+}
+
+pub(crate) static DDL_LOCKS: Check = Check {
+    id: "ddl-lock-conflict",
+    family: Family::Transactions,
+    method: Some(Method::Cdc),
+    severity: Severity::Warning,
+    why: "A statement of the setup script that waits for a lock makes the application queue behind it.",
+    doc: "https://www.postgresql.org/docs/current/explicit-locking.html",
+    judge: |facts, profile| settle(ddl_locks(facts, profile)),
+};
+
+fn ddl_locks(facts: &Facts, _: &Profile) -> Judged {
+    let cluster = cluster(facts)?;
+    let needs_alter = |table: &Relation| table.is_leaf() && table.publishable && !table.identity.usable();
+    let needs_adding = |table: &Relation| table.publishable && !super::publication::is_covered(table, facts);
+    let mut conflicts = Vec::new();
+    let mut strong = false;
+    for lock in &cluster.locks {
+        let Some(table) = facts.relation(lock.relation).filter(|table| table.wanted) else { continue };
+        let is_strong = STRONG_LOCKS.contains(&lock.mode.as_str());
+        let is_in_the_way = needs_alter(table) || (needs_adding(table) && lock.mode == "ShareUpdateExclusiveLock");
+        if is_in_the_way || (is_strong && needs_adding(table)) {
+            strong |= is_strong;
+            let pid = lock.pid.map_or_else(|| "a prepared transaction".to_owned(), |pid| format!("process {pid}"));
+            conflicts.push(format!("{} ({} by {pid})", table.table(), lock.mode));
+        }
+    }
+    if conflicts.is_empty() {
+        return Ok(Some(Outcome::pass("no lock stands in the way of the setup script")));
+    }
+    let outcome = Outcome::warn(format!("locks that the setup script would wait for: {}", some_of(&conflicts)));
+    let outcome = if strong { outcome } else { outcome.severity(Severity::Info) };
+    Ok(Some(
+        outcome
+            .objects(conflicts)
+            .advice("Run the script when they are gone; it gives up after 2 s on its own.", "you"),
+    ))
+}
