@@ -41,11 +41,11 @@ pub async fn run(args: SetupArgs, output: Output) -> Result<Exit, Stop> {
     if !tui::terminal::is_there() {
         return Err(TuiError::NoTerminal.into());
     }
-    let profile = args.source.profile()?;
-    let wanted = &args.source.wanted;
-    let asked = !wanted.schemas.is_empty() || !wanted.tables.is_empty();
-    let selection = asked.then(|| profile.selection.clone());
-    let prefill = Prefill { profile: Some(profile), selection, ..Prefill::default() };
+    // The wizard has a field for the password, so that nobody is asked before.
+    let opened = args.source.opened(false)?;
+    let selection = opened.asked.then(|| opened.profile.selection.clone());
+    let (origins, password) = (opened.origins, opened.password);
+    let prefill = Prefill { profile: Some(opened.profile), selection, origins, password, ..Prefill::default() };
     let outcome = Box::pin(tui::wizard(prefill, args.screen.theme(output))).await?;
     report(&outcome, output)
 }

@@ -48,6 +48,8 @@ pub enum Action {
     ToggleAll,
     /// Search in the list.
     Filter,
+    /// Go through an SSH bastion, or no more.
+    Bastion,
     /// Let an administrator stand in for the replicating role, or no more.
     StandIn,
     /// Do it again.
@@ -82,6 +84,7 @@ pub enum Zone {
     Form,
     Encryption,
     StandIn,
+    Bastion,
     Method,
     Tables,
     Filter,
@@ -106,6 +109,7 @@ impl Zone {
             Self::Form => "The fields",
             Self::Encryption => "Encryption",
             Self::StandIn => "A role that can't log in yet",
+            Self::Bastion => "An SSH bastion",
             Self::Method => "Method",
             Self::Tables => "The list of tables",
             Self::Filter => "The filter",

@@ -2,7 +2,7 @@
 
 use super::field::{Field, Kind};
 use super::validate::FieldId;
-use crate::connection::Settings;
+use crate::connection::inputs::Resolved;
 
 /// Where the script is written unless another name is given.
 const SCRIPT_PATH: &str = "./walpilot-setup.sql";
@@ -11,7 +11,7 @@ const SCRIPT_PATH: &str = "./walpilot-setup.sql";
 #[derive(Debug)]
 pub enum Question {
     /// Put the parts of a connection string into the fields?
-    Split(Box<Settings>),
+    Split(Box<Resolved>),
     /// Run the script?
     Apply,
     /// Go on without running the script?
@@ -42,8 +42,8 @@ impl Dialog {
 
     /// Put the parts of a connection string into the fields?
     #[must_use]
-    pub fn split(settings: Settings) -> Self {
-        Self::new(Question::Split(Box::new(settings)))
+    pub fn split(resolved: Resolved) -> Self {
+        Self::new(Question::Split(Box::new(resolved)))
     }
 
     /// Run the script? The default is yes: its text is on the screen behind the question.

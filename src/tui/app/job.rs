@@ -10,6 +10,8 @@ pub enum Job {
     TestSource,
     /// Trying the administrator who stands in for a role that can't log in yet.
     TestAdmin,
+    /// Taking a connection string apart, with what surrounds it.
+    Resolve,
     /// Listing tables.
     ListTables,
     /// Gathering facts and judging them.

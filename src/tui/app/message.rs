@@ -7,6 +7,7 @@ use crossterm::event::KeyEvent;
 
 use super::job::{Job, Ticket};
 use crate::catalog::gather::TableChoice;
+use crate::connection::inputs::Resolved;
 use crate::connection::{Failure, Secret, Security, Settings};
 use crate::monitor::{Sample, Target};
 use crate::preflight::Report;
@@ -68,6 +69,7 @@ pub struct Planned {
 #[expect(missing_docs, reason = "each names the work that it answers")]
 pub enum Answer {
     Tested(Result<Tested, Box<Failure>>),
+    Resolved(Result<Box<Resolved>, String>),
     Tables(Result<Vec<TableChoice>, String>),
     Checked(Result<Box<Report>, String>),
     Planned(Result<Box<Planned>, String>),
@@ -106,6 +108,8 @@ pub enum Effect {
 pub enum Work {
     /// Connect and look at the server.
     Test(Settings),
+    /// Take a connection string of the source (or, if so said, of a second server) apart, with libpq's variables and files.
+    Resolve(Secret, bool),
     /// List the tables of a source.
     ListTables(Settings),
     /// Gather through these settings and judge.

@@ -42,8 +42,7 @@ fn outcome(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
         return say(Tone::Warn, &format!("{} {text}", theme.mark(Tone::Warn)));
     }
     let current = step.current();
-    let local = step.settings().is_local();
-    let mut lines = tried::lines(app, theme, Job::TestDestination, current, local, width);
+    let mut lines = tried::lines(app, theme, Job::TestDestination, current, width);
     if let Some(Ok(tested)) = current.filter(|_| !app.jobs.runs(Job::TestDestination)) {
         if let Some(reason) = unfit(tested, &step.settings()) {
             lines.extend(say(Tone::Bad, &format!("{} {reason}", theme.mark(Tone::Bad))));

@@ -25,6 +25,7 @@ pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Ef
             app.connection.outcome = Some((app.source(), outcome));
             tried(app, entered, effects);
         }
+        Answer::Resolved(result) => connection::resolved(app, result),
         Answer::Tables(Ok(choices)) => {
             let source = app.source();
             app.tables.take(source, choices);
@@ -139,7 +140,7 @@ fn died(app: &mut App, job: Job, reason: String, effects: &mut Vec<Effect>) {
                 dashboard.sample_failed(reason, None, app.now.wall);
             }
         }
-        Job::TestSource | Job::TestAdmin | Job::TestDestination | Job::Write => app.note(reason, true),
+        Job::TestSource | Job::TestAdmin | Job::TestDestination | Job::Write | Job::Resolve => app.note(reason, true),
     }
     if matches!(app.run, RunState::Ended { .. }) && app.leaving.is_some() && job != Job::Run {
         effects.push(Effect::Quit);

@@ -1,6 +1,6 @@
 //! Keys of a question, and what its answer does.
 
-use super::{leave, script};
+use super::{connection, leave, script};
 use crate::tui::app::action::Action;
 use crate::tui::app::dialog::Question;
 use crate::tui::app::field::Field;
@@ -29,19 +29,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
 fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
     let Some(mut dialog) = app.dialog.take() else { return };
     match &dialog.question {
-        Question::Split(settings) => {
-            if app.step == Step::Destination {
-                app.destination.base = (**settings).clone();
-                app.destination.form.fill(settings);
-                app.destination.form.focus_on_what_is_missing();
-            } else {
-                app.connection.base = (**settings).clone();
-                app.connection.form.fill(settings);
-                app.connection.form.focus_on_what_is_missing();
-                app.ssl_mode = settings.ssl_mode;
-            }
-            app.edited(effects);
-        }
+        Question::Split(resolved) => connection::split(app, resolved, effects),
         Question::Apply => script::apply(app, effects),
         Question::Skip => app.show(Step::Destination),
         Question::Path => {
