@@ -117,6 +117,16 @@ pub struct WantedArgs {
 }
 
 impl SourceArgs {
+    /// Whether nothing was said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let wanted = &self.wanted;
+        let named = wanted.method.is_none() && wanted.publication.is_none() && wanted.slot.is_none();
+        let nothing =
+            self.uri.is_none() && self.profile.is_none() && self.password_file.is_none() && self.ssh.ssh.is_none();
+        nothing && named && wanted.schemas.is_empty() && wanted.tables.is_empty() && !wanted.no_initial_copy
+    }
+
     /// The profile that these arguments describe.
     ///
     /// # Errors
@@ -130,7 +140,14 @@ impl SourceArgs {
     /// # Errors
     /// As [`Self::profile`].
     pub fn opened(&self, ask: bool) -> Result<Opened, Stop> {
-        let saved = self.saved()?;
+        self.opened_over(self.saved()?, ask)
+    }
+
+    /// The same over a profile that is given with its name.
+    ///
+    /// # Errors
+    /// As [`Self::profile`].
+    pub fn opened_over(&self, saved: Option<(String, Saved)>, ask: bool) -> Result<Opened, Stop> {
         let mut resolved = self.resolved(saved.as_ref())?;
         let kept = saved.as_ref().map(|(_, saved)| saved.password.clone());
         if let Some(password) = self.password(kept.as_ref(), &resolved.settings, ask)? {

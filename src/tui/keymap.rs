@@ -166,6 +166,13 @@ pub const BINDINGS: &[Binding] = &[
         "SSH",
         "Go through an SSH bastion; again: connect directly",
     ),
+    on(
+        Zone::Profile,
+        &[key(KeyCode::F(8))],
+        Action::SaveProfile,
+        "save profile",
+        "Save source, method, tables and names as a profile, without secrets; walpilot setup --profile NAME opens it",
+    ),
     // Method and tables.
     on(Zone::Method, ENTER, Action::Confirm, "next", "Go on to the preflight"),
     on(Zone::Method, SPACE, Action::Toggle, "change", "The other method"),

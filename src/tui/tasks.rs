@@ -26,6 +26,8 @@ use crate::connection::{Secret, Session, SessionOptions, Settings, connect, desc
 use crate::monitor::{Sampler, Target};
 use crate::preflight::evaluate;
 use crate::profile::Profile;
+use crate::profile::saved::Saved;
+use crate::profile::store::{Store, StoreError};
 use crate::profile::surroundings::{resolve_here, resolve_second};
 use crate::replication::{self, Progress, RunOptions};
 use crate::setup::apply::apply;
@@ -130,6 +132,7 @@ impl Desk {
             Work::Watch(target) => return Box::pin(self.watch(target)).await,
             Work::Test(settings) => test(&self, &settings).await,
             Work::Resolve(text, second) => resolve(text, second).await,
+            Work::SaveProfile { name, saved, replace } => save_profile(name, *saved, replace).await,
             Work::ListTables(settings) => list(&self, &settings).await,
             Work::Preflight(profile, reader) => judge(&self, &profile, &reader).await,
             Work::Plan(profile, admin) => make_plan(&self, &profile, admin.as_ref()).await,
@@ -294,6 +297,14 @@ async fn resolve(text: Secret, second: bool) -> Option<Answer> {
     };
     let resolved = tokio::task::spawn_blocking(read).await.ok()?;
     Some(Answer::Resolved(resolved.map(Box::new).map_err(|error| error.to_string())))
+}
+
+async fn save_profile(name: String, saved: Saved, replace: bool) -> Option<Answer> {
+    let save = move || match Store::of_user().and_then(|store| store.save(&name, &saved, replace)) {
+        Err(StoreError::Exists(name)) => Answer::ProfileExists(name),
+        result => Answer::ProfileSaved(result.map_err(|error| error.to_string())),
+    };
+    tokio::task::spawn_blocking(save).await.ok()
 }
 
 async fn list(desk: &Desk, settings: &Settings) -> Option<Answer> {

@@ -52,6 +52,8 @@ pub enum Action {
     Bastion,
     /// Let an administrator stand in for the replicating role, or no more.
     StandIn,
+    /// Save the source under a name.
+    SaveProfile,
     /// Do it again.
     Rerun,
     /// Copy to the clipboard.
@@ -85,6 +87,7 @@ pub enum Zone {
     Encryption,
     StandIn,
     Bastion,
+    Profile,
     Method,
     Tables,
     Filter,
@@ -110,6 +113,7 @@ impl Zone {
             Self::Encryption => "Encryption",
             Self::StandIn => "A role that can't log in yet",
             Self::Bastion => "An SSH bastion",
+            Self::Profile => "Profiles",
             Self::Method => "Method",
             Self::Tables => "The list of tables",
             Self::Filter => "The filter",

@@ -46,6 +46,21 @@ pub fn is_mendable(failure: &Failure) -> bool {
     matches!(failure.class, Class::PasswordWrong | Class::RoleMissing | Class::RoleNologin)
 }
 
+/// Whether the next screen is where this is mended: mode, root certificate, client certificate, key.
+#[must_use]
+pub fn is_about_encryption(failure: &Failure) -> bool {
+    use Class as C;
+    failure.class.is_about_the_certificate()
+        || matches!(
+            failure.class,
+            C::TlsUnsupported | C::TlsVersion | C::TlsFailed | C::RootCertMissing | C::RootCertBad
+        )
+        || matches!(failure.class, C::ClientCertRequired | C::ClientCertRejected | C::ClientCertUserMismatch)
+        || matches!(failure.class, C::ClientCertBad | C::ClientKeyMissing | C::ClientKeyPermissions)
+        || matches!(failure.class, C::ClientKeyPassphrase | C::ClientKeyMismatch | C::ClientKeyFormat)
+        || matches!(failure.class, C::NoPgHba | C::HbaReject | C::CleartextRefused | C::ChannelBinding)
+}
+
 impl ConnectionStep {
     /// The fields filled from `source`; the focus is where something is missing.
     #[must_use]

@@ -18,6 +18,12 @@ pub enum Question {
     Skip,
     /// Write the script where?
     Path,
+    /// Save the profile under which name?
+    SaveProfile,
+    /// Replace the profile of this name?
+    ReplaceProfile(String),
+    /// Take up the unfinished wizard that had come to this step?
+    Resume(String),
     /// Stop the replication?
     StopRun,
     /// Stop the replication and leave?
@@ -66,6 +72,29 @@ impl Dialog {
         Self { field: Some(field), ..Self::new(Question::Path) }
     }
 
+    /// Save the profile under which name? `proposal` is taken if it can be one.
+    #[must_use]
+    pub fn save_profile(proposal: &str) -> Self {
+        let mut field = Field::new(FieldId::ProfileName, Kind::Text);
+        field.set(proposal);
+        if !field.validate() {
+            field.set("");
+        }
+        Self { field: Some(field), ..Self::new(Question::SaveProfile) }
+    }
+
+    /// Replace the profile of this name?
+    #[must_use]
+    pub fn replace_profile(name: String) -> Self {
+        Self { selected: 1, ..Self::new(Question::ReplaceProfile(name)) }
+    }
+
+    /// Take up the unfinished wizard that had come to this step?
+    #[must_use]
+    pub fn resume(step: String) -> Self {
+        Self::new(Question::Resume(step))
+    }
+
     /// Stop the replication?
     #[must_use]
     pub fn stop_run() -> Self {
@@ -86,6 +115,9 @@ impl Dialog {
             Question::Apply => ["Apply", "Cancel"],
             Question::Skip => ["Go on without applying", "Back"],
             Question::Path => ["Write", "Cancel"],
+            Question::SaveProfile => ["Save", "Cancel"],
+            Question::ReplaceProfile(_) => ["Replace", "Cancel"],
+            Question::Resume(_) => ["Resume", "Start anew"],
             Question::StopRun => ["Stop", "Cancel"],
             Question::Leave => ["Stop and leave", "Stay"],
         }

@@ -69,7 +69,18 @@ impl Field {
     #[must_use]
     pub fn new(id: FieldId, kind: Kind) -> Self {
         let text = buffer("");
-        Self { id, kind, error: None, revealed: false, hidden: false, origin: None, chosen: 0, text, cursor: 0, undo: Vec::new() }
+        Self {
+            id,
+            kind,
+            error: None,
+            revealed: false,
+            hidden: false,
+            origin: None,
+            chosen: 0,
+            text,
+            cursor: 0,
+            undo: Vec::new(),
+        }
     }
 
     /// The text, secret or not. For a choice: the chosen word.

@@ -20,6 +20,8 @@ pub enum Job {
     Plan,
     /// Applying the plan.
     Apply,
+    /// Saving a profile.
+    SaveProfile,
     /// Writing the script to a file.
     Write,
     /// Trying the destination's settings.

@@ -12,6 +12,7 @@ use crate::connection::{Failure, Secret, Security, Settings};
 use crate::monitor::{Sample, Target};
 use crate::preflight::Report;
 use crate::profile::Profile;
+use crate::profile::saved::Saved;
 use crate::replication::{Progress, RunEvent, RunOptions, Summary};
 use crate::setup::Plan;
 use crate::setup::apply::ApplyEvent;
@@ -76,6 +77,9 @@ pub enum Answer {
     Applying(ApplyEvent),
     Applied(Result<(), String>),
     Written(Result<PathBuf, String>),
+    ProfileSaved(Result<PathBuf, String>),
+    /// There is a profile of this name already.
+    ProfileExists(String),
     Progress(Box<Progress>),
     RunEvent(RunEvent),
     RunEnded(Result<Box<Summary>, String>),
@@ -120,6 +124,9 @@ pub enum Work {
     Apply(Settings, Plan),
     /// Write a new file that only its owner can read.
     Write(PathBuf, String),
+    /// Keep a profile under a name; an older one only with `replace`.
+    #[expect(missing_docs, reason = "the names are the documentation")]
+    SaveProfile { name: String, saved: Box<Saved>, replace: bool },
     /// Replicate.
     Run(RunOptions),
     /// Sample every two seconds.

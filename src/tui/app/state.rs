@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::connection::ConnectionStep;
+use super::connection::{ConnectionStep, is_about_encryption};
 use super::dashboard::Dashboard;
 use super::destination::DestinationStep;
 use super::dialog::Dialog;
@@ -36,6 +36,20 @@ pub struct Prefill {
     pub origins: Origins,
     /// Where the source's password comes from when a profile is saved.
     pub password: PasswordSource,
+    /// An unfinished wizard that could be taken up again: the step it had come to, and its values.
+    pub draft: Option<(String, Box<Prefill>)>,
+}
+
+/// The unfinished wizard of an earlier time.
+#[derive(Debug, Default)]
+pub enum Draft {
+    /// There is none, or this wizard is it.
+    #[default]
+    None,
+    /// It may be taken up again.
+    Waiting(Box<Prefill>),
+    /// It is no longer wanted.
+    Forgotten,
 }
 
 /// A line that is shown for a while.
@@ -70,6 +84,10 @@ pub struct App {
     pub encryption: EncryptionStep,
     /// Where the source's password comes from when a profile is saved.
     pub password: PasswordSource,
+    /// The unfinished wizard of an earlier time.
+    pub draft: Draft,
+    /// Whether something was entered.
+    pub touched: bool,
     /// What is wanted.
     pub tables: TablesStep,
     /// What is wrong.
@@ -106,6 +124,10 @@ impl App {
         }
         let mut encryption = EncryptionStep::new(&profile.source, chosen);
         encryption.origin = prefill.origins.get("sslmode").map(ToString::to_string);
+        let (dialog, draft) = match prefill.draft {
+            Some((step, prefill)) => (Some(Dialog::resume(step)), Draft::Waiting(prefill)),
+            None => (None, Draft::None),
+        };
         Self {
             step: Step::Connection,
             opened: false,
@@ -116,13 +138,15 @@ impl App {
             connection,
             encryption,
             password: prefill.password,
+            draft,
+            touched: false,
             tables: TablesStep::new(&profile, prefill.selection),
             preflight: PreflightStep::default(),
             script: ScriptStep::new(prefill.admin.as_ref()),
             destination: DestinationStep::new(prefill.destination.as_ref()),
             dashboard: None,
             run: RunState::default(),
-            dialog: None,
+            dialog,
             help: None,
             notice: None,
             jobs: Jobs::default(),
@@ -169,6 +193,13 @@ impl App {
             (_, Some(Ok(tested))) if self.connection.mendable(&source).is_some() => Some((self.stand_in()?, tested)),
             _ => None,
         }
+    }
+
+    /// Whether the source was tried and what failed is mended on the encryption screen.
+    #[must_use]
+    pub fn mended_by_encryption(&self) -> bool {
+        let outcome = self.connection.outcome_of(&self.source());
+        matches!(outcome, Some(Err(failure)) if is_about_encryption(failure))
     }
 
     /// Whether the connection screen offers an administrator instead of the role.
@@ -253,6 +284,7 @@ impl App {
         if self.dialog.is_some() {
             return;
         }
+        self.touched = true;
         // A task works for the values that it was started with; its answer would be taken for the new ones.
         let outdated: &[Job] = match self.step {
             Step::Connection | Step::Encryption => {

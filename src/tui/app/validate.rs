@@ -110,9 +110,10 @@ pub fn check(id: FieldId, text: &str) -> Result<(), String> {
         }
         FieldId::SshPort if text.trim().is_empty() => Ok(()),
         FieldId::SshPort => check(FieldId::Port, text).map_err(|_| "The port is a number from 1 to 65535.".to_owned()),
-        FieldId::ProfileName if !is_profile_name(text) => Err(
-            "A profile's name has 1 to 64 letters, digits, dots, dashes and underscores, the first no dot or dash.".to_owned(),
-        ),
+        FieldId::ProfileName if !is_profile_name(text) => {
+            Err("A profile's name has 1 to 64 letters, digits, dots, dashes and underscores, the first no dot or dash."
+                .to_owned())
+        }
         _ => Ok(()),
     }
 }

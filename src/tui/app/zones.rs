@@ -59,6 +59,9 @@ pub fn zones_below_help(app: &App) -> Vec<Zone> {
             }
         }
         if !app.only_dashboard {
+            if app.step >= Step::Destination {
+                zones.push(Zone::Profile);
+            }
             zones.push(Zone::Wizard);
         }
     }

@@ -54,6 +54,10 @@ fn outcome(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
         return stand_in(app, theme, width);
     }
     let mut lines = tried::lines(app, theme, Job::TestSource, tried, width);
+    if app.mended_by_encryption() && !app.jobs.runs(Job::TestSource) {
+        let text = "Enter on the last field goes on to Encryption, where mode and files are chosen.";
+        lines.extend(paragraph(text, width, 0, theme.style(Tone::Accent)));
+    }
     if app.offers_stand_in() && !app.jobs.runs(Job::TestSource) {
         let text = "F6: look as an administrator instead; the setup script then creates or mends the role.";
         lines.extend(paragraph(text, width, 0, theme.style(Tone::Accent)));

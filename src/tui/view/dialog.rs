@@ -9,6 +9,7 @@ use super::form;
 use super::text::{paragraph, put, put_line};
 use super::theme::{Theme, Tone};
 use crate::connection::inputs::{Origin, Resolved};
+use crate::connection::provider::proposal;
 use crate::connection::{parameters, printable};
 use crate::tui::app::dialog::{Dialog, Question};
 use crate::tui::app::run::RunState;
@@ -84,6 +85,11 @@ fn parts(resolved: &Resolved) -> Vec<String> {
     let given = settings.password.is_some() || settings.alternatives.iter().any(|other| other.password.is_some());
     let password = if given { "(given, not shown)" } else { "(none)" };
     let host = if settings.host.is_empty() { "hostaddr" } else { "host" };
+    let encryption = if *resolved.origin("sslmode") == Origin::Default {
+        format!("{:<12}{} (proposed)", "Encryption", proposal(settings).0)
+    } else {
+        part("Encryption", "sslmode", settings.ssl_mode.name())
+    };
     let mut lines = vec![
         "This is a whole connection string. Its parts would go into the fields:".to_owned(),
         String::new(),
@@ -92,7 +98,7 @@ fn parts(resolved: &Resolved) -> Vec<String> {
         part("Database", "dbname", &settings.database),
         part("User", "user", &settings.user),
         part("Password", "password", password),
-        part("Encryption", "sslmode", settings.ssl_mode.name()),
+        encryption,
     ];
     let parameters = parameters::without_secrets(settings);
     let files = ["sslrootcert", "sslcert", "sslkey"].into_iter().filter_map(|name| Some((name, parameters.get(name)?)));
@@ -128,6 +134,25 @@ fn text(app: &App, dialog: &Dialog) -> (&'static str, Vec<String>) {
                  somebody has run it: copy it (y) or write it to a file (w), or name an administrator (Tab)."
                     .to_owned(),
             ],
+        ),
+        Question::SaveProfile => (
+            "Save as a profile",
+            vec![
+                "Source, method, tables, publication and slot are kept under a name, the password and the passphrase \
+                 are not. walpilot setup --profile NAME opens it again; check, run and watch take it too."
+                    .to_owned(),
+            ],
+        ),
+        Question::ReplaceProfile(name) => {
+            ("Replace the profile?", vec![format!("There is a profile {} already.", printable(name))])
+        }
+        Question::Resume(step) => (
+            "An unfinished wizard",
+            vec![format!(
+                "You left walpilot before its end, at the step {}. Take it up again? Every value is kept, but for \
+                 passwords.",
+                printable(step)
+            )],
         ),
         Question::Path => (
             "Write the script to a file",

@@ -61,7 +61,11 @@ impl Panel {
         let tone = self.tone(security);
         let mut lines = Vec::new();
         if security.fell_back_to_plain() {
-            lines.extend(self.row(Tone::Bad, "FELL BACK", "TLS failed and the connection is in plain text: readable on the way"));
+            lines.extend(self.row(
+                Tone::Bad,
+                "FELL BACK",
+                "TLS failed and the connection is in plain text: readable on the way",
+            ));
         }
         let encrypted = match (&security.tls, security.encrypted) {
             (Some(tls), true) => {
@@ -140,7 +144,11 @@ impl Panel {
             0..SOON_DAYS => (Tone::Warn, format!("; expires in {days} days")),
             _ => (Tone::Plain, String::new()),
         };
-        lines.extend(self.row(tone, "valid", &format!("{}{when}", certificate.validity().trim_start_matches("valid "))));
+        lines.extend(self.row(
+            tone,
+            "valid",
+            &format!("{}{when}", certificate.validity().trim_start_matches("valid ")),
+        ));
         lines.extend(self.row(Tone::Dim, "SHA-256", &certificate.sha256));
         lines
     }

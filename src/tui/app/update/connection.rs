@@ -46,7 +46,7 @@ fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
         offer_to_split(app, typed, effects);
     } else if !form.at_end() {
         step(app, true);
-    } else if app.reader().is_some() {
+    } else if app.reader().is_some() || app.mended_by_encryption() {
         app.show(Step::Encryption);
     } else if app.connection.stand_in.asked && !in_stand_in {
         step(app, true);

@@ -7,6 +7,7 @@ mod dialog;
 mod encryption;
 mod leave;
 mod preflight;
+mod profile;
 mod script;
 mod tables;
 
@@ -101,6 +102,7 @@ fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
                 app.edited(effects);
             }
         }
+        Action::SaveProfile => profile::ask(app),
         Action::StepBack | Action::StepForward => jump(app, action == Action::StepForward),
         _ => match app.step {
             Step::Connection => connection::act(app, action, effects),
