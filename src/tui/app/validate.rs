@@ -145,6 +145,11 @@ mod tests {
             (FieldId::Port, "54e2"),
             (FieldId::Database, ""),
             (FieldId::Slot, "Orders"),
+            (FieldId::RootFile, ""),
+            (FieldId::ClientKey, "~/client.key"),
+            (FieldId::SshDestination, "-oProxyCommand=x"),
+            (FieldId::SshJump, "a b"),
+            (FieldId::ProfileName, "../x"),
             (FieldId::Publication, &"p".repeat(64)),
         ] {
             assert!(check(id, bad).is_err(), "{id:?} {bad:?}");
@@ -154,6 +159,8 @@ mod tests {
             (FieldId::Port, " 6543"),
             (FieldId::Publication, "Orders & more"),
             (FieldId::Password, ""),
+            (FieldId::SshPort, ""),
+            (FieldId::ProfileName, "shop.eu-1"),
         ] {
             assert_eq!(check(id, good), Ok(()), "{id:?} {good:?}");
         }

@@ -143,7 +143,7 @@ fn died(app: &mut App, job: Job, reason: String, effects: &mut Vec<Effect>) {
             }
         }
         Job::TestSource | Job::TestAdmin | Job::TestDestination | Job::Write | Job::Resolve | Job::SaveProfile => {
-            app.note(reason, true)
+            app.note(reason, true);
         }
     }
     if matches!(app.run, RunState::Ended { .. }) && app.leaving.is_some() && job != Job::Run {
