@@ -2,7 +2,10 @@
 
 use super::exit::{Exit, Stop};
 use super::output::Output;
-use super::source::{SourceArgs, var};
+use super::source::{Opened, SourceArgs, var};
+use crate::profile::store::{Store, StoreError};
+use crate::tui::app::step::Step;
+use crate::tui::outcome::Keep;
 use crate::tui::{self, Outcome, Prefill, Theme, TuiError};
 
 /// Open the wizard (the default)
@@ -41,13 +44,49 @@ pub async fn run(args: SetupArgs, output: Output) -> Result<Exit, Stop> {
     if !tui::terminal::is_there() {
         return Err(TuiError::NoTerminal.into());
     }
-    let profile = args.source.profile()?;
-    let wanted = &args.source.wanted;
-    let asked = !wanted.schemas.is_empty() || !wanted.tables.is_empty();
-    let selection = asked.then(|| profile.selection.clone());
-    let prefill = Prefill { profile: Some(profile), selection, ..Prefill::default() };
+    // The wizard has a field for the password, so that nobody is asked before.
+    let mut prefill = prefill(args.source.opened(false)?);
+    if args.source.is_empty() {
+        prefill.draft = unfinished(output)?;
+    }
     let outcome = Box::pin(tui::wizard(prefill, args.screen.theme(output))).await?;
+    if let Err(error) = keep(&outcome.draft) {
+        output.note(&format!("walpilot: {error}"));
+    }
     report(&outcome, output)
+}
+
+fn prefill(opened: Opened) -> Prefill {
+    let selection = opened.asked.then(|| opened.profile.selection.clone());
+    let (origins, password) = (opened.origins, opened.password);
+    Prefill { profile: Some(opened.profile), selection, origins, password, ..Prefill::default() }
+}
+
+/// The wizard that was left before its end, with the step it had come to. One that can't be read is only told.
+fn unfinished(output: Output) -> Result<Option<(String, Box<Prefill>)>, Stop> {
+    let draft = match Store::of_user().and_then(|store| store.load_draft()) {
+        Ok(Some(draft)) => draft,
+        Ok(None) => return Ok(None),
+        Err(error) => {
+            output.note(&format!("walpilot: {error}"));
+            return Ok(None);
+        }
+    };
+    let saved = Some(("of the unfinished wizard".to_owned(), draft.entered));
+    let mut prefill = prefill(SourceArgs::default().opened_over(saved, false)?);
+    if [Step::Connection, Step::Encryption].iter().any(|step| step.title().0 == draft.step) {
+        // Nobody had seen the tables yet.
+        prefill.selection = None;
+    }
+    Ok(Some((draft.step, Box::new(prefill))))
+}
+
+fn keep(draft: &Keep) -> Result<(), StoreError> {
+    match draft {
+        Keep::Earlier => Ok(()),
+        Keep::This(draft) => Store::of_user()?.save_draft(draft),
+        Keep::Nothing => Store::of_user()?.remove_draft(),
+    }
 }
 
 /// Prints what the interface leaves behind, and gives its exit code.

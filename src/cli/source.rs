@@ -1,5 +1,6 @@
 //! Which server: from the command line, a saved profile, the environment, service and password files.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -7,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::exit::{Exit, Stop};
 use super::{inputs, prompt};
-use crate::connection::inputs::{Given, Origin};
+use crate::connection::inputs::{Given, Origin, Resolved};
 use crate::connection::settings::Tunnel;
 use crate::connection::{Secret, Settings, parameters, printable};
 use crate::profile::password_command;
@@ -50,6 +51,19 @@ pub struct SshArgs {
     /// An ssh configuration file instead of your own
     #[arg(long, value_name = "FILE", requires = "ssh")]
     pub ssh_config: Option<PathBuf>,
+}
+
+/// A profile with where its parts came from.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The profile.
+    pub profile: Profile,
+    /// Whether somebody said which tables.
+    pub asked: bool,
+    /// Where the source's parameters came from, by libpq's keyword.
+    pub origins: BTreeMap<&'static str, Origin>,
+    /// Where the password comes from when the profile is saved.
+    pub password: PasswordSource,
 }
 
 impl SshArgs {
@@ -103,16 +117,54 @@ pub struct WantedArgs {
 }
 
 impl SourceArgs {
+    /// Whether nothing was said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let wanted = &self.wanted;
+        let named = wanted.method.is_none() && wanted.publication.is_none() && wanted.slot.is_none();
+        let nothing =
+            self.uri.is_none() && self.profile.is_none() && self.password_file.is_none() && self.ssh.ssh.is_none();
+        nothing && named && wanted.schemas.is_empty() && wanted.tables.is_empty() && !wanted.no_initial_copy
+    }
+
     /// The profile that these arguments describe.
     ///
     /// # Errors
     /// When an argument, a variable or a file can't be read; the sentence names it.
     pub fn profile(&self) -> Result<Profile, Stop> {
-        let saved = self.saved()?;
-        let mut source = self.source(saved.as_ref())?;
-        if let Some(password) = self.password(saved.as_ref().map(|(_, saved)| &saved.password), &source)? {
-            source = source.with_password(Some(password));
+        self.opened(true).map(|opened| opened.profile)
+    }
+
+    /// The same with where its values came from. `ask`: a password that nothing else gives is asked for.
+    ///
+    /// # Errors
+    /// As [`Self::profile`].
+    pub fn opened(&self, ask: bool) -> Result<Opened, Stop> {
+        self.opened_over(self.saved()?, ask)
+    }
+
+    /// The same over a profile that is given with its name.
+    ///
+    /// # Errors
+    /// As [`Self::profile`].
+    pub fn opened_over(&self, saved: Option<(String, Saved)>, ask: bool) -> Result<Opened, Stop> {
+        let mut resolved = self.resolved(saved.as_ref())?;
+        let kept = saved.as_ref().map(|(_, saved)| saved.password.clone());
+        if let Some(password) = self.password(kept.as_ref(), &resolved.settings, ask)? {
+            resolved.settings = resolved.settings.with_password(Some(password));
+            resolved.origins.insert("password", Origin::Field);
         }
+        let found = match resolved.origins.get("password") {
+            Some(Origin::Environment(_)) => PasswordSource::Env,
+            Some(Origin::PasswordFile(_)) => PasswordSource::Pgpass,
+            _ => PasswordSource::Prompt,
+        };
+        let asked = !self.wanted.schemas.is_empty() || !self.wanted.tables.is_empty() || saved.is_some();
+        let profile = self.over(saved, resolved.settings)?;
+        Ok(Opened { profile, asked, origins: resolved.origins, password: kept.unwrap_or(found) })
+    }
+
+    fn over(&self, saved: Option<(String, Saved)>, source: Settings) -> Result<Profile, Stop> {
         let base = match saved {
             Some((name, saved)) => {
                 saved.profile(source).map_err(|error| usage(format!("The profile {name}: {error}.")))?
@@ -137,16 +189,25 @@ impl SourceArgs {
     /// # Errors
     /// As [`Self::profile`].
     pub fn source(&self, saved: Option<&(String, Saved)>) -> Result<Settings, Stop> {
+        self.resolved(saved).map(|resolved| resolved.settings)
+    }
+
+    fn resolved(&self, saved: Option<&(String, Saved)>) -> Result<Resolved, Stop> {
         let profile = saved.map(|(name, saved)| Ok((name.clone(), saved.pairs()?))).transpose();
         let profile =
             profile.map_err(|error: crate::profile::saved::BadProfile| usage(format!("The profile: {error}.")))?;
-        let mut settings = given(self.uri.as_deref(), profile)?;
-        settings.tunnel = self.ssh.tunnel()?.or_else(|| saved.and_then(|(_, saved)| saved.tunnel()));
-        Ok(settings)
+        let mut resolved = given(self.uri.as_deref(), profile)?;
+        resolved.settings.tunnel = self.ssh.tunnel()?.or_else(|| saved.and_then(|(_, saved)| saved.tunnel()));
+        Ok(resolved)
     }
 
     /// A password that comes from none of libpq's places.
-    fn password(&self, source: Option<&PasswordSource>, settings: &Settings) -> Result<Option<Secret>, Stop> {
+    fn password(
+        &self,
+        source: Option<&PasswordSource>,
+        settings: &Settings,
+        ask: bool,
+    ) -> Result<Option<Secret>, Stop> {
         if let Some(file) = &self.password_file {
             return password_from(file).map(Some);
         }
@@ -156,7 +217,7 @@ impl SourceArgs {
                 let password = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(run));
                 password.map(Some).map_err(|error| usage(error.to_string()))
             }
-            Some(PasswordSource::Prompt) if settings.password.is_none() => {
+            Some(PasswordSource::Prompt) if ask && settings.password.is_none() => {
                 prompt::secret(&format!("Password for {settings}"))
             }
             _ => Ok(None),
@@ -211,7 +272,7 @@ impl WantedArgs {
 /// # Errors
 /// When the string, a variable or a file can't be read.
 pub fn settings(text: Option<&str>) -> Result<Settings, Stop> {
-    given(text, None)
+    given(text, None).map(|resolved| resolved.settings)
 }
 
 /// Settings of a destination: libpq's variables speak of the source, so of them only the role's name and those that
@@ -251,12 +312,12 @@ pub fn beside(text: &str, source: &Settings, what: &str) -> Result<Settings, Sto
 fn given(
     text: Option<&str>,
     profile: Option<(String, Vec<crate::connection::keyword::Pair>)>,
-) -> Result<Settings, Stop> {
+) -> Result<Resolved, Stop> {
     if let Some(text) = text {
         inputs::warn_of_secrets(text);
     }
     let text = text.map(|text| Zeroizing::new(text.to_owned()));
-    inputs::resolved(&Given { text, profile, ..Given::default() }).map(|resolved| resolved.settings)
+    inputs::resolved(&Given { text, profile, ..Given::default() })
 }
 
 /// An environment variable that is set, not empty and UTF-8.

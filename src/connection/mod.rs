@@ -17,7 +17,7 @@ pub mod login;
 mod names;
 pub mod parameters;
 pub mod passfile;
-mod provider;
+pub mod provider;
 pub mod secret;
 pub mod security;
 mod server_cause;

@@ -1,8 +1,27 @@
 //! What is particular about the well-known providers of managed PostgreSQL, told by the host's name.
 
+use super::settings::{RootCert, Settings, SslMode};
+
+/// Hosts whose certificates are signed by authorities that operating systems trust.
+const SIGNED_PUBLICLY: &[&str] = &[".postgres.database.azure.com", ".neon.tech"];
+
+/// The encryption to propose where nobody has chosen one: libpq's default on this machine, and elsewhere never one that
+/// falls back to plain text.
+#[must_use]
+pub fn proposal(settings: &Settings) -> (SslMode, RootCert) {
+    let host = settings.host.trim_end_matches('.').to_ascii_lowercase();
+    if settings.is_local() {
+        (SslMode::Prefer, RootCert::Default)
+    } else if SIGNED_PUBLICLY.iter().any(|suffix| host.ends_with(suffix)) {
+        (SslMode::VerifyFull, RootCert::System)
+    } else {
+        (SslMode::Require, RootCert::Default)
+    }
+}
+
 /// Where the certificate of the authority that signs this host's certificates comes from.
 #[must_use]
-pub(super) fn root_certificate(host: &str) -> Option<&'static str> {
+pub fn root_certificate(host: &str) -> Option<&'static str> {
     const HINTS: &[(&str, &str)] = &[
         (
             ".rds.amazonaws.com",
@@ -59,7 +78,22 @@ pub(super) fn refusal(text: &str) -> Option<(&'static str, &'static str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::root_certificate;
+    use super::{proposal, root_certificate};
+    use crate::connection::{Settings, SslMode};
+
+    #[test]
+    fn plain_text_is_never_proposed_on_the_way_to_another_machine() {
+        for (host, mode) in [
+            ("localhost", SslMode::Prefer),
+            ("/var/run/postgresql", SslMode::Prefer),
+            ("10.0.0.7", SslMode::Require),
+            ("db.example", SslMode::Require),
+            ("ep-cool.eu-central-1.aws.NEON.tech.", SslMode::VerifyFull),
+            ("neon.tech.evil.example", SslMode::Require),
+        ] {
+            assert_eq!(proposal(&Settings { host: host.into(), ..Settings::default() }).0, mode, "{host}");
+        }
+    }
 
     #[test]
     fn providers_are_told_by_the_end_of_the_name_only() {

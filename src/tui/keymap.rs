@@ -143,6 +143,12 @@ pub const BINDINGS: &[Binding] = &[
     on(Zone::Encryption, ENTER, Action::Confirm, "next", "Test if the mode is new, then go on"),
     on(Zone::Encryption, DOWN, Action::Down, "choose", "The next mode"),
     on(Zone::Encryption, UP, Action::Up, "", "The mode before"),
+    on(Zone::Encryption, TAB, Action::NextField, "files", "To the files of certificates and keys"),
+    on(Zone::Encryption, BACK_TAB, Action::PreviousField, "", ""),
+    on(Zone::Encryption, RIGHT, Action::Down, "", ""),
+    on(Zone::Encryption, LEFT, Action::Up, "", ""),
+    on(Zone::Encryption, PAGE_DOWN, Action::PageDown, "", "Scroll what was negotiated"),
+    on(Zone::Encryption, PAGE_UP, Action::PageUp, "", "Scroll back"),
     on(Zone::Encryption, TEST, Action::Test, "test", "Test the connection"),
     on(Zone::Encryption, ESC, Action::Back, "back", "Cancel the test, or go one step back"),
     // A role that can't log in.
@@ -152,6 +158,20 @@ pub const BINDINGS: &[Binding] = &[
         Action::StandIn,
         "as administrator",
         "Look as an administrator instead, who also creates or mends the role by the setup script; again: no more",
+    ),
+    on(
+        Zone::Bastion,
+        &[key(KeyCode::F(7))],
+        Action::Bastion,
+        "SSH",
+        "Go through an SSH bastion; again: connect directly",
+    ),
+    on(
+        Zone::Profile,
+        &[key(KeyCode::F(8))],
+        Action::SaveProfile,
+        "save profile",
+        "Save source, method, tables and names as a profile, without secrets; walpilot setup --profile NAME opens it",
     ),
     // Method and tables.
     on(Zone::Method, ENTER, Action::Confirm, "next", "Go on to the preflight"),

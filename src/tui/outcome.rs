@@ -4,6 +4,10 @@ use std::io;
 
 use super::app::App;
 use super::app::run::RunState;
+use super::app::state;
+use super::app::step::Step;
+use crate::profile::saved::Saved;
+use crate::profile::store::Draft;
 use crate::replication::Progress;
 
 /// Why the interface could not be shown.
@@ -31,6 +35,35 @@ pub struct Outcome {
     pub failure: Option<String>,
     /// Whether the replication finished its last batch before the end.
     pub orderly: bool,
+    /// What becomes of the unfinished wizard.
+    pub draft: Keep,
+}
+
+/// What becomes of the unfinished wizard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing was entered: an earlier one stays.
+    #[default]
+    Earlier,
+    /// The wizard was left before its end.
+    This(Box<Draft>),
+    /// The wizard came to its end, or was to begin anew.
+    Nothing,
+}
+
+impl Keep {
+    fn of(app: &App) -> Self {
+        if app.dashboard.is_some() {
+            Self::Nothing
+        } else if app.touched || app.step > Step::Connection {
+            let entered = Saved::of(&app.profile(), app.password.clone());
+            Self::This(Box::new(Draft { step: app.step.title().0.to_owned(), entered }))
+        } else if matches!(app.draft, state::Draft::Forgotten) {
+            Self::Nothing
+        } else {
+            Self::Earlier
+        }
+    }
 }
 
 impl Outcome {
@@ -45,7 +78,7 @@ impl Outcome {
             RunState::Idle => (true, None, None),
             running => (false, None, Some(running.progress().cloned().unwrap_or_default())),
         };
-        Self { interrupted, progress, failure, orderly }
+        Self { interrupted, progress, failure, orderly, draft: Keep::of(app) }
     }
 
     /// One line for the shell about the replication; `None` when none ran.

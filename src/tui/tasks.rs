@@ -16,14 +16,19 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use zeroize::Zeroizing;
 
 use super::app::job::{Job, Ticket};
 use super::app::message::{Answer, Message, Planned, Tested, Work};
 use crate::catalog::gather::{gather, gather_and_probe, list_tables};
-use crate::connection::{Session, SessionOptions, Settings, connect, describe, printable};
+use crate::connection::inputs::Given;
+use crate::connection::{Secret, Session, SessionOptions, Settings, connect, describe, printable};
 use crate::monitor::{Sampler, Target};
 use crate::preflight::evaluate;
 use crate::profile::Profile;
+use crate::profile::saved::Saved;
+use crate::profile::store::{Store, StoreError};
+use crate::profile::surroundings::{resolve_here, resolve_second};
 use crate::replication::{self, Progress, RunOptions};
 use crate::setup::apply::apply;
 use crate::setup::{Plan, PlanOptions, plan, script};
@@ -126,6 +131,8 @@ impl Desk {
             Work::Apply(admin, plan) => return Box::pin(self.apply(&admin, &plan)).await,
             Work::Watch(target) => return Box::pin(self.watch(target)).await,
             Work::Test(settings) => test(&self, &settings).await,
+            Work::Resolve(text, second) => resolve(text, second).await,
+            Work::SaveProfile { name, saved, replace } => save_profile(name, *saved, replace).await,
             Work::ListTables(settings) => list(&self, &settings).await,
             Work::Preflight(profile, reader) => judge(&self, &profile, &reader).await,
             Work::Plan(profile, admin) => make_plan(&self, &profile, admin.as_ref()).await,
@@ -280,6 +287,24 @@ async fn test(desk: &Desk, settings: &Settings) -> Option<Answer> {
         let trouble = crate::connection::cause::Trouble::Other(describe(&error));
         Box::new(crate::connection::Failure::explain(&trouble, settings))
     })))
+}
+
+/// Reads files, so it does not run on the interface's thread.
+async fn resolve(text: Secret, second: bool) -> Option<Answer> {
+    let read = move || {
+        let given = Given { text: Some(Zeroizing::new(text.reveal().to_owned())), ..Given::default() };
+        if second { resolve_second(&given) } else { resolve_here(&given) }
+    };
+    let resolved = tokio::task::spawn_blocking(read).await.ok()?;
+    Some(Answer::Resolved(resolved.map(Box::new).map_err(|error| error.to_string())))
+}
+
+async fn save_profile(name: String, saved: Saved, replace: bool) -> Option<Answer> {
+    let save = move || match Store::of_user().and_then(|store| store.save(&name, &saved, replace)) {
+        Err(StoreError::Exists(name)) => Answer::ProfileExists(name),
+        result => Answer::ProfileSaved(result.map_err(|error| error.to_string())),
+    };
+    tokio::task::spawn_blocking(save).await.ok()
 }
 
 async fn list(desk: &Desk, settings: &Settings) -> Option<Answer> {

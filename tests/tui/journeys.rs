@@ -11,6 +11,7 @@ use walpilot::tui::app::Prefill;
 use walpilot::tui::app::job::Job;
 use walpilot::tui::app::message::{Answer, Effect, Work};
 use walpilot::tui::app::step::Step;
+use walpilot::tui::view::Theme;
 
 use super::person::{PASSWORD, Person, planned, report, tables, tested};
 
@@ -56,6 +57,39 @@ fn a_connection_string_is_split_after_a_question() {
         assert_eq!((source.host.as_str(), source.port, source.ssl_mode), ("db.example", 6000, SslMode::Require));
         assert_eq!(source.password.as_ref().map(Secret::reveal), Some(PASSWORD));
     }
+}
+
+#[test]
+fn a_connection_string_keeps_what_has_no_field_until_its_host_is_changed() {
+    let mut person = newcomer();
+    person.pastes(
+        "host=a,b port=1,2 hostaddr=10.0.0.1,10.0.0.2 dbname=shop target_session_attrs=primary options='-c geqo=off' \
+         sslrootcert=/r sslmode=verify-full sslcert=/c sslkey=/k sslpassword=S3NT1NEL",
+    );
+    let screen = person.sees_at(Theme::default(), 120, 40);
+    assert!(screen.contains("hostaddr=10.0.0.1,10.0.0.2") && screen.contains("by_variable (PGUSER)"), "{screen}");
+    person.types("<Enter>");
+    let source = person.app.source();
+    assert_eq!((source.hostaddr.as_deref(), source.alternatives.len()), (Some("10.0.0.1"), 1));
+    assert_eq!(source.options.as_deref(), Some("-c geqo=off"));
+    assert_eq!((source.ssl_mode, source.tls.cert.is_some()), (SslMode::VerifyFull, true));
+    assert_eq!(source.tls.key_passphrase.as_ref().map(Secret::reveal), Some(PASSWORD));
+    assert!(person.sees().contains("PGUSER"), "{}", person.sees());
+    person.types("<Up><Up><Up><Up><C-u>other");
+    let source = person.app.source();
+    assert_eq!((source.host.as_str(), source.hostaddr, source.alternatives.len()), ("other", None, 0));
+}
+
+#[test]
+fn plain_text_is_never_proposed_for_another_machine_but_can_be_chosen() {
+    let mut person = newcomer();
+    assert_eq!(person.app.source().ssl_mode, SslMode::Prefer, "localhost");
+    person.types("<Up><Up><Up><Up><C-u>db.example");
+    assert_eq!(person.app.source().ssl_mode, SslMode::Require);
+    person.types("<C-u>x.neon.tech");
+    assert_eq!(person.app.source().ssl_mode, SslMode::VerifyFull);
+    person.pastes("postgres://db.example/shop?sslmode=prefer").types("<Enter>");
+    assert_eq!(person.app.source().ssl_mode, SslMode::Prefer, "it was asked for");
 }
 
 #[test]

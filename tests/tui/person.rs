@@ -8,6 +8,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use walpilot::catalog::gather::TableChoice;
+use walpilot::connection::inputs::{Given, Surroundings, resolve};
 use walpilot::connection::stream::PasswordRequest;
 use walpilot::connection::{Secret, Security, Settings};
 use walpilot::preflight::{Finding, Fix, FixKind, Report, Severity, Status, Verdict};
@@ -40,11 +41,22 @@ impl Person {
         let admin = source.as_user("postgres", Some(Secret::new(PASSWORD)));
         let destination = Settings { port: 5433, ..source.clone() };
         let profile = Some(Profile::new(source));
-        Self::at(Prefill { profile, selection: None, admin: Some(admin), destination: Some(destination) })
+        Self::at(Prefill { profile, admin: Some(admin), destination: Some(destination), ..Prefill::default() })
     }
 
     fn hears(&mut self, message: Message) {
-        self.effects.extend(update(&mut self.app, message, self.now));
+        let effects = update(&mut self.app, message, self.now);
+        let asked = effects.iter().find_map(|effect| match effect {
+            Effect::Start(ticket, work) => match work.as_ref() {
+                Work::Resolve(text, _) => Some((*ticket, resolved(text.reveal()))),
+                _ => None,
+            },
+            _ => None,
+        });
+        self.effects.extend(effects);
+        if let Some((ticket, answer)) = asked {
+            self.hears(Message::Task(ticket, answer));
+        }
     }
 
     /// Presses keys: letters as they are, others as `<Tab>`, `<C-r>`, `<A-z>`.
@@ -186,6 +198,19 @@ pub(crate) fn text_of(buffer: &Buffer) -> String {
         text.push('\n');
     }
     text
+}
+
+/// What the task would answer on a machine with PGUSER and nothing else.
+fn resolved(text: &str) -> Answer {
+    let given = Given { text: Some(text.to_owned().into()), ..Given::default() };
+    let around = Surroundings {
+        variables: &BTreeMap::from([("PGUSER".to_owned(), "by_variable".to_owned().into())]),
+        home: None,
+        account: Some("account"),
+        read: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        exists: &|_| false,
+    };
+    Answer::Resolved(resolve(&given, &around).map(Box::new).map_err(|error| error.to_string()))
 }
 
 pub(crate) fn tested() -> Answer {

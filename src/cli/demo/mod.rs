@@ -92,6 +92,7 @@ async fn wizard(demo: &Demo, args: DemoArgs, output: Output) -> Result<Exit, Sto
         profile: Some(profile),
         admin: Some(demo.admin.clone()),
         destination: Some(demo.destination.clone()),
+        ..Prefill::default()
     };
     let outcome = Box::pin(tui::wizard(prefill, args.screen.theme(output))).await;
     let written = workload.stop().await.map_err(|error| failed(&error))?;

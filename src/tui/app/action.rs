@@ -48,8 +48,12 @@ pub enum Action {
     ToggleAll,
     /// Search in the list.
     Filter,
+    /// Go through an SSH bastion, or no more.
+    Bastion,
     /// Let an administrator stand in for the replicating role, or no more.
     StandIn,
+    /// Save the source under a name.
+    SaveProfile,
     /// Do it again.
     Rerun,
     /// Copy to the clipboard.
@@ -82,6 +86,8 @@ pub enum Zone {
     Form,
     Encryption,
     StandIn,
+    Bastion,
+    Profile,
     Method,
     Tables,
     Filter,
@@ -106,6 +112,8 @@ impl Zone {
             Self::Form => "The fields",
             Self::Encryption => "Encryption",
             Self::StandIn => "A role that can't log in yet",
+            Self::Bastion => "An SSH bastion",
+            Self::Profile => "Profiles",
             Self::Method => "Method",
             Self::Tables => "The list of tables",
             Self::Filter => "The filter",

@@ -2,7 +2,7 @@
 
 use super::field::{Field, Kind};
 use super::validate::FieldId;
-use crate::connection::Settings;
+use crate::connection::inputs::Resolved;
 
 /// Where the script is written unless another name is given.
 const SCRIPT_PATH: &str = "./walpilot-setup.sql";
@@ -11,13 +11,19 @@ const SCRIPT_PATH: &str = "./walpilot-setup.sql";
 #[derive(Debug)]
 pub enum Question {
     /// Put the parts of a connection string into the fields?
-    Split(Box<Settings>),
+    Split(Box<Resolved>),
     /// Run the script?
     Apply,
     /// Go on without running the script?
     Skip,
     /// Write the script where?
     Path,
+    /// Save the profile under which name?
+    SaveProfile,
+    /// Replace the profile of this name?
+    ReplaceProfile(String),
+    /// Take up the unfinished wizard that had come to this step?
+    Resume(String),
     /// Stop the replication?
     StopRun,
     /// Stop the replication and leave?
@@ -42,8 +48,8 @@ impl Dialog {
 
     /// Put the parts of a connection string into the fields?
     #[must_use]
-    pub fn split(settings: Settings) -> Self {
-        Self::new(Question::Split(Box::new(settings)))
+    pub fn split(resolved: Resolved) -> Self {
+        Self::new(Question::Split(Box::new(resolved)))
     }
 
     /// Run the script? The default is yes: its text is on the screen behind the question.
@@ -66,6 +72,29 @@ impl Dialog {
         Self { field: Some(field), ..Self::new(Question::Path) }
     }
 
+    /// Save the profile under which name? `proposal` is taken if it can be one.
+    #[must_use]
+    pub fn save_profile(proposal: &str) -> Self {
+        let mut field = Field::new(FieldId::ProfileName, Kind::Text);
+        field.set(proposal);
+        if !field.validate() {
+            field.set("");
+        }
+        Self { field: Some(field), ..Self::new(Question::SaveProfile) }
+    }
+
+    /// Replace the profile of this name?
+    #[must_use]
+    pub fn replace_profile(name: String) -> Self {
+        Self { selected: 1, ..Self::new(Question::ReplaceProfile(name)) }
+    }
+
+    /// Take up the unfinished wizard that had come to this step?
+    #[must_use]
+    pub fn resume(step: String) -> Self {
+        Self::new(Question::Resume(step))
+    }
+
     /// Stop the replication?
     #[must_use]
     pub fn stop_run() -> Self {
@@ -86,6 +115,9 @@ impl Dialog {
             Question::Apply => ["Apply", "Cancel"],
             Question::Skip => ["Go on without applying", "Back"],
             Question::Path => ["Write", "Cancel"],
+            Question::SaveProfile => ["Save", "Cancel"],
+            Question::ReplaceProfile(_) => ["Replace", "Cancel"],
+            Question::Resume(_) => ["Resume", "Start anew"],
             Question::StopRun => ["Stop", "Cancel"],
             Question::Leave => ["Stop and leave", "Stay"],
         }

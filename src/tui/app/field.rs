@@ -54,6 +54,10 @@ pub struct Field {
     pub error: Option<String>,
     /// Whether a secret is shown for now.
     pub revealed: bool,
+    /// Whether it has no meaning for now: not shown, skipped by the focus, not validated.
+    pub hidden: bool,
+    /// Where the value came from, until it is changed; safe to print.
+    pub origin: Option<String>,
     chosen: usize,
     text: Zeroizing<String>,
     cursor: usize,
@@ -65,7 +69,18 @@ impl Field {
     #[must_use]
     pub fn new(id: FieldId, kind: Kind) -> Self {
         let text = buffer("");
-        Self { id, kind, error: None, revealed: false, chosen: 0, text, cursor: 0, undo: Vec::new() }
+        Self {
+            id,
+            kind,
+            error: None,
+            revealed: false,
+            hidden: false,
+            origin: None,
+            chosen: 0,
+            text,
+            cursor: 0,
+            undo: Vec::new(),
+        }
     }
 
     /// The text, secret or not. For a choice: the chosen word.
@@ -105,7 +120,7 @@ impl Field {
         self.text = buffer("");
         self.cursor = 0;
         self.insert(text);
-        self.error = None;
+        (self.error, self.origin) = (None, None);
     }
 
     /// Chooses the next (or previous) word of a choice.
@@ -120,14 +135,14 @@ impl Field {
     pub fn type_char(&mut self, c: char) {
         self.remember();
         self.insert(c.encode_utf8(&mut [0; 4]));
-        self.error = None;
+        (self.error, self.origin) = (None, None);
     }
 
     /// Pastes text: control characters and line ends are left out, so that a paste can't press Enter.
     pub fn paste(&mut self, text: &str) {
         self.remember();
         self.insert(text);
-        self.error = None;
+        (self.error, self.origin) = (None, None);
     }
 
     /// Applies an editing key.
@@ -196,7 +211,7 @@ impl Field {
         if from < to {
             self.remember();
             self.text.replace_range(from..to, "");
-            (self.cursor, self.error) = (from, None);
+            (self.cursor, self.error, self.origin) = (from, None, None);
         }
     }
 

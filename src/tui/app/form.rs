@@ -1,11 +1,17 @@
 //! A form: fields in order, one of which has the focus.
 
+use std::collections::BTreeMap;
+
 use super::field::{Edit, Field};
 use super::validate::FieldId;
+use crate::connection::inputs::Origin;
 use crate::connection::{Secret, Settings, SslMode};
 
+/// Where values came from, by libpq's keyword.
+pub type Origins = BTreeMap<&'static str, Origin>;
+
 /// The names of the encryption modes, for a choice field.
-pub const SSL_MODES: &[&str] = &["disable", "prefer", "require"];
+pub const SSL_MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
 /// Fields with a focus.
 #[derive(Debug)]
@@ -39,16 +45,34 @@ impl Form {
         self.fields.get_mut(self.focus)
     }
 
-    /// Whether the last field has the focus.
+    /// The fields that are shown.
+    pub fn shown(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter().filter(|field| !field.hidden)
+    }
+
+    /// The position of the focused field among those that are shown.
+    #[must_use]
+    pub fn focus_among_shown(&self) -> usize {
+        self.fields.iter().take(self.focus).filter(|field| !field.hidden).count()
+    }
+
+    /// Moves the focus to the field of this position among those that are shown.
+    pub fn focus_on_shown(&mut self, position: usize) {
+        let shown = self.fields.iter().enumerate().filter(|(_, field)| !field.hidden);
+        let to = shown.map(|(at, _)| at).nth(position);
+        self.focus_on(to.unwrap_or(self.focus));
+    }
+
+    /// Whether the last field that is shown has the focus.
     #[must_use]
     pub fn at_end(&self) -> bool {
-        self.focus + 1 >= self.fields.len()
+        !self.fields.iter().skip(self.focus + 1).any(|field| !field.hidden)
     }
 
     /// Moves the focus, and wraps around at both ends.
     pub fn step(&mut self, forward: bool) {
-        let count = self.fields.len().max(1);
-        self.focus_on((self.focus + if forward { 1 } else { count - 1 }) % count);
+        let count = self.shown().count().max(1);
+        self.focus_on_shown((self.focus_among_shown() + if forward { 1 } else { count - 1 }) % count);
     }
 
     /// Moves the focus to a field by its position.
@@ -59,10 +83,18 @@ impl Form {
         self.focus = position.min(self.fields.len().saturating_sub(1));
     }
 
+    /// Moves the focus to this field, if the form has it.
+    pub fn focus_on_id(&mut self, id: FieldId) {
+        if let Some(position) = self.fields.iter().position(|field| field.id == id) {
+            self.focus_on(position);
+        }
+    }
+
     /// The focus goes to the first empty field that needs a value, or to the last field.
     pub fn focus_on_what_is_missing(&mut self) {
-        let last = self.fields.len().saturating_sub(1);
-        let missing = self.fields.iter().position(|field| super::validate::check(field.id, field.text()).is_err());
+        let last = self.fields.iter().rposition(|field| !field.hidden).unwrap_or(0);
+        let wrong = |field: &Field| !field.hidden && super::validate::check(field.id, field.text()).is_err();
+        let missing = self.fields.iter().position(wrong);
         self.focus = missing.unwrap_or(last);
     }
 
@@ -75,7 +107,7 @@ impl Form {
 
     /// Validates every field and puts the focus on the first that is wrong. Returns whether all are right.
     pub fn validate(&mut self) -> bool {
-        let wrong = self.fields.iter_mut().map(Field::validate).collect::<Vec<_>>();
+        let wrong = self.fields.iter_mut().map(|field| field.hidden || field.validate()).collect::<Vec<_>>();
         let Some(first) = wrong.iter().position(|right| !right) else { return true };
         self.focus = first;
         false
@@ -113,24 +145,51 @@ impl Form {
     #[must_use]
     pub fn settings(&self, base: &Settings) -> Settings {
         let password = self.text(FieldId::Password);
+        // Another password is for every server; the one that was there may be each server's own.
+        let mut base = if password == base.password.as_ref().map_or("", Secret::reveal) {
+            base.clone()
+        } else {
+            base.with_password((!password.is_empty()).then(|| Secret::new(password)))
+        };
+        let host = self.text(FieldId::Host).trim();
+        if host != base.place() {
+            // Address and further servers belong to the host that stood here.
+            (base.host, base.hostaddr, base.alternatives) = (host.to_owned(), None, Vec::new());
+        }
         Settings {
-            host: self.text(FieldId::Host).trim().to_owned(),
             port: self.text(FieldId::Port).trim().parse().unwrap_or(base.port),
             database: self.text(FieldId::Database).to_owned(),
             user: self.text(FieldId::User).to_owned(),
-            password: (!password.is_empty()).then(|| Secret::new(password)),
             ssl_mode: self.text(FieldId::Encryption).parse::<SslMode>().unwrap_or(base.ssl_mode),
-            ..base.clone()
+            ..base
         }
     }
 
     /// Fills the fields from connection settings.
     pub fn fill(&mut self, settings: &Settings) {
-        self.set(FieldId::Host, &settings.host);
+        self.set(FieldId::Host, settings.place());
         self.set(FieldId::Port, &settings.port.to_string());
         self.set(FieldId::Database, &settings.database);
         self.set(FieldId::User, &settings.user);
         self.set(FieldId::Password, settings.password.as_ref().map_or("", Secret::reveal));
         self.set(FieldId::Encryption, settings.ssl_mode.name());
+    }
+
+    /// Says at each field where its value came from; `origins` are by libpq's keyword, what is not in them is a default.
+    pub fn tell_origins(&mut self, origins: &Origins) {
+        for field in &mut self.fields {
+            let keyword = match field.id {
+                FieldId::Host if !origins.contains_key("host") => "hostaddr",
+                FieldId::Host => "host",
+                FieldId::Port => "port",
+                FieldId::Database => "dbname",
+                FieldId::User => "user",
+                FieldId::Password => "password",
+                _ => continue,
+            };
+            let known = origins.get(keyword).map(ToString::to_string);
+            let empty = field.text().is_empty();
+            field.origin = known.or_else(|| Some("default".to_owned())).filter(|_| !empty);
+        }
     }
 }

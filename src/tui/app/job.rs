@@ -10,6 +10,8 @@ pub enum Job {
     TestSource,
     /// Trying the administrator who stands in for a role that can't log in yet.
     TestAdmin,
+    /// Taking a connection string apart, with what surrounds it.
+    Resolve,
     /// Listing tables.
     ListTables,
     /// Gathering facts and judging them.
@@ -18,6 +20,8 @@ pub enum Job {
     Plan,
     /// Applying the plan.
     Apply,
+    /// Saving a profile.
+    SaveProfile,
     /// Writing the script to a file.
     Write,
     /// Trying the destination's settings.

@@ -7,10 +7,12 @@ use crossterm::event::KeyEvent;
 
 use super::job::{Job, Ticket};
 use crate::catalog::gather::TableChoice;
+use crate::connection::inputs::Resolved;
 use crate::connection::{Failure, Secret, Security, Settings};
 use crate::monitor::{Sample, Target};
 use crate::preflight::Report;
 use crate::profile::Profile;
+use crate::profile::saved::Saved;
 use crate::replication::{Progress, RunEvent, RunOptions, Summary};
 use crate::setup::Plan;
 use crate::setup::apply::ApplyEvent;
@@ -68,12 +70,16 @@ pub struct Planned {
 #[expect(missing_docs, reason = "each names the work that it answers")]
 pub enum Answer {
     Tested(Result<Tested, Box<Failure>>),
+    Resolved(Result<Box<Resolved>, String>),
     Tables(Result<Vec<TableChoice>, String>),
     Checked(Result<Box<Report>, String>),
     Planned(Result<Box<Planned>, String>),
     Applying(ApplyEvent),
     Applied(Result<(), String>),
     Written(Result<PathBuf, String>),
+    ProfileSaved(Result<PathBuf, String>),
+    /// There is a profile of this name already.
+    ProfileExists(String),
     Progress(Box<Progress>),
     RunEvent(RunEvent),
     RunEnded(Result<Box<Summary>, String>),
@@ -106,6 +112,8 @@ pub enum Effect {
 pub enum Work {
     /// Connect and look at the server.
     Test(Settings),
+    /// Take a connection string of the source (or, if so said, of a second server) apart, with libpq's variables and files.
+    Resolve(Secret, bool),
     /// List the tables of a source.
     ListTables(Settings),
     /// Gather through these settings and judge.
@@ -116,6 +124,9 @@ pub enum Work {
     Apply(Settings, Plan),
     /// Write a new file that only its owner can read.
     Write(PathBuf, String),
+    /// Keep a profile under a name; an older one only with `replace`.
+    #[expect(missing_docs, reason = "the names are the documentation")]
+    SaveProfile { name: String, saved: Box<Saved>, replace: bool },
     /// Replicate.
     Run(RunOptions),
     /// Sample every two seconds.

@@ -8,6 +8,7 @@ pub mod connection;
 pub mod dashboard;
 pub mod destination;
 pub mod dialog;
+pub mod encryption;
 pub mod field;
 pub mod form;
 pub mod job;

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::connection::ConnectionStep;
+use super::connection::{ConnectionStep, is_about_encryption};
 use super::dashboard::Dashboard;
 use super::destination::DestinationStep;
 use super::dialog::Dialog;
+use super::encryption::EncryptionStep;
 use super::field::Field;
+use super::form::Origins;
 use super::job::{Job, Jobs};
 use super::message::{Effect, Now, Tested, Work};
 use super::preflight::PreflightStep;
@@ -16,6 +18,7 @@ use super::step::Step;
 use super::tables::TablesStep;
 use crate::connection::{Failure, Settings, SslMode, printable};
 use crate::monitor::Target;
+use crate::profile::saved::PasswordSource;
 use crate::profile::{Profile, Selection};
 
 /// What is known before the first key: from the command line, the environment, or the demo.
@@ -29,6 +32,24 @@ pub struct Prefill {
     pub admin: Option<Settings>,
     /// The destination.
     pub destination: Option<Settings>,
+    /// Where the source's parameters came from.
+    pub origins: Origins,
+    /// Where the source's password comes from when a profile is saved.
+    pub password: PasswordSource,
+    /// An unfinished wizard that could be taken up again: the step it had come to, and its values.
+    pub draft: Option<(String, Box<Prefill>)>,
+}
+
+/// The unfinished wizard of an earlier time.
+#[derive(Debug, Default)]
+pub enum Draft {
+    /// There is none, or this wizard is it.
+    #[default]
+    None,
+    /// It may be taken up again.
+    Waiting(Box<Prefill>),
+    /// It is no longer wanted.
+    Forgotten,
 }
 
 /// A line that is shown for a while.
@@ -60,7 +81,13 @@ pub struct App {
     /// Where the source is.
     pub connection: ConnectionStep,
     /// How the connection is encrypted.
-    pub ssl_mode: SslMode,
+    pub encryption: EncryptionStep,
+    /// Where the source's password comes from when a profile is saved.
+    pub password: PasswordSource,
+    /// The unfinished wizard of an earlier time.
+    pub draft: Draft,
+    /// Whether something was entered.
+    pub touched: bool,
     /// What is wanted.
     pub tables: TablesStep,
     /// What is wrong.
@@ -90,6 +117,17 @@ impl App {
     #[must_use]
     pub fn new(prefill: Prefill, now: Now) -> Self {
         let profile = prefill.profile.unwrap_or_else(|| Profile::new(Settings::default()));
+        let chosen = prefill.origins.contains_key("sslmode") || profile.source.ssl_mode != SslMode::default();
+        let mut connection = ConnectionStep::new(&profile.source);
+        if !prefill.origins.is_empty() {
+            connection.form.tell_origins(&prefill.origins);
+        }
+        let mut encryption = EncryptionStep::new(&profile.source, chosen);
+        encryption.origin = prefill.origins.get("sslmode").map(ToString::to_string);
+        let (dialog, draft) = match prefill.draft {
+            Some((step, prefill)) => (Some(Dialog::resume(step)), Draft::Waiting(prefill)),
+            None => (None, Draft::None),
+        };
         Self {
             step: Step::Connection,
             opened: false,
@@ -97,15 +135,18 @@ impl App {
             only_dashboard: false,
             now,
             size: (80, 24),
-            connection: ConnectionStep::new(&profile.source),
-            ssl_mode: profile.source.ssl_mode,
+            connection,
+            encryption,
+            password: prefill.password,
+            draft,
+            touched: false,
             tables: TablesStep::new(&profile, prefill.selection),
             preflight: PreflightStep::default(),
             script: ScriptStep::new(prefill.admin.as_ref()),
             destination: DestinationStep::new(prefill.destination.as_ref()),
             dashboard: None,
             run: RunState::default(),
-            dialog: None,
+            dialog,
             help: None,
             notice: None,
             jobs: Jobs::default(),
@@ -126,7 +167,7 @@ impl App {
     /// The source as the fields describe it.
     #[must_use]
     pub fn source(&self) -> Settings {
-        Settings { ssl_mode: self.ssl_mode, ..self.connection.form.settings(&self.connection.base) }
+        self.encryption.over(self.connection.settings())
     }
 
     /// The administrator who stands in for the role, as the fields describe it.
@@ -152,6 +193,13 @@ impl App {
             (_, Some(Ok(tested))) if self.connection.mendable(&source).is_some() => Some((self.stand_in()?, tested)),
             _ => None,
         }
+    }
+
+    /// Whether the source was tried and what failed is mended on the encryption screen.
+    #[must_use]
+    pub fn mended_by_encryption(&self) -> bool {
+        let outcome = self.connection.outcome_of(&self.source());
+        matches!(outcome, Some(Err(failure)) if is_about_encryption(failure))
     }
 
     /// Whether the connection screen offers an administrator instead of the role.
@@ -205,6 +253,7 @@ impl App {
     /// Shows a step. What it needs to know is asked for at the end of the update.
     pub fn show(&mut self, step: Step) {
         self.connection.form.blur();
+        self.encryption.leave();
         self.script.form.blur();
         self.destination.form.blur();
         (self.step, self.opened, self.notice) = (step, true, None);
@@ -220,6 +269,7 @@ impl App {
             (Some(dialog), _) => dialog.field.as_mut(),
             (None, Step::Connection) if self.connection.stand_in.in_fields => self.script.form.focused_mut(),
             (None, Step::Connection) => self.connection.form.focused_mut(),
+            (None, Step::Encryption) => self.encryption.focused_mut(),
             (None, Step::Tables) => self.tables.text_field(),
             (None, Step::Script) => self.script.text_field(),
             (None, Step::Destination) => self.destination.form.focused_mut(),
@@ -234,6 +284,7 @@ impl App {
         if self.dialog.is_some() {
             return;
         }
+        self.touched = true;
         // A task works for the values that it was started with; its answer would be taken for the new ones.
         let outdated: &[Job] = match self.step {
             Step::Connection | Step::Encryption => {

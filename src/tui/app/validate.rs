@@ -19,6 +19,16 @@ pub enum FieldId {
     AdminPassword,
     Goal,
     Path,
+    RootCert,
+    RootFile,
+    ClientCert,
+    ClientKey,
+    KeyPassphrase,
+    SshDestination,
+    SshPort,
+    SshKey,
+    SshJump,
+    ProfileName,
 }
 
 impl FieldId {
@@ -39,6 +49,16 @@ impl FieldId {
             Self::AdminPassword => "Password",
             Self::Goal => "Goal",
             Self::Path => "File",
+            Self::RootCert => "Trusts",
+            Self::RootFile => "Root file",
+            Self::ClientCert => "Client cert.",
+            Self::ClientKey => "Client key",
+            Self::KeyPassphrase => "Passphrase",
+            Self::SshDestination => "SSH bastion",
+            Self::SshPort => "SSH port",
+            Self::SshKey => "SSH key",
+            Self::SshJump => "SSH jump host",
+            Self::ProfileName => "Name",
         }
     }
 }
@@ -74,8 +94,41 @@ pub fn check(id: FieldId, text: &str) -> Result<(), String> {
             Err("A slot's name is 1 to 63 lower-case letters, digits and underscores.".to_owned())
         }
         FieldId::Path => needed("the file's name"),
+        FieldId::RootFile => {
+            needed("the file with the authority's certificate, or choose another kind of trust")?;
+            file(text)
+        }
+        FieldId::ClientCert | FieldId::ClientKey | FieldId::SshKey => file(text),
+        FieldId::SshDestination | FieldId::SshJump => {
+            if id == FieldId::SshDestination {
+                needed("the bastion: a host, user@host, or an alias of your ssh configuration")?;
+            }
+            if text.trim().starts_with('-') || text.trim().contains(char::is_whitespace) {
+                return Err("A bastion's name has no blanks and does not begin with a dash.".to_owned());
+            }
+            Ok(())
+        }
+        FieldId::SshPort if text.trim().is_empty() => Ok(()),
+        FieldId::SshPort => check(FieldId::Port, text).map_err(|_| "The port is a number from 1 to 65535.".to_owned()),
+        FieldId::ProfileName if !is_profile_name(text) => {
+            Err("A profile's name has 1 to 64 letters, digits, dots, dashes and underscores, the first no dot or dash."
+                .to_owned())
+        }
         _ => Ok(()),
     }
+}
+
+/// A file that libpq's parameters name: nobody expands a tilde there.
+fn file(text: &str) -> Result<(), String> {
+    if text.starts_with('~') {
+        return Err("Write the whole path: nothing expands the tilde here.".to_owned());
+    }
+    Ok(())
+}
+
+fn is_profile_name(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    (1..=64).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with(['.', '-'])
 }
 
 #[cfg(test)]
@@ -92,6 +145,11 @@ mod tests {
             (FieldId::Port, "54e2"),
             (FieldId::Database, ""),
             (FieldId::Slot, "Orders"),
+            (FieldId::RootFile, ""),
+            (FieldId::ClientKey, "~/client.key"),
+            (FieldId::SshDestination, "-oProxyCommand=x"),
+            (FieldId::SshJump, "a b"),
+            (FieldId::ProfileName, "../x"),
             (FieldId::Publication, &"p".repeat(64)),
         ] {
             assert!(check(id, bad).is_err(), "{id:?} {bad:?}");
@@ -101,6 +159,8 @@ mod tests {
             (FieldId::Port, " 6543"),
             (FieldId::Publication, "Orders & more"),
             (FieldId::Password, ""),
+            (FieldId::SshPort, ""),
+            (FieldId::ProfileName, "shop.eu-1"),
         ] {
             assert_eq!(check(id, good), Ok(()), "{id:?} {good:?}");
         }

@@ -36,7 +36,11 @@ pub fn zones_below_help(app: &App) -> Vec<Zone> {
                 if app.offers_stand_in() {
                     zones.push(Zone::StandIn);
                 }
-                zones.push(if app.step == Step::Connection { Zone::Form } else { Zone::Encryption });
+                if app.step == Step::Connection {
+                    zones.push(Zone::Bastion);
+                }
+                let in_form = app.step == Step::Connection || app.encryption.in_fields;
+                zones.push(if in_form { Zone::Form } else { Zone::Encryption });
             }
             Step::Tables => match app.tables.focus {
                 TablesFocus::Method => zones.push(Zone::Method),
@@ -55,6 +59,9 @@ pub fn zones_below_help(app: &App) -> Vec<Zone> {
             }
         }
         if !app.only_dashboard {
+            if app.step >= Step::Destination {
+                zones.push(Zone::Profile);
+            }
             zones.push(Zone::Wizard);
         }
     }
@@ -73,6 +80,7 @@ fn field(app: &App) -> Option<&Field> {
     match app.step {
         Step::Connection if app.connection.stand_in.in_fields => app.script.form.focused(),
         Step::Connection => app.connection.form.focused(),
+        Step::Encryption if app.encryption.in_fields => app.encryption.form.focused(),
         Step::Destination => app.destination.form.focused(),
         Step::Script if app.script.in_fields => app.script.form.focused(),
         Step::Tables => match app.tables.focus {

@@ -17,12 +17,14 @@ pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
     let inner = super::chrome::inset(area);
     let step = &app.destination;
     put(buf, inner, 0, 0, "Where the rows go", theme.style(Tone::Title));
+    let hint = "F8 saves source, method, tables and names as a profile, without secrets.";
+    put(buf, inner, 1, 0, hint, theme.style(Tone::Dim));
     let outcome = outcome(app, theme, inner.width);
     let below = u16::try_from(outcome.len()).unwrap_or(3).min(inner.height / 2) + 1;
     // Without a destination there is only the choice.
     let shown = if step.replicates() { step.form.fields.len() } else { 1 };
     let fields: Vec<_> = step.form.fields.iter().take(shown).collect();
-    let place = Rect { y: inner.y + 2, height: inner.height.saturating_sub(2 + below), ..inner };
+    let place = Rect { y: inner.y + 3, height: inner.height.saturating_sub(3 + below), ..inner };
     let used = form::draw(&fields, Some(step.form.focus()), theme, place, buf);
     put_lines(buf, Rect { y: place.y + used + 1, height: below - 1, ..inner }, 0, &outcome);
 }
@@ -42,8 +44,7 @@ fn outcome(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
         return say(Tone::Warn, &format!("{} {text}", theme.mark(Tone::Warn)));
     }
     let current = step.current();
-    let local = step.settings().is_local();
-    let mut lines = tried::lines(app, theme, Job::TestDestination, current, local, width);
+    let mut lines = tried::lines(app, theme, Job::TestDestination, current, width);
     if let Some(Ok(tested)) = current.filter(|_| !app.jobs.runs(Job::TestDestination)) {
         if let Some(reason) = unfit(tested, &step.settings()) {
             lines.extend(say(Tone::Bad, &format!("{} {reason}", theme.mark(Tone::Bad))));

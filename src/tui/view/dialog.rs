@@ -8,7 +8,9 @@ use ratatui::widgets::{Block, BorderType, Clear, Widget};
 use super::form;
 use super::text::{paragraph, put, put_line};
 use super::theme::{Theme, Tone};
-use crate::connection::printable;
+use crate::connection::inputs::{Origin, Resolved};
+use crate::connection::provider::proposal;
+use crate::connection::{parameters, printable};
 use crate::tui::app::dialog::{Dialog, Question};
 use crate::tui::app::run::RunState;
 use crate::tui::app::state::App;
@@ -72,22 +74,43 @@ pub fn framed(title: &str, theme: Theme, area: Rect, buf: &mut Buffer) {
     }
 }
 
+/// What a connection string says, and what else surrounds it; never a secret.
+fn parts(resolved: &Resolved) -> Vec<String> {
+    let settings = &resolved.settings;
+    let part = |label: &str, keyword: &str, value: &str| {
+        let origin = resolved.origin(keyword);
+        let origin = if *origin == Origin::ConnectionString { String::new() } else { format!(" ({origin})") };
+        format!("{label:<12}{}{origin}", printable(value))
+    };
+    let given = settings.password.is_some() || settings.alternatives.iter().any(|other| other.password.is_some());
+    let password = if given { "(given, not shown)" } else { "(none)" };
+    let host = if settings.host.is_empty() { "hostaddr" } else { "host" };
+    let encryption = if *resolved.origin("sslmode") == Origin::Default {
+        format!("{:<12}{} (proposed)", "Encryption", proposal(settings).0)
+    } else {
+        part("Encryption", "sslmode", settings.ssl_mode.name())
+    };
+    let mut lines = vec![
+        "This is a whole connection string. Its parts would go into the fields:".to_owned(),
+        String::new(),
+        part("Host", host, settings.place()),
+        part("Port", "port", &settings.port.to_string()),
+        part("Database", "dbname", &settings.database),
+        part("User", "user", &settings.user),
+        part("Password", "password", password),
+        encryption,
+    ];
+    let parameters = parameters::without_secrets(settings);
+    let files = ["sslrootcert", "sslcert", "sslkey"].into_iter().filter_map(|name| Some((name, parameters.get(name)?)));
+    lines.extend(files.map(|(name, value)| part(name, name, value)));
+    lines.extend(super::connection::others(settings));
+    lines.extend(resolved.notes.iter().map(|note| printable(note).into_owned()));
+    lines
+}
+
 fn text(app: &App, dialog: &Dialog) -> (&'static str, Vec<String>) {
     match &dialog.question {
-        Question::Split(settings) => {
-            let password = if settings.password.is_some() { "(given, not shown)" } else { "(none)" };
-            let lines = vec![
-                "This is a whole connection string. Its parts would go into the fields:".to_owned(),
-                String::new(),
-                format!("Host        {}", printable(&settings.host)),
-                format!("Port        {}", settings.port),
-                format!("Database    {}", printable(&settings.database)),
-                format!("User        {}", printable(&settings.user)),
-                format!("Password    {password}"),
-                format!("Encryption  {}", settings.ssl_mode),
-            ];
-            ("Connection string", lines)
-        }
+        Question::Split(resolved) => ("Connection string", parts(resolved)),
         Question::Apply => {
             let steps = app.script.open_steps();
             let admin = app.script.admin(&app.source()).map(|admin| admin.to_string()).unwrap_or_default();
@@ -111,6 +134,25 @@ fn text(app: &App, dialog: &Dialog) -> (&'static str, Vec<String>) {
                  somebody has run it: copy it (y) or write it to a file (w), or name an administrator (Tab)."
                     .to_owned(),
             ],
+        ),
+        Question::SaveProfile => (
+            "Save as a profile",
+            vec![
+                "Source, method, tables, publication and slot are kept under a name, the password and the passphrase \
+                 are not. walpilot setup --profile NAME opens it again; check, run and watch take it too."
+                    .to_owned(),
+            ],
+        ),
+        Question::ReplaceProfile(name) => {
+            ("Replace the profile?", vec![format!("There is a profile {} already.", printable(name))])
+        }
+        Question::Resume(step) => (
+            "An unfinished wizard",
+            vec![format!(
+                "You left walpilot before its end, at the step {}. Take it up again? Every value is kept, but for \
+                 passwords.",
+                printable(step)
+            )],
         ),
         Question::Path => (
             "Write the script to a file",

@@ -51,10 +51,16 @@ fn line(field: &Field, focused: bool, theme: Theme, width: u16) -> Line<'static>
     let label = format!("{marker}{:<1$}", field.id.label(), usize::from(LABEL) - 2);
     let tone = if focused { Tone::Title } else { Tone::Plain };
     let mut spans = vec![Span::styled(label, theme.style(tone))];
-    let room = usize::from(width.saturating_sub(LABEL + 1)).min(60);
+    let origin = field.origin.as_ref().map_or_else(String::new, |origin| format!("  {origin}"));
+    let room = usize::from(width.saturating_sub(LABEL + 1)).min(60).saturating_sub(origin.width());
     if let Kind::Choice(words) = field.kind {
+        // A choice that is too wide shows what is chosen.
+        let fits = words.iter().map(|word| word.width() + 7).sum::<usize>() <= usize::from(width.saturating_sub(LABEL));
         for (at, word) in words.iter().enumerate() {
             let chosen = at == field.chosen();
+            if !fits && !chosen {
+                continue;
+            }
             let mark = if chosen { theme.glyph("◉ ", "(*) ") } else { theme.glyph("○ ", "( ) ") };
             let tone = match (chosen, focused) {
                 (true, true) => Tone::Selected,
@@ -64,8 +70,13 @@ fn line(field: &Field, focused: bool, theme: Theme, width: u16) -> Line<'static>
             spans.push(Span::styled(format!("{mark}{word}"), theme.style(tone)));
             spans.push(Span::raw("   "));
         }
+        if !fits {
+            let count = format!("{} of {}: Space", field.chosen() + 1, words.len());
+            spans.push(Span::styled(count, theme.style(Tone::Dim)));
+        }
     } else {
         spans.extend(value(field, focused, theme, room));
+        spans.push(Span::styled(origin, theme.style(Tone::Dim)));
     }
     Line::from(spans)
 }

@@ -3,6 +3,7 @@
 use ratatui::text::{Line, Span};
 
 use super::chrome::working;
+use super::security::Panel;
 use super::text::paragraph;
 use super::theme::{Theme, Tone};
 use crate::connection::{Failure, SslMode};
@@ -10,23 +11,25 @@ use crate::tui::app::job::Job;
 use crate::tui::app::message::Tested;
 use crate::tui::app::state::App;
 
-/// Lines about a try: under way, a success, a failure with its remedy, or nothing yet. `local`: nobody outside this
-/// machine can listen.
+/// Lines about a try: under way, a success, a failure with its remedy, or nothing yet.
 #[must_use]
 pub fn lines(
     app: &App,
     theme: Theme,
     job: Job,
     outcome: Option<&Result<Tested, Box<Failure>>>,
-    local: bool,
     width: u16,
 ) -> Vec<Line<'static>> {
     if let Some(text) = working(app, theme, job, "Connecting") {
         return vec![Line::from(Span::styled(text, theme.style(Tone::Accent)))];
     }
+    let local = match job {
+        Job::TestDestination => app.destination.settings().is_local(),
+        _ => app.source().is_local(),
+    };
     match outcome {
         None => paragraph("Not tested yet: Enter on the last field, or F5.", width, 0, theme.style(Tone::Dim)),
-        Some(Ok(tested)) => success(tested, theme, width, local),
+        Some(Ok(tested)) => success(app, tested, theme, width, local),
         Some(Err(failure)) => {
             let mark = theme.mark(Tone::Bad);
             let mut lines = paragraph(&format!("{mark} {}", failure.message), width, 0, theme.style(Tone::Bad));
@@ -36,26 +39,12 @@ pub fn lines(
     }
 }
 
-fn success(tested: &Tested, theme: Theme, width: u16, local: bool) -> Vec<Line<'static>> {
+fn success(app: &App, tested: &Tested, theme: Theme, width: u16, local: bool) -> Vec<Line<'static>> {
     let text = format!("{} Connected to PostgreSQL {}.", theme.mark(Tone::Good), tested.version);
     let mut lines = paragraph(&text, width, 0, theme.style(Tone::Good));
-    lines.extend(security(tested, theme, width, local));
+    let panel = Panel { theme, width, now: app.now.wall, local };
+    lines.extend(panel.short(&tested.security));
     lines
-}
-
-/// What really protects the connection; `plain_is_fine` where nobody outside this machine can listen.
-#[must_use]
-pub fn security(tested: &Tested, theme: Theme, width: u16, plain_is_fine: bool) -> Vec<Line<'static>> {
-    let fallback = if tested.security.tries.len() > 1 { " A first try failed; this is the fallback." } else { "" };
-    if tested.security.encrypted {
-        let text = format!("{} The connection is encrypted (TLS).{fallback}", theme.mark(Tone::Good));
-        paragraph(&text, width, 0, theme.style(Tone::Good))
-    } else {
-        let tone = if plain_is_fine { Tone::Dim } else { Tone::Bad };
-        let local = if plain_is_fine { " Nobody outside this machine can listen." } else { "" };
-        let text = format!("{} The connection is NOT encrypted.{local}{fallback}", theme.mark(tone));
-        paragraph(&text, width, 0, theme.style(tone))
-    }
 }
 
 /// What a mode risks on the way to a server that is not on this machine.

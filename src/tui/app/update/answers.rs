@@ -1,6 +1,6 @@
 //! What the answers of tasks do to the state. Whether an answer is still wanted was decided before.
 
-use super::{connection, preflight, script};
+use super::{connection, preflight, profile, script};
 use crate::setup::apply::ApplyEvent;
 use crate::tui::app::connection::StandIn;
 use crate::tui::app::job::Job;
@@ -25,6 +25,9 @@ pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Ef
             app.connection.outcome = Some((app.source(), outcome));
             tried(app, entered, effects);
         }
+        Answer::Resolved(result) => connection::resolved(app, result),
+        Answer::ProfileSaved(result) => profile::saved(app, result),
+        Answer::ProfileExists(name) => profile::exists(app, name),
         Answer::Tables(Ok(choices)) => {
             let source = app.source();
             app.tables.take(source, choices);
@@ -139,7 +142,9 @@ fn died(app: &mut App, job: Job, reason: String, effects: &mut Vec<Effect>) {
                 dashboard.sample_failed(reason, None, app.now.wall);
             }
         }
-        Job::TestSource | Job::TestAdmin | Job::TestDestination | Job::Write => app.note(reason, true),
+        Job::TestSource | Job::TestAdmin | Job::TestDestination | Job::Write | Job::Resolve | Job::SaveProfile => {
+            app.note(reason, true);
+        }
     }
     if matches!(app.run, RunState::Ended { .. }) && app.leaving.is_some() && job != Job::Run {
         effects.push(Effect::Quit);

@@ -1,5 +1,6 @@
 //! Keys of the connection screen.
 
+use crate::connection::inputs::Resolved;
 use crate::connection::{Secret, Settings, uri};
 use crate::tui::app::action::Action;
 use crate::tui::app::dialog::Dialog;
@@ -16,6 +17,15 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::PreviousField | Action::Up => step(app, false),
         Action::Test => test(app, effects),
         Action::StandIn => stand_in(app, effects),
+        Action::Bastion => {
+            let step = &mut app.connection;
+            step.stand_in.in_fields = false;
+            step.go_through_ssh(!step.ssh);
+            if step.ssh {
+                step.form.focus_on_id(FieldId::SshDestination);
+            }
+            app.edited(effects);
+        }
         Action::Back => {
             let stopped = app.cancel(Job::TestSource, effects) | app.cancel(Job::TestAdmin, effects);
             if !stopped && app.connection.stand_in.in_fields {
@@ -33,10 +43,10 @@ fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
     let typed = form.focused().filter(|field| field.kind == Kind::Text);
     let typed = typed.map(Field::text).filter(|text| uri::is_connection_string(text)).map(Secret::new);
     if let Some(typed) = typed.filter(|_| !in_stand_in) {
-        offer_to_split(app, typed.reveal());
+        offer_to_split(app, typed, effects);
     } else if !form.at_end() {
         step(app, true);
-    } else if app.reader().is_some() {
+    } else if app.reader().is_some() || app.mended_by_encryption() {
         app.show(Step::Encryption);
     } else if app.connection.stand_in.asked && !in_stand_in {
         step(app, true);
@@ -51,13 +61,14 @@ fn step(app: &mut App, forward: bool) {
     if !stand_in.asked {
         return form.step(forward);
     }
-    let (own, all) = (form.fields.len(), form.fields.len() + app.script.form.fields.len());
-    let at = if stand_in.in_fields { own + app.script.form.focus() } else { form.focus() };
+    let own = form.shown().count();
+    let all = own + app.script.form.fields.len();
+    let at = if stand_in.in_fields { own + app.script.form.focus() } else { form.focus_among_shown() };
     let to = (at + if forward { 1 } else { all - 1 }) % all;
     form.blur();
     app.script.form.blur();
     stand_in.in_fields = to >= own;
-    if to >= own { app.script.form.focus_on(to - own) } else { form.focus_on(to) }
+    if to >= own { app.script.form.focus_on(to - own) } else { form.focus_on_shown(to) }
 }
 
 /// Shows the administrator's fields and goes there, or gives the stand-in up.
@@ -99,17 +110,47 @@ pub(super) fn test(app: &mut App, effects: &mut Vec<Effect>) {
     }
 }
 
-/// A whole connection string stands where one value belongs: offers to put its parts into the fields.
-pub(super) fn offer_to_split(app: &mut App, text: &str) {
-    let form = if app.step == Step::Destination { &mut app.destination.form } else { &mut app.connection.form };
-    // What the string does not name gets PostgreSQL's defaults, not what happens to stand in the fields: a password
-    // must not go to another host than the one it was typed for.
-    match uri::parse(text, &Settings::default()) {
-        Ok(settings) => app.dialog = Some(Dialog::split(settings)),
+/// A whole connection string stands where one value belongs: takes it apart, to offer its parts to the fields.
+///
+/// What the string does not name comes from libpq's variables and files, not from what happens to stand in the fields: a
+/// password must not go to another host than the one it was typed for.
+pub(super) fn offer_to_split(app: &mut App, text: Secret, effects: &mut Vec<Effect>) {
+    let second = app.step == Step::Destination;
+    app.start(Job::Resolve, Work::Resolve(text, second), effects);
+}
+
+/// A connection string was taken apart.
+pub(super) fn resolved(app: &mut App, result: Result<Box<Resolved>, String>) {
+    let form = match app.step {
+        Step::Connection => &mut app.connection.form,
+        Step::Destination => &mut app.destination.form,
+        _ => return,
+    };
+    match result {
+        Ok(resolved) => app.dialog = Some(Dialog::split(*resolved)),
         Err(error) => {
             if let Some(field) = form.focused_mut() {
                 field.error = Some(format!("The connection string: {error}."));
             }
         }
     }
+}
+
+/// Puts the parts of a connection string into the fields.
+pub(super) fn split(app: &mut App, resolved: &Resolved, effects: &mut Vec<Effect>) {
+    let settings = &resolved.settings;
+    if app.step == Step::Destination {
+        app.destination.base = settings.clone();
+        app.destination.form.fill(settings);
+        app.destination.form.tell_origins(&resolved.origins);
+        app.destination.form.focus_on_what_is_missing();
+    } else {
+        // The bastion is no part of a connection string: it stays.
+        let tunnel = app.connection.settings().tunnel;
+        app.connection.fill(&Settings { tunnel, ..settings.clone() });
+        app.connection.form.tell_origins(&resolved.origins);
+        app.encryption.fill(settings, resolved.origins.contains_key("sslmode"));
+        app.encryption.origin = resolved.origins.get("sslmode").map(ToString::to_string);
+    }
+    app.edited(effects);
 }

@@ -56,7 +56,7 @@ fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
     let typed = form.focused().filter(|field| field.kind == Kind::Text);
     let typed = typed.map(Field::text).filter(|text| uri::is_connection_string(text)).map(Secret::new);
     if let Some(typed) = typed {
-        offer_to_split(app, typed.reveal());
+        offer_to_split(app, typed, effects);
     } else if !form.at_end() {
         form.step(true);
     } else if app.tables.method == Method::Xmin {

@@ -1,11 +1,11 @@
 //! Keys of a question, and what its answer does.
 
-use super::{leave, script};
+use super::{connection, leave, profile, script};
 use crate::tui::app::action::Action;
 use crate::tui::app::dialog::Question;
 use crate::tui::app::field::Field;
 use crate::tui::app::message::Effect;
-use crate::tui::app::state::App;
+use crate::tui::app::state::{App, Draft};
 use crate::tui::app::step::Step;
 
 pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
@@ -20,7 +20,12 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
                 field.edit(edit);
             }
         }
-        Action::Confirm if dialog.selected > 0 => app.dialog = None,
+        Action::Confirm if dialog.selected > 0 => {
+            if matches!(dialog.question, Question::Resume(_)) {
+                app.draft = Draft::Forgotten;
+            }
+            app.dialog = None;
+        }
         Action::Confirm => confirm(app, effects),
         _ => {}
     }
@@ -29,19 +34,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
 fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
     let Some(mut dialog) = app.dialog.take() else { return };
     match &dialog.question {
-        Question::Split(settings) => {
-            if app.step == Step::Destination {
-                app.destination.base = (**settings).clone();
-                app.destination.form.fill(settings);
-                app.destination.form.focus_on_what_is_missing();
-            } else {
-                app.connection.base = (**settings).clone();
-                app.connection.form.fill(settings);
-                app.connection.form.focus_on_what_is_missing();
-                app.ssl_mode = settings.ssl_mode;
-            }
-            app.edited(effects);
-        }
+        Question::Split(resolved) => connection::split(app, resolved, effects),
         Question::Apply => script::apply(app, effects),
         Question::Skip => app.show(Step::Destination),
         Question::Path => {
@@ -51,6 +44,15 @@ fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
                 app.dialog = Some(dialog);
             }
         }
+        Question::SaveProfile => {
+            if dialog.field.as_mut().is_some_and(Field::validate) {
+                profile::save(app, dialog.field.as_ref().map_or("", Field::text), false, effects);
+            } else {
+                app.dialog = Some(dialog);
+            }
+        }
+        Question::ReplaceProfile(name) => profile::save(app, name, true, effects),
+        Question::Resume(_) => profile::resume(app),
         Question::StopRun => leave::stop_run(app, effects),
         Question::Leave => leave::leave(app, effects),
     }

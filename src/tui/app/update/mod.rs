@@ -7,6 +7,7 @@ mod dialog;
 mod encryption;
 mod leave;
 mod preflight;
+mod profile;
 mod script;
 mod tables;
 
@@ -17,7 +18,7 @@ use super::message::{Effect, Message, Now};
 use super::state::App;
 use super::step::Step;
 use super::zones::zones;
-use crate::connection::uri;
+use crate::connection::{Secret, uri};
 use crate::tui::keymap;
 
 /// The next state, and what has to be done for it.
@@ -46,6 +47,8 @@ pub fn update(app: &mut App, message: Message, now: Now) -> Vec<Effect> {
             _ => {}
         }
     }
+    let reached = app.connection.settings();
+    app.encryption.follow(&reached);
     if app.notice.as_ref().is_some_and(|notice| notice.until <= now.monotonic) {
         app.notice = None;
     }
@@ -74,7 +77,7 @@ fn paste(app: &mut App, text: &str, effects: &mut Vec<Effect>) {
         && matches!(app.step, Step::Connection | Step::Destination)
         && uri::is_connection_string(text)
     {
-        connection::offer_to_split(app, text);
+        connection::offer_to_split(app, Secret::new(text), effects);
     } else if let Some(field) = app.text_field() {
         field.paste(text);
         app.edited(effects);
@@ -99,6 +102,7 @@ fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
                 app.edited(effects);
             }
         }
+        Action::SaveProfile => profile::ask(app),
         Action::StepBack | Action::StepForward => jump(app, action == Action::StepForward),
         _ => match app.step {
             Step::Connection => connection::act(app, action, effects),
