@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use super::lag::Lag;
 use super::progress::Progress;
@@ -39,12 +38,10 @@ pub(super) struct Reader {
     pub(super) progress: watch::Sender<Progress>,
     /// The source is told at least this often.
     pub(super) every: Duration,
-    /// Ends the stream in an orderly way.
-    pub(super) finish: CancellationToken,
 }
 
 impl Reader {
-    /// Reads until `finish` is cancelled or the stream breaks.
+    /// Reads until the applying task has ended, which it sees by its ends of what they share, or the stream breaks.
     ///
     /// # Errors
     /// When the stream breaks; what was read before is in the queue.
@@ -67,8 +64,7 @@ impl Reader {
                     cost = 0;
                     let frames = std::mem::take(&mut waiting);
                     if self.queue.send(Chunk { frames, permit }).is_err() {
-                        // The applying task has ended and says why.
-                        return Ok(());
+                        return self.farewell(stream, received).await;
                     }
                 }
                 read = stream.receive(&mut waiting), if cost == 0 => {
@@ -92,7 +88,7 @@ impl Reader {
                 }
                 changed = self.flushed.changed() => {
                     if changed.is_err() {
-                        return Ok(());
+                        return self.farewell(stream, received).await;
                     }
                     due = due.min(told + FEEDBACK_PAUSE);
                     lag.reached(*self.flushed.borrow_and_update());
@@ -103,11 +99,6 @@ impl Reader {
                     self.progress.send_modify(|progress| progress.ages(lag.age(clock())));
                 }
                 () = sleep_until(due) => reply = true,
-                () = self.finish.cancelled() => {
-                    let flushed = *self.flushed.borrow_and_update();
-                    stream.send_feedback(Feedback { received, flushed }).await?;
-                    return stream.finish().await;
-                }
             }
             if reply {
                 let flushed = *self.flushed.borrow_and_update();
@@ -116,5 +107,11 @@ impl Reader {
                 due = told + self.every;
             }
         }
+    }
+    /// The applying task has ended: tells the source the last checkpoint and ends the stream in an orderly way.
+    async fn farewell(&mut self, mut stream: impl ChangeStream, received: Lsn) -> Result<(), StreamError> {
+        let flushed = *self.flushed.borrow_and_update();
+        stream.send_feedback(Feedback { received, flushed }).await?;
+        stream.finish().await
     }
 }

@@ -334,8 +334,7 @@ impl Run<'_> {
 
         let (queue, chunks) = mpsc::unbounded_channel();
         let (flushed, told) = watch::channel(ready.checkpoint);
-        let finish = CancellationToken::new();
-        let reader = Reader { queue, flushed: told, progress: self.progress.clone(), every, finish: finish.clone() };
+        let reader = Reader { queue, flushed: told, progress: self.progress.clone(), every };
         let mut reader = AbortOnDropHandle::new(tokio::spawn(reader.read(stream)));
         let tables = ready.tables.iter().enumerate().filter_map(|(place, table)| {
             table.state.as_ref().map(|state| (table.source.name.clone(), (state.copied, place)))
@@ -352,8 +351,8 @@ impl Run<'_> {
                 if ended == Ended::Stopped {
                     self.progress.send_modify(|progress| progress.phase = Phase::Stopping);
                 }
-                finish.cancel();
-                // Best effort: what the source was not told now, it is told next time.
+                // The reader sees that the applying task has ended, and takes its leave. What the source is not told
+                // now, it is told next time.
                 let _ = timeout(FAREWELL, &mut reader).await;
                 Ok(ended)
             }
