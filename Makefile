@@ -17,7 +17,8 @@ REFERENCES := $(CURDIR)/target/snapshot-references.txt
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: deps ## Try everything on two throwaway clusters (ARGS="--for 5s" to pass arguments)
+demo: ## Try everything on two throwaway clusters (ARGS="--for 5s" to pass arguments)
+	@tests/install-dependencies.sh demo
 	@$(CARGO) run --release --locked -- demo $(ARGS)
 
 test: deps ## Run all tests on the installed PostgreSQL version

@@ -4,6 +4,7 @@
 # No system-wide cluster is made or started. The tests of SSH tunnels run an sshd of their own, on a port of the loopback
 # address; where its package has to be installed, the system's own ssh service is masked first, so that nothing starts
 # to listen (systemctl unmask ssh.service ssh.socket undoes that).
+# Usage: tests/install-dependencies.sh [demo]     "demo" leaves out what only the tests need: psql and ssh.
 set -eu
 
 has() {
@@ -28,10 +29,14 @@ if [ "$(uname -s)" = Linux ]; then
     { has pkg-config && pkg-config --exists openssl; } || wanted="$wanted libssl-dev"
 fi
 has ps || wanted="$wanted procps"
-{ has ssh && has ssh-keygen; } || wanted="$wanted openssh-client"
-[ -x /usr/sbin/sshd ] || has sshd || wanted="$wanted openssh-server"
 server=
-has_server && has psql || server=postgresql
+has_server || server=postgresql
+# Only the tests compare with psql, and go through a bastion of their own; who tries the demo needs no sshd.
+if [ "${1:-test}" = test ]; then
+    has psql || server=postgresql
+    { has ssh && has ssh-keygen; } || wanted="$wanted openssh-client"
+    [ -x /usr/sbin/sshd ] || has sshd || wanted="$wanted openssh-server"
+fi
 [ -n "$wanted$server" ] || exit 0
 
 if ! has apt-get; then
@@ -57,7 +62,7 @@ echo "installing$wanted $server"
 $root apt-get update
 if [ -n "$wanted" ]; then
     case "$wanted" in
-        *openssh-server*) if has systemctl; then $root systemctl mask ssh.service ssh.socket; fi ;;
+        *openssh-server*) if has systemctl; then $root systemctl mask ssh.service ssh.socket || true; fi ;;
     esac
     # shellcheck disable=SC2086 # a list of packages
     install $wanted
