@@ -6,13 +6,14 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::progress::{Phase, Progress, TablePhase};
 use crate::catalog::ident::quote_literal;
 use crate::connection::{self, SessionOptions, Settings};
 
 const EVERY: Duration = Duration::from_secs(1);
+const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
 
 /// Writes the latest progress about once a second until the future is dropped.
 pub(super) async fn keep(settings: Settings, slot: String, mut progress: watch::Receiver<Progress>) {
@@ -27,7 +28,8 @@ pub(super) async fn keep(settings: Settings, slot: String, mut progress: watch::
                     break;
                 }
                 sleep(EVERY).await;
-                if progress.changed().await.is_err() {
+                // A run with nothing to do still gives a sign of life: silence means that it is gone.
+                if let Ok(Err(_)) = timeout(SIGN_OF_LIFE, progress.changed()).await {
                     return;
                 }
             }
