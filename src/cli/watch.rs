@@ -123,6 +123,8 @@ fn target(args: &WatchArgs) -> Result<Target, Stop> {
         publication: args.publication.clone().or_else(|| of_profile(&profile.publication)),
         source: profile.source,
         destination,
+        wal_volume: None,
+        memory: crate::monitor::memory::directory(),
     })
 }
 

@@ -23,7 +23,7 @@ use super::app::message::{Answer, Message, Planned, Tested, Work};
 use crate::catalog::gather::{gather, gather_and_probe, list_tables};
 use crate::connection::inputs::Given;
 use crate::connection::{Secret, Session, SessionOptions, Settings, connect, describe, printable};
-use crate::monitor::{Sampler, Target};
+use crate::monitor::{Sampler, Target, memory};
 use crate::preflight::evaluate;
 use crate::profile::Profile;
 use crate::profile::saved::Saved;
@@ -221,7 +221,8 @@ impl Desk {
     }
 
     /// Samples until it is stopped, and connects again with growing pauses when the source is lost.
-    async fn watch(self, target: Target) {
+    async fn watch(self, mut target: Target) {
+        target.memory = target.memory.or_else(memory::directory);
         let cancel = self.cancel.clone();
         let sampling = async {
             let mut pause = SAMPLE_EVERY;

@@ -6,7 +6,6 @@ use std::time::SystemTime;
 
 use super::own_run;
 use crate::connection::printable;
-use crate::monitor::diagnosis::{Finding, Severity};
 use crate::monitor::report::{TableLine, table_lines};
 use crate::monitor::{Moment, Sample, Target, Watcher};
 use crate::profile::TableName;
@@ -107,7 +106,6 @@ pub struct Dashboard {
     table: usize,
     finding: usize,
     event: usize,
-    known: BTreeSet<(&'static str, String)>,
 }
 
 /// The most events that are kept.
@@ -142,7 +140,6 @@ impl Dashboard {
             table: 0,
             finding: 0,
             event: 0,
-            known: BTreeSet::new(),
         }
     }
 
@@ -157,26 +154,7 @@ impl Dashboard {
             self.log(event.at, event.trouble, event.text);
         }
         self.live.sampled_at = Some(now);
-        self.log_findings(at);
         self.keep_in_bounds();
-    }
-
-    /// Findings that came or went since the last sample, as events. What is only worth knowing stays out; what was
-    /// told is resolved when it is gone, not when it is a little better.
-    fn log_findings(&mut self, at: Moment) {
-        let findings = self.live.watcher.diagnosis().findings().to_vec();
-        let key = |finding: &Finding| (finding.rule, finding.object.clone());
-        let standing: BTreeSet<_> = findings.iter().map(key).collect();
-        let known = std::mem::take(&mut self.known);
-        for (rule, object) in known.difference(&standing) {
-            self.log(at, false, format!("{rule} {object}: resolved."));
-        }
-        self.known = known.intersection(&standing).cloned().collect();
-        for finding in findings.iter().filter(|finding| finding.severity < Severity::Info) {
-            if self.known.insert(key(finding)) {
-                self.log(at, true, format!("{} {}: {}.", finding.rule, finding.object, finding.title));
-            }
-        }
     }
 
     /// The source could not be sampled; `reason` is one sentence. At `next_try` it is tried again, if at all.
@@ -391,11 +369,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::connection::Settings;
     use crate::monitor::slot::Slot;
 
     fn dashboard() -> Dashboard {
-        let target = Target { source: Settings::default(), slot: None, publication: None, destination: None };
+        let target = Target::default();
         Dashboard::new(target, false)
     }
 
