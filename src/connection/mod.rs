@@ -4,6 +4,7 @@
 //! This room imports nothing of walpilot's. Everything above reaches a server through [`attempt::connect`] (queries)
 //! or [`attempt::connect_replication`] (the walsender protocol), so both take the same decisions about encryption.
 
+pub mod askpass;
 pub mod attempt;
 pub mod cause;
 pub mod certificate;

@@ -83,6 +83,17 @@ impl Security {
         format!("encrypted{version}; {verified}")
     }
 
+    /// Notes what others could not use about the server's certificate.
+    pub(super) fn judge_certificate(&mut self) {
+        if let Some(certificate) = self.certificate.as_ref().filter(|certificate| certificate.has_no_hash()) {
+            self.warnings.push(format!(
+                "The server's certificate is signed with {}: psql and everything else with libpq can't connect to it, \
+                 except with channel_binding=disable.",
+                certificate.signature
+            ));
+        }
+    }
+
     /// Notes what the server says of the connection, and whether it contradicts what walpilot knows.
     pub(super) fn compare(&mut self, server: Option<ServerView>) {
         let Some(server) = server else { return };

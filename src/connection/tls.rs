@@ -146,7 +146,8 @@ impl Key {
                 }
             }
         };
-        let identity = identity::find(&settings.tls, folder.as_deref()).map(|files| {
+        let found = identity::find(&settings.tls, folder.as_deref()).filter(|_| !settings.tls.no_client_cert);
+        let identity = found.map(|files| {
             let (cert, key) = (Stamp::of(&files.cert), Stamp::of(&files.key));
             (files, cert, key, settings.tls.key_passphrase.clone())
         });
