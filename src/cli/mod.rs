@@ -11,6 +11,7 @@ pub mod inputs;
 pub mod interrupt;
 pub mod log;
 pub mod output;
+pub mod pair;
 pub mod profiles;
 mod prompt;
 mod rehearsal;
