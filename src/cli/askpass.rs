@@ -13,6 +13,7 @@ use crate::connection::askpass::{Desk, Event, Kind, Question, VARIABLE, carry};
 
 /// The whole run, if it was ssh that started this process to ask something.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "the environment is read here")]
 pub(super) fn stand_in() -> Option<ExitCode> {
     let socket = std::env::var_os(VARIABLE).map(PathBuf::from)?;
     let hint = super::source::var("SSH_ASKPASS_PROMPT").unwrap_or_default();

@@ -73,8 +73,8 @@ pub async fn run(settings: Result<Settings, Stop>, format: Format, output: Outpu
     let outcome = match settings.replication.as_deref() {
         // As libpq with this parameter: a walsender's connection, which other lines of pg_hba.conf let in.
         Some(kind) => {
-            let login = Box::pin(connect_replication(&settings, &[("replication", kind)]));
-            login.await.map(|(.., security)| security)
+            let kind = [("replication", kind)];
+            Box::pin(connect_replication(&settings, &kind)).await.map(|(.., security)| security)
         }
         None => connect(&settings, &SessionOptions::inspect()).await.map(|session| session.security.clone()),
     };

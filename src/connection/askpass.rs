@@ -311,7 +311,63 @@ pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = T>) ->
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, is_memorable};
+    use std::io;
+    use std::path::Path;
+
+    use rustix::process::getpgid;
+
+    use super::{Desk, Event, Kind, carry, is_memorable, way};
+    use crate::connection::Secret;
+
+    /// As the program that ssh starts, but in the process of the test.
+    async fn asks(socket: &Path, words: &'static str) -> io::Result<Secret> {
+        let socket = socket.to_owned();
+        tokio::task::spawn_blocking(move || carry(&socket, "", words)).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn strangers_get_no_question_through() {
+        const WORDS: &str = "Enter passphrase for key '/k': ";
+        let (desk, mut heard) = Desk::open().unwrap();
+        let socket = way().unwrap().socket;
+        assert!(asks(&socket, WORDS).await.is_err(), "no ssh of ours has this group");
+        assert!(heard.try_recv().is_err(), "nobody was bothered");
+
+        let admitted = way().unwrap().admit(getpgid(None).unwrap());
+        let asking = tokio::spawn({
+            let socket = socket.clone();
+            async move { asks(&socket, WORDS).await }
+        });
+        let Some(Event::Asked(question)) = heard.recv().await else { panic!("no question") };
+        assert_eq!((question.kind, question.again), (Kind::Secret, false));
+        desk.answer(question.id, Some(Secret::new("S3NT1NEL")));
+        assert_eq!(asking.await.unwrap().unwrap().reveal(), "S3NT1NEL");
+
+        // The same ssh asks again: it was wrong, and no is an answer too.
+        let asking = tokio::spawn({
+            let socket = socket.clone();
+            async move { asks(&socket, WORDS).await }
+        });
+        let Some(Event::Asked(question)) = heard.recv().await else { panic!("no question") };
+        assert!(question.again);
+        desk.answer(question.id, Some(Secret::new("right")));
+        assert!(asking.await.unwrap().is_ok());
+        drop(admitted);
+
+        // The next ssh gets what was right without a question.
+        let _admitted = way().unwrap().admit(getpgid(None).unwrap());
+        assert_eq!(asks(&socket, WORDS).await.unwrap().reveal(), "right");
+        assert!(heard.try_recv().is_err());
+
+        // Whoever goes away takes the question back.
+        let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+        io::Write::write_all(&mut stream, &[0, 0, 0, 1, b'?']).unwrap();
+        let Some(Event::Asked(question)) = heard.recv().await else { panic!("no question") };
+        drop(stream);
+        assert_eq!(heard.recv().await, Some(Event::Withdrawn(question.id)));
+        drop(desk);
+        assert!(way().is_none() && asks(&socket, WORDS).await.is_err());
+    }
 
     #[test]
     fn questions_are_told_apart() {

@@ -44,4 +44,4 @@ pub use security::Security;
 pub use server_error::{ServerError, describe};
 pub use session::Session;
 pub use settings::{SessionOptions, Settings, SslMode};
-pub use untrusted::printable;
+pub use untrusted::{printable, printable_json};

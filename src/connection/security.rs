@@ -68,7 +68,10 @@ impl Security {
         }
         if !self.encrypted {
             let why = match self.tries.iter().find(|one| one.tls && !one.connected) {
-                Some(failed) => format!(" (TLS was tried and failed: {})", failed.message.as_deref().unwrap_or("?")),
+                Some(failed) => format!(
+                    " (TLS was tried and failed: {})",
+                    failed.message.as_deref().unwrap_or("?").trim_end_matches('.')
+                ),
                 None => String::new(),
             };
             return format!("NOT ENCRYPTED{why}");

@@ -167,13 +167,14 @@ impl ConnectionStep {
 
     /// Shows what matters and hides the rest. A password that a program prints is not typed.
     pub fn show_fields(&mut self) {
-        let command = self.form.text(FieldId::PasswordFrom) == FROM[1];
+        let from = self.form.text(FieldId::PasswordFrom);
+        let (command, elsewhere) = (from == FROM[1], from != FROM[0]);
         let (ssh, more) = (self.ssh, self.more);
         for field in &mut self.form.fields {
             field.hidden = match field.id {
                 FieldId::Password => command,
                 FieldId::PasswordCommand => !command,
-                FieldId::PasswordFrom => !more && !command,
+                FieldId::PasswordFrom => !more && !elsewhere,
                 FieldId::ConnectTimeout | FieldId::TargetSession => !more,
                 id if BASTION.contains(&id) => !ssh,
                 _ => continue,

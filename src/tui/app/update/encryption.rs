@@ -34,7 +34,8 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::PageUp => step.scroll = step.scroll.saturating_sub(PAGE),
         Action::Test => try_it(app, effects),
         Action::Back => {
-            if !stop(app, effects) {
+            let stopped = stop(app, effects);
+            if !stopped {
                 app.show(Step::Connection);
             }
         }
