@@ -25,6 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 const IO_FILES: &[&str] = &[
     "main.rs",
     "cli/",
+    "connection/askpass.rs",
     "connection/attempt.rs",
     "connection/dial.rs",
     "connection/identity.rs",
@@ -32,6 +33,7 @@ const IO_FILES: &[&str] = &[
     "connection/session.rs",
     "connection/tls.rs",
     "connection/tunnel.rs",
+    "profile/keyring.rs",
     "profile/store.rs",
     "profile/password_command.rs",
     "profile/surroundings.rs",

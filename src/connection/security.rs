@@ -68,7 +68,10 @@ impl Security {
         }
         if !self.encrypted {
             let why = match self.tries.iter().find(|one| one.tls && !one.connected) {
-                Some(failed) => format!(" (TLS was tried and failed: {})", failed.message.as_deref().unwrap_or("?")),
+                Some(failed) => format!(
+                    " (TLS was tried and failed: {})",
+                    failed.message.as_deref().unwrap_or("?").trim_end_matches('.')
+                ),
                 None => String::new(),
             };
             return format!("NOT ENCRYPTED{why}");
@@ -81,6 +84,17 @@ impl Security {
             Verified::AuthorityAndHost => "authority and host name verified",
         };
         format!("encrypted{version}; {verified}")
+    }
+
+    /// Notes what others could not use about the server's certificate.
+    pub(super) fn judge_certificate(&mut self) {
+        if let Some(certificate) = self.certificate.as_ref().filter(|certificate| certificate.has_no_hash()) {
+            self.warnings.push(format!(
+                "The server's certificate is signed with {}: psql and everything else with libpq can't connect to it, \
+                 except with channel_binding=disable.",
+                certificate.signature
+            ));
+        }
     }
 
     /// Notes what the server says of the connection, and whether it contradicts what walpilot knows.

@@ -146,7 +146,8 @@ impl Key {
                 }
             }
         };
-        let identity = identity::find(&settings.tls, folder.as_deref()).map(|files| {
+        let found = identity::find(&settings.tls, folder.as_deref()).filter(|_| !settings.tls.no_client_cert);
+        let identity = found.map(|files| {
             let (cert, key) = (Stamp::of(&files.cert), Stamp::of(&files.key));
             (files, cert, key, settings.tls.key_passphrase.clone())
         });
@@ -254,13 +255,36 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use super::{Key, cell_of};
+    use super::{Key, cell_of, prepare};
     use crate::connection::settings::{RootCert, Settings, SslMode};
 
     fn key(root: &Path, mode: SslMode) -> Key {
         let mut settings = Settings { ssl_mode: mode, ..Settings::default() };
         settings.tls.root_cert = RootCert::File(root.to_owned());
         Key::of(&settings).unwrap_or_else(|trouble| panic!("{trouble:?}"))
+    }
+
+    /// The thread of the interface, which is the only one of this runtime, goes on while a connector waits to be built.
+    #[test]
+    fn connectors_are_built_on_a_thread_that_may_block_and_kept() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let settings = Settings { ssl_mode: SslMode::Require, ..Settings::default() };
+            // The only thread that may block is taken.
+            let (release, held) = std::sync::mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || held.recv());
+            let mut building = Box::pin(prepare(&settings));
+            for _ in 0..100 {
+                assert!(futures_util::poll!(&mut building).is_pending(), "it was built on the interface's thread");
+                tokio::task::yield_now().await;
+            }
+            release.send(()).unwrap();
+            building.await.map(drop).unwrap_or_else(|trouble| panic!("{trouble:?}"));
+            busy.await.unwrap().unwrap();
+            let kept = cell_of(&Key::of(&settings).unwrap_or_else(|trouble| panic!("{trouble:?}")));
+            assert!(kept.initialized(), "it is built once");
+        });
     }
 
     #[test]
