@@ -36,6 +36,11 @@ if [ "${1:-test}" = test ]; then
     has psql || server=postgresql
     { has ssh && has ssh-keygen; } || wanted="$wanted openssh-client"
     [ -x /usr/sbin/sshd ] || has sshd || wanted="$wanted openssh-server"
+    # A keyring on a session bus of the tests' own.
+    if [ "$(uname -s)" = Linux ]; then
+        { has dbus-daemon && has dbus-send; } || wanted="$wanted dbus-daemon dbus-bin"
+        has gnome-keyring-daemon || wanted="$wanted gnome-keyring"
+    fi
 fi
 [ -n "$wanted$server" ] || exit 0
 

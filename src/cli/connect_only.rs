@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::exit::{Exit, Stop};
 use super::output::{Format, Output, Paint};
+use crate::connection::attempt::connect_replication;
 use crate::connection::cause::Try;
 use crate::connection::certificate::{Certificate, date};
 use crate::connection::security::{ClientCertificate, TlsFacts};
@@ -69,16 +70,23 @@ pub async fn run(settings: Result<Settings, Stop>, format: Format, output: Outpu
         }
         Err(stop) => return Err(stop),
     };
-    let outcome = connect(&settings, &SessionOptions::inspect()).await;
+    let outcome = match settings.replication.as_deref() {
+        // As libpq with this parameter: a walsender's connection, which other lines of pg_hba.conf let in.
+        Some(kind) => {
+            let kind = [("replication", kind)];
+            Box::pin(connect_replication(&settings, &kind)).await.map(|(.., security)| security)
+        }
+        None => connect(&settings, &SessionOptions::inspect()).await.map(|session| session.security.clone()),
+    };
     let exit = match &outcome {
         Ok(_) => Exit::Fine,
         Err(failure) if failure.class == Class::ConfigError => Exit::Usage,
         Err(_) => Exit::CannotConnect,
     };
     match (&outcome, format) {
-        (Ok(session), Format::Json) => output.json(&connected(&session.security))?,
+        (Ok(security), Format::Json) => output.json(&connected(security))?,
         (Err(failure), Format::Json) => output.json(&failed(failure))?,
-        (Ok(session), Format::Text) => print_security(&settings, &session.security, output)?,
+        (Ok(security), Format::Text) => print_security(&settings, security, output)?,
         (Err(failure), Format::Text) => print_failure(&settings, failure, output)?,
     }
     Ok(exit)

@@ -1,5 +1,6 @@
 //! The command line. Everything that the wizard does works from here without a terminal.
 
+mod askpass;
 pub mod check;
 pub mod checks;
 pub mod connect_only;
@@ -99,6 +100,9 @@ pub enum Command {
 /// Parses the command line, runs the command, and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = askpass::stand_in() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -138,6 +142,13 @@ async fn logged(cli: Cli, output: Output) -> Result<Exit, Stop> {
 }
 
 async fn run_command(command: Option<Command>, output: Output) -> Result<Exit, Stop> {
+    let _asking = match &command {
+        Some(Command::Check(_) | Command::Script(_) | Command::Run(_) | Command::Verify(_)) => {
+            askpass::on_the_terminal()
+        }
+        // The wizard and the dashboard ask on their screens.
+        _ => None,
+    };
     match command {
         None => setup::run(setup::SetupArgs::default(), output).await,
         Some(Command::Setup(args)) => setup::run(*args, output).await,

@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 
+use crate::connection::printable_json;
+
 /// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
@@ -115,6 +117,14 @@ impl Output {
     /// # Errors
     /// As [`Self::line`].
     pub fn json(self, value: &impl serde::Serialize) -> io::Result<()> {
-        self.line(&serde_json::to_string_pretty(value).map_err(io::Error::other)?)
+        self.line(&printable_json(&serde_json::to_string_pretty(value).map_err(io::Error::other)?))
+    }
+
+    /// Prints a value as JSON in one line.
+    ///
+    /// # Errors
+    /// As [`Self::line`].
+    pub fn json_line(self, value: &impl serde::Serialize) -> io::Result<()> {
+        self.line(&printable_json(&serde_json::to_string(value).map_err(io::Error::other)?))
     }
 }

@@ -1,4 +1,4 @@
-//! Asks for a password on the terminal, without showing it.
+//! Asks for a line on the terminal, without showing it if it is a secret.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -28,6 +28,18 @@ impl Drop for Raw {
 /// # Errors
 /// When the user gives up with Ctrl-C, or the terminal can't be read.
 pub(super) fn secret(what: &str) -> Result<Option<Secret>, Stop> {
+    ask(what, false)
+}
+
+/// The same for what may be seen.
+///
+/// # Errors
+/// As [`secret`].
+pub(super) fn line(what: &str) -> Result<Option<Secret>, Stop> {
+    ask(what, true)
+}
+
+fn ask(what: &str, shown: bool) -> Result<Option<Secret>, Stop> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(None);
     }
@@ -52,14 +64,24 @@ pub(super) fn secret(what: &str) -> Result<Option<Secret>, Stop> {
             KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => {
                 return Err(Stop::new(Exit::Interrupted, ""));
             }
-            KeyCode::Char('u') if key.modifiers.contains(KeyModifiers::CONTROL) => typed.clear(),
-            KeyCode::Char(c) => typed.push(c),
-            KeyCode::Backspace => {
-                typed.pop();
+            KeyCode::Char('u') if key.modifiers.contains(KeyModifiers::CONTROL) && !shown => typed.clear(),
+            KeyCode::Char(c) => {
+                typed.push(c);
+                echo(shown, &c.to_string())?;
             }
+            KeyCode::Backspace if typed.pop().is_some() => echo(shown, "\u{8} \u{8}")?,
             KeyCode::Esc => return Err(Stop::new(Exit::Interrupted, "")),
             _ => {}
         }
     }
     Ok((!typed.is_empty()).then(|| Secret::new(typed.as_str())))
+}
+
+fn echo(shown: bool, text: &str) -> io::Result<()> {
+    if shown {
+        let mut out = io::stderr().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()?;
+    }
+    Ok(())
 }

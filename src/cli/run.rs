@@ -177,7 +177,7 @@ impl Lines {
     }
 
     fn json(&self, value: &serde_json::Value) -> std::io::Result<()> {
-        self.output.line(&value.to_string())
+        self.output.json_line(value)
     }
 }
 

@@ -11,8 +11,8 @@ use super::{inputs, prompt};
 use crate::connection::inputs::{Given, Origin, Resolved};
 use crate::connection::settings::Tunnel;
 use crate::connection::{Secret, Settings, parameters, printable};
-use crate::profile::password_command;
 use crate::profile::saved::{PasswordSource, Saved};
+use crate::profile::secrets::{self, Found};
 use crate::profile::store::Store;
 use crate::profile::{Method, Profile, Selection, TableName};
 
@@ -150,10 +150,13 @@ impl SourceArgs {
     pub fn opened_over(&self, saved: Option<(String, Saved)>, ask: bool) -> Result<Opened, Stop> {
         let mut resolved = self.resolved(saved.as_ref())?;
         let kept = saved.as_ref().map(|(_, saved)| saved.password.clone());
-        if let Some(password) = self.password(kept.as_ref(), &resolved.settings, ask)? {
+        let found = self.secrets(kept.as_ref(), &resolved.settings, ask)?;
+        if let Some(password) = found.password {
             resolved.settings = resolved.settings.with_password(Some(password));
             resolved.origins.insert("password", Origin::Field);
         }
+        let passphrase = &mut resolved.settings.tls.key_passphrase;
+        *passphrase = passphrase.take().or(found.key_passphrase);
         let found = match resolved.origins.get("password") {
             Some(Origin::Environment(_)) => PasswordSource::Env,
             Some(Origin::PasswordFile(_)) => PasswordSource::Pgpass,
@@ -201,27 +204,21 @@ impl SourceArgs {
         Ok(resolved)
     }
 
-    /// A password that comes from none of libpq's places.
-    fn password(
-        &self,
-        source: Option<&PasswordSource>,
-        settings: &Settings,
-        ask: bool,
-    ) -> Result<Option<Secret>, Stop> {
+    /// Secrets that come from none of libpq's places. `ask`: now, also from the user; the wizard does it itself.
+    fn secrets(&self, source: Option<&PasswordSource>, settings: &Settings, ask: bool) -> Result<Found, Stop> {
+        let only = |password| Found { password, key_passphrase: None };
         if let Some(file) = &self.password_file {
-            return password_from(file).map(Some);
+            return password_from(file).map(|password| only(Some(password)));
         }
-        match source {
-            Some(PasswordSource::Command { command }) => {
-                let run = async { password_command::run(command).await };
-                let password = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(run));
-                password.map(Some).map_err(|error| usage(error.to_string()))
-            }
-            Some(PasswordSource::Prompt) if ask && settings.password.is_none() => {
-                prompt::secret(&format!("Password for {settings}"))
-            }
-            _ => Ok(None),
+        let Some(source) = source.filter(|_| ask) else { return Ok(Found::default()) };
+        let fetching = async { secrets::fetch(source, settings).await };
+        let mut found =
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(fetching)).map_err(usage)?;
+        let asked = matches!(source, PasswordSource::Prompt | PasswordSource::Keyring);
+        if asked && found.password.is_none() && settings.password.is_none() {
+            found.password = prompt::secret(&format!("Password for {settings}"))?;
         }
+        Ok(found)
     }
 }
 

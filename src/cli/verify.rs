@@ -54,7 +54,7 @@ pub async fn run(args: VerifyArgs, output: Output) -> Result<Exit, Stop> {
     let count = |verdict| result.tables.iter().filter(|table| table.verdict == verdict).count();
     let (moving, wrong) = (count(Verdict::Moving), count(Verdict::Different) + count(Verdict::Missing));
     match args.format {
-        Format::Json => output.line(&json!({ "equal": moving + wrong == 0, "verification": result }).to_string())?,
+        Format::Json => output.json_line(&json!({ "equal": moving + wrong == 0, "verification": result }))?,
         Format::Text => output.line(&last_line(&result, moving, wrong))?,
     }
     if wrong > 0 {

@@ -193,7 +193,7 @@ async fn stream(target: Target, every: Duration, format: Format, output: Output)
                 let events = watcher.push(sample);
                 let Some(report) = Report::of(&watcher) else { continue };
                 match format {
-                    Format::Json => output.line(&serde_json::to_string(&report).map_err(std::io::Error::other)?)?,
+                    Format::Json => output.json_line(&report)?,
                     Format::Text => {
                         for event in events {
                             output.line(&format!("{}Z event {}", event.at.clock(), event.text))?;
@@ -205,7 +205,7 @@ async fn stream(target: Target, every: Duration, format: Format, output: Output)
             Err(reason) => {
                 sampler = None;
                 match format {
-                    Format::Json => output.line(&serde_json::json!({ "format": 1, "error": reason }).to_string())?,
+                    Format::Json => output.json_line(&serde_json::json!({ "format": 1, "error": reason }))?,
                     Format::Text => output.note(&format!("walpilot: {reason} Trying again.")),
                 }
             }

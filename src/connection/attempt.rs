@@ -8,13 +8,14 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::{Instant, timeout_at};
 
+use super::askpass;
 use super::cause::{Failure, Stage, Trouble, Try};
 use super::class::{Class, Explained};
 use super::dial::{Encryption, Mark, dial, offered_certificate};
 use super::hosts::{self, Walk};
 use super::identity::shown;
 use super::login;
-use super::security::{ClientCertificate, Security, ServerView};
+use super::security::{self, ClientCertificate, Security, ServerView};
 use super::session::{self, Session};
 use super::settings::{SessionOptions, Settings, SslMode, TargetSession};
 use super::stream::PgStream;
@@ -93,17 +94,17 @@ enum LoggedIn {
 type Established = (LoggedIn, Security);
 
 async fn establish(settings: &Settings, purpose: &Purpose<'_>) -> Result<Established, Failure> {
-    let deadline = Instant::now() + settings.connect_timeout;
     let mut tries = Vec::new();
     let mark = Mark::default();
-    let outcome = timeout_at(deadline, attempts(settings, purpose, &mark, &mut tries)).await;
+    let deadline = Instant::now() + settings.connect_timeout;
+    let outcome = within(settings, deadline, attempts(settings, purpose, &mark, &mut tries)).await;
     let mut failure = match outcome {
-        Ok(Ok((logged_in, mut security))) => {
+        Some(Ok((logged_in, mut security))) => {
             security.tries = tries.into_iter().map(|(one, _)| one).collect();
             return Ok((logged_in, security));
         }
-        Ok(Err(failure)) => failure,
-        Err(_) => {
+        Some(Err(failure)) => failure,
+        None => {
             let (stage, tls) = mark.get();
             let failure = Failure::explain(&Trouble::Timeout(stage), settings);
             let earlier = tries.pop();
@@ -127,6 +128,14 @@ async fn establish(settings: &Settings, purpose: &Purpose<'_>) -> Result<Establi
     }
     failure.tries = tries.into_iter().map(|(one, _)| one).collect();
     Err(failure)
+}
+
+/// Within the time limit; only ssh asks anybody anything on the way, and then the clock stands still.
+async fn within<T>(settings: &Settings, deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
+    match settings.tunnel {
+        Some(_) => askpass::within(settings.connect_timeout, work).await,
+        None => timeout_at(deadline, work).await.ok(),
+    }
 }
 
 /// Every try, and why it failed.
@@ -255,7 +264,7 @@ async fn one_login(
             .map(|files| ClientCertificate { file: shown(&files.cert), by_default: files.by_default }),
         password: super::stream::PasswordRequest::None,
         tries: Vec::new(),
-        warnings: Vec::new(),
+        warnings: link.unheeded.as_deref().map(security::not_heeded).into_iter().collect(),
     };
     let outcome: Result<(LoggedIn, Option<ServerView>), Trouble> = match purpose {
         Purpose::Queries(options) => {
@@ -278,6 +287,7 @@ async fn one_login(
     match outcome {
         Ok((logged_in, server_view)) => {
             security.password = seen.password;
+            security.judge_certificate();
             security.compare(server_view);
             Ok((logged_in, security))
         }

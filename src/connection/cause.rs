@@ -177,7 +177,7 @@ fn explain(trouble: &Trouble, settings: &Settings) -> Explained {
         Trouble::ChannelBinding => Explained::new(
             Class::ChannelBinding,
             format!("channel_binding=require could not be met at {place}: it needs TLS and a SCRAM-SHA-256 password."),
-            "Use sslmode require or stronger and scram-sha-256 in pg_hba.conf, or channel_binding=prefer.",
+            "Use sslmode require or stronger, scram-sha-256 in pg_hba.conf and a server certificate signed with ECDSA or RSA (not Ed25519 or RSA-PSS), or channel_binding=prefer.",
         ),
         // The library's limit, against servers that want to keep it busy; `scram_iterations` of PostgreSQL 16 has none.
         Trouble::Authentication(text) if text.contains("iteration count exceeds") => Explained::new(

@@ -25,6 +25,8 @@ pub struct Certificate {
     pub sha256: String,
     /// Whether it signed itself.
     pub self_signed: bool,
+    /// How it was signed, in OpenSSL's words, for example `ecdsa-with-SHA256` or `ED25519`.
+    pub signature: String,
     /// The names as they are, to match a host with. Not safe to show.
     #[serde(skip)]
     pub(super) matcher: Names,
@@ -57,6 +59,7 @@ impl Certificate {
             not_before: seconds(x509.not_before())?,
             not_after: seconds(x509.not_after())?,
             sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            signature: signature(&x509),
             self_signed: x509.issuer_name().try_cmp(x509.subject_name()).is_ok_and(std::cmp::Ordering::is_eq),
             matcher,
         })
@@ -67,6 +70,13 @@ impl Certificate {
     #[must_use]
     pub fn from_der(_der: &[u8]) -> Option<Self> {
         None
+    }
+
+    /// Whether its signature names no hash function, so that nothing can be bound to it (RFC 5929, section 4.1). libpq gives
+    /// such a server up unless it is told `channel_binding=disable` (measured with 15 and 18).
+    #[must_use]
+    pub fn has_no_hash(&self) -> bool {
+        matches!(self.signature.to_ascii_uppercase().as_str(), "ED25519" | "ED448")
     }
 
     /// Whether it is for `host`, by libpq's rules.
@@ -109,6 +119,12 @@ fn seconds(time: &openssl::asn1::Asn1TimeRef) -> Option<i64> {
     let epoch = openssl::asn1::Asn1Time::from_unix(0).ok()?;
     let since = epoch.diff(time).ok()?;
     Some(i64::from(since.days) * 86_400 + i64::from(since.secs))
+}
+
+#[cfg(not(any(target_os = "windows", target_vendor = "apple")))]
+fn signature(certificate: &openssl::x509::X509Ref) -> String {
+    let algorithm = certificate.signature_algorithm().object();
+    printable(algorithm.nid().long_name().unwrap_or("unknown")).into_owned()
 }
 
 #[cfg(not(any(target_os = "windows", target_vendor = "apple")))]

@@ -33,6 +33,8 @@ pub enum Origin {
     Environment(&'static str),
     /// This `~/.pgpass`.
     PasswordFile(PathBuf),
+    /// This file, which libpq uses where it exists and none is named (`~/.postgresql/root.crt`).
+    DefaultFile(PathBuf),
     /// libpq's default, or walpilot's.
     Default,
 }
@@ -47,6 +49,7 @@ impl fmt::Display for Origin {
             Self::ServiceFile(path) => write!(f, "service file {}", shown(path)),
             Self::Environment(variable) => f.write_str(variable),
             Self::PasswordFile(path) => write!(f, "password file {}", shown(path)),
+            Self::DefaultFile(path) => write!(f, "default file {}", shown(path)),
             Self::Default => f.write_str("default"),
         }
     }
@@ -142,6 +145,7 @@ pub fn resolve(given: &Given, around: &Surroundings<'_>) -> Result<Resolved, Uri
     let base = defaults(&all.values, around)?;
     let mut settings = parameters::apply(&all.values, &base).map_err(|error| named(error, &all))?;
     from_password_file(around, &mut all, &mut settings);
+    default_files(around, &mut all);
     Ok(Resolved { settings, origins: all.origins, notes: all.notes })
 }
 
@@ -263,6 +267,17 @@ fn named(error: UriError, all: &Collected) -> UriError {
             wrong(format!("{text} (from {origin})"))
         }
         _ => error,
+    }
+}
+
+/// Notes libpq's default files that are there, because they are used without a word.
+fn default_files(around: &Surroundings<'_>, all: &mut Collected) {
+    let Some(folder) = around.home.map(|home| home.join(".postgresql")) else { return };
+    for (name, file) in [("sslrootcert", "root.crt"), ("sslcert", "postgresql.crt"), ("sslkey", "postgresql.key")] {
+        let path = folder.join(file);
+        if all.values.get(name).is_none_or(|value| value.is_empty()) && (around.exists)(&path) {
+            all.origins.insert(name, Origin::DefaultFile(path));
+        }
     }
 }
 

@@ -95,8 +95,8 @@ pub const PARAMETERS: &[Parameter] = &[
     ignored("krbsrvname", Some("PGKRBSRVNAME")),
     ignored("gsslib", Some("PGGSSLIB")),
     ignored("gssdelegation", Some("PGGSSDELEGATION")),
-    // Whether a connection is for replication depends on what walpilot needs it for.
-    ignored("replication", None),
+    // Only by a mere test of the connection: what else a connection is for, walpilot knows.
+    used("replication", None),
     used("target_session_attrs", Some("PGTARGETSESSIONATTRS")),
     used("load_balance_hosts", Some("PGLOADBALANCEHOSTS")),
     refused("scram_client_key", None),

@@ -4,6 +4,7 @@
 //! This room imports nothing of walpilot's. Everything above reaches a server through [`attempt::connect`] (queries)
 //! or [`attempt::connect_replication`] (the walsender protocol), so both take the same decisions about encryption.
 
+pub mod askpass;
 pub mod attempt;
 pub mod cause;
 pub mod certificate;
@@ -17,6 +18,7 @@ pub mod login;
 mod names;
 pub mod parameters;
 pub mod passfile;
+mod process_group;
 pub mod provider;
 pub mod secret;
 pub mod security;
@@ -43,4 +45,4 @@ pub use security::Security;
 pub use server_error::{ServerError, describe};
 pub use session::Session;
 pub use settings::{SessionOptions, Settings, SslMode};
-pub use untrusted::printable;
+pub use untrusted::{printable, printable_json};

@@ -88,10 +88,12 @@ fn assign(settings: &mut Settings, name: &str, value: &str) -> Result<(), UriErr
             settings.tls.direct = choice(name, value, &[("postgres", false), ("direct", true)])?;
         }
         "sslcertmode" => match value {
-            "" | "allow" => {}
-            "disable" | "require" => return Err(wrong("sslcertmode is supported with the value allow only")),
-            _ => return Err(wrong("sslcertmode is unknown; use allow")),
+            "" | "allow" => settings.tls.no_client_cert = false,
+            "disable" => settings.tls.no_client_cert = true,
+            "require" => return Err(wrong("sslcertmode=require is not supported; use allow or disable")),
+            _ => return Err(wrong("sslcertmode is unknown; use allow or disable")),
         },
+        "replication" => settings.replication = (!value.is_empty()).then(|| value.to_owned()),
         "ssl_min_protocol_version" => settings.tls.min_version = tls_version(name, value)?,
         "ssl_max_protocol_version" => settings.tls.max_version = tls_version(name, value)?,
         "channel_binding" => {
@@ -190,6 +192,7 @@ pub fn without_secrets(settings: &Settings) -> BTreeMap<&'static str, String> {
     add("ssl_max_protocol_version", version(tls.max_version), false);
     add("sslnegotiation", "direct".to_owned(), !tls.direct);
     add("sslsni", "0".to_owned(), !tls.no_sni);
+    add("sslcertmode", "disable".to_owned(), !tls.no_client_cert);
     let binding = settings.channel_binding;
     add("channel_binding", binding.name().to_owned(), binding == default.channel_binding);
     let target = settings.target_session;
@@ -337,7 +340,7 @@ mod tests {
             "host=a,b,/tmp port=1,2,3 hostaddr=10.0.0.1,,::1 user=u dbname='a b' options='-c x=y'",
             "hostaddr=127.0.0.1 sslmode=verify-full sslrootcert=system connect_timeout=3 channel_binding=require",
             "host=h sslrootcert=/r sslcert=/c sslkey=/k ssl_min_protocol_version=TLSv1.3 sslsni=0 sslmode=require \
-             sslnegotiation=direct target_session_attrs=standby load_balance_hosts=random",
+             sslcertmode=disable sslnegotiation=direct target_session_attrs=standby load_balance_hosts=random",
         ] {
             let settings = read(&format!("{text} password=S3NT1NEL sslpassword=S3NT1NEL"));
             let said = super::without_secrets(&settings);

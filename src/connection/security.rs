@@ -1,9 +1,12 @@
 //! What protects a connection, as it was really negotiated: the facts of the security panel.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::cause::Try;
 use super::certificate::Certificate;
+use super::printable;
 use super::stream::PasswordRequest;
 use super::tls::Verified;
 
@@ -68,7 +71,10 @@ impl Security {
         }
         if !self.encrypted {
             let why = match self.tries.iter().find(|one| one.tls && !one.connected) {
-                Some(failed) => format!(" (TLS was tried and failed: {})", failed.message.as_deref().unwrap_or("?")),
+                Some(failed) => format!(
+                    " (TLS was tried and failed: {})",
+                    failed.message.as_deref().unwrap_or("?").trim_end_matches('.')
+                ),
                 None => String::new(),
             };
             return format!("NOT ENCRYPTED{why}");
@@ -83,6 +89,17 @@ impl Security {
         format!("encrypted{version}; {verified}")
     }
 
+    /// Notes what others could not use about the server's certificate.
+    pub(super) fn judge_certificate(&mut self) {
+        if let Some(certificate) = self.certificate.as_ref().filter(|certificate| certificate.has_no_hash()) {
+            self.warnings.push(format!(
+                "The server's certificate is signed with {}: psql and everything else with libpq can't connect to it, \
+                 except with channel_binding=disable.",
+                certificate.signature
+            ));
+        }
+    }
+
     /// Notes what the server says of the connection, and whether it contradicts what walpilot knows.
     pub(super) fn compare(&mut self, server: Option<ServerView>) {
         let Some(server) = server else { return };
@@ -95,6 +112,14 @@ impl Security {
         }
         self.tls = server.facts;
     }
+}
+
+/// The warning about a list of revoked certificates that walpilot can't use.
+pub(super) fn not_heeded(list: &Path) -> String {
+    format!(
+        "The revocation list {} is there, and walpilot does not check for revoked certificates; psql does.",
+        printable(&list.to_string_lossy())
+    )
 }
 
 /// What `pg_stat_ssl` says about a connection.

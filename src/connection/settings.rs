@@ -211,6 +211,8 @@ pub struct TlsSettings {
     pub direct: bool,
     /// Whether the host name is sent in clear in the handshake (`sslsni`).
     pub no_sni: bool,
+    /// Whether no client certificate is shown, also not a default file's (`sslcertmode=disable`).
+    pub no_client_cert: bool,
 }
 
 /// One more place to try (libpq's lists in `host`, `hostaddr` and `port`).
@@ -284,6 +286,9 @@ pub struct Settings {
     pub password_file: Option<PathBuf>,
     /// Command-line options for the server process (`options`), as they are.
     pub options: Option<String>,
+    /// The kind of connection that was asked for (`replication`), as it is. Only a mere test of the connection heeds
+    /// it; everything else knows for itself what it needs.
+    pub replication: Option<String>,
     /// A bastion to go through.
     pub tunnel: Option<Tunnel>,
 }
@@ -306,6 +311,7 @@ impl Default for Settings {
             load_balance: false,
             password_file: None,
             options: None,
+            replication: None,
             tunnel: None,
         }
     }

@@ -13,6 +13,8 @@ pub(super) struct Ended<'a> {
     pub(super) code: Option<i32>,
     /// Whether a byte of the server came through.
     pub(super) had_worked: bool,
+    /// Whether it could ask somebody.
+    pub(super) asks: bool,
 }
 
 /// Why the tunnel ended; `None` if ssh ended because the other side closed the connection.
@@ -41,9 +43,13 @@ pub(super) fn explain(ended: Ended<'_>, tunnel: &Tunnel, server: &str) -> Option
         Explained::new(
             Class::SshHostKeyUnknown,
             format!("The host key of the bastion {bastion} is not known here."),
-            format!(
-                "Run {by_hand} once in a terminal, compare the fingerprint with its administrator's, and accept it."
-            ),
+            if ended.asks {
+                "Try again, compare the fingerprint with its administrator's, and answer yes.".to_owned()
+            } else {
+                format!(
+                    "Run {by_hand} once in a terminal, compare the fingerprint with its administrator's, and accept it."
+                )
+            },
         )
     } else if has("administratively prohibited") {
         Explained::new(
@@ -61,7 +67,11 @@ pub(super) fn explain(ended: Ended<'_>, tunnel: &Tunnel, server: &str) -> Option
         Explained::new(
             Class::SshAuthFailed,
             format!("The bastion {bastion} refused the login."),
-            format!("Check user and key with {by_hand}; unlock a key that has a passphrase with ssh-add first."),
+            if ended.asks {
+                format!("Check user, key and passphrase with {by_hand}.")
+            } else {
+                format!("Check user and key with {by_hand}; unlock a key that has a passphrase with ssh-add first.")
+            },
         )
     } else if has("Could not resolve hostname") {
         Explained::new(
@@ -152,7 +162,8 @@ mod tests {
             ("hostname contains invalid characters", Class::ConfigError),
             ("something new", Class::SshFailed),
         ] {
-            let it = explain(Ended { said, code: Some(255), had_worked: false }, &tunnel, "db:5432").expect(said);
+            let it = explain(Ended { said, code: Some(255), had_worked: false, asks: false }, &tunnel, "db:5432")
+                .expect(said);
             assert_eq!(it.class, class, "{said}");
             assert!(it.message.contains("bastion") && it.message.ends_with('.'), "{it:?}");
         }
@@ -161,8 +172,10 @@ mod tests {
     #[test]
     fn a_server_that_hangs_up_is_no_failure_of_the_tunnel() {
         let tunnel = Tunnel { destination: "bastion".into(), ..Tunnel::default() };
-        assert!(explain(Ended { said: "", code: Some(0), had_worked: true }, &tunnel, "db:5432").is_none());
-        let silent = explain(Ended { said: "", code: Some(255), had_worked: false }, &tunnel, "db:5432");
+        assert!(
+            explain(Ended { said: "", code: Some(0), had_worked: true, asks: false }, &tunnel, "db:5432").is_none()
+        );
+        let silent = explain(Ended { said: "", code: Some(255), had_worked: false, asks: false }, &tunnel, "db:5432");
         assert_eq!(silent.map(|it| it.class), Some(Class::SshFailed));
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Prepared {
     pub(super) check_names: bool,
     /// The client certificate that is shown when the server asks for one.
     pub(super) identity: Option<IdentityFiles>,
+    /// libpq's default list of revoked certificates, which is there and can't be heeded.
+    pub(super) unheeded: Option<PathBuf>,
 }
 
 /// The connector for `settings`, from the cache if nothing has changed.
@@ -125,6 +127,7 @@ struct Key {
     versions: (Option<TlsVersion>, Option<TlsVersion>),
     no_sni: bool,
     alpn: bool,
+    unheeded: Option<PathBuf>,
 }
 
 impl Key {
@@ -146,7 +149,11 @@ impl Key {
                 }
             }
         };
-        let identity = identity::find(&settings.tls, folder.as_deref()).map(|files| {
+        // libpq looks for it only where it has a root certificate.
+        let revoked = folder.as_deref().map(|folder| folder.join("root.crl"));
+        let unheeded = revoked.filter(|path| matches!(trust, Trust::File(_)) && path.exists());
+        let found = identity::find(&settings.tls, folder.as_deref()).filter(|_| !settings.tls.no_client_cert);
+        let identity = found.map(|files| {
             let (cert, key) = (Stamp::of(&files.cert), Stamp::of(&files.key));
             (files, cert, key, settings.tls.key_passphrase.clone())
         });
@@ -157,6 +164,7 @@ impl Key {
             versions: (settings.tls.min_version, settings.tls.max_version),
             no_sni: settings.tls.no_sni,
             alpn: settings.tls.direct,
+            unheeded,
         })
     }
 
@@ -198,6 +206,7 @@ impl Key {
             },
             check_names: self.check_names && can_read_names,
             identity: self.identity.as_ref().map(|(files, ..)| files.clone()),
+            unheeded: self.unheeded.clone(),
         })
     }
 }
@@ -254,13 +263,36 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use super::{Key, cell_of};
+    use super::{Key, cell_of, prepare};
     use crate::connection::settings::{RootCert, Settings, SslMode};
 
     fn key(root: &Path, mode: SslMode) -> Key {
         let mut settings = Settings { ssl_mode: mode, ..Settings::default() };
         settings.tls.root_cert = RootCert::File(root.to_owned());
         Key::of(&settings).unwrap_or_else(|trouble| panic!("{trouble:?}"))
+    }
+
+    /// The thread of the interface, which is the only one of this runtime, goes on while a connector waits to be built.
+    #[test]
+    fn connectors_are_built_on_a_thread_that_may_block_and_kept() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let settings = Settings { ssl_mode: SslMode::Require, ..Settings::default() };
+            // The only thread that may block is taken.
+            let (release, held) = std::sync::mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || held.recv());
+            let mut building = Box::pin(prepare(&settings));
+            for _ in 0..100 {
+                assert!(futures_util::poll!(&mut building).is_pending(), "it was built on the interface's thread");
+                tokio::task::yield_now().await;
+            }
+            release.send(()).unwrap();
+            assert!(building.await.is_ok(), "it is built as soon as there is a thread");
+            busy.await.unwrap().unwrap();
+            let kept = cell_of(&Key::of(&settings).unwrap_or_else(|trouble| panic!("{trouble:?}")));
+            assert!(kept.initialized(), "it is built once");
+        });
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! So the user's ssh configuration, agent, known hosts and jump hosts work, and no local port is opened that others on
 //! this machine could use. The names in the server's certificate are compared with the database's own host, because
-//! nothing here pretends to be somewhere else. What this file promises: ssh never asks on the terminal, gets no secret
+//! nothing here pretends to be somewhere else. What this file promises: ssh never asks on the terminal (where somebody
+//! can answer it asks through `askpass`), gets no secret
 //! and no PG* variable, is given its arguments one by one without a shell, and ends with the stream.
 
 use std::future::Future;
@@ -12,14 +13,15 @@ use std::process::Stdio;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use super::askpass::{self, Admitted, Way};
 use super::class::{Class, Explained};
 use super::printable;
+use super::process_group::Group;
 use super::settings::{Settings, Tunnel};
 use super::ssh_cause::{self, Ended};
 
@@ -41,6 +43,8 @@ pub struct TunnelStream {
     had_worked: bool,
     tunnel: Tunnel,
     server: String,
+    asks: bool,
+    _admitted: Option<Admitted>,
     _group: Group,
     _watcher: AbortOnDrop,
 }
@@ -60,42 +64,17 @@ struct Fate {
     code: Option<i32>,
 }
 
-/// The process group of ssh and of what it starts for jump hosts. Its leader waits for walpilot's end, however that
-/// comes (also SIGKILL), and then ends the group: ssh itself would wait for a server that says nothing.
-struct Group {
-    leader: Child,
-    id: Pid,
-}
-
-impl Group {
-    fn lead() -> io::Result<Self> {
-        let mut command = Command::new("/bin/sh");
-        // Standard input ends when the last process that holds its other end is gone.
-        command.args(["-c", "read -r _; kill -TERM 0"]).stdin(Stdio::piped());
-        command.stdout(Stdio::null()).stderr(Stdio::null()).env_clear().process_group(0).kill_on_drop(true);
-        let leader = command.spawn()?;
-        let id = leader.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        Ok(Self { id: id.ok_or(io::ErrorKind::NotFound)?, leader })
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // The leader is not waited for before this, so the number is still ours.
-        let _ = kill_process_group(self.id, Signal::TERM);
-        let _ = self.leader.start_kill();
-    }
-}
-
 /// Starts ssh towards the server of `settings`. Whether it arrives shows at the first read; see [`cause`].
 ///
 /// # Errors
 /// When the tunnel can't be meant like this, or no ssh is installed.
 pub fn open(tunnel: &Tunnel, settings: &Settings) -> Result<TunnelStream, Explained> {
     let server = server_address(settings)?;
-    let mut ssh = command(tunnel, &server, settings.connect_timeout)?;
+    let way = askpass::way();
+    let mut ssh = command(tunnel, &server, settings.connect_timeout, way.as_ref())?;
     let group = Group::lead().map_err(|error| not_started("/bin/sh", &error))?;
     ssh.process_group(group.id.as_raw_nonzero().get());
+    let (asks, _admitted) = (way.is_some(), way.map(|way| way.admit(group.id)));
     let mut child = ssh.spawn().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Explained::new(
             Class::SshMissing,
@@ -115,7 +94,9 @@ pub fn open(tunnel: &Tunnel, settings: &Settings) -> Result<TunnelStream, Explai
     let input = Some(input);
     Ok(TunnelStream {
         _watcher,
+        _admitted,
         _group: group,
+        asks,
         input,
         output,
         fate,
@@ -166,7 +147,7 @@ fn server_address(settings: &Settings) -> Result<String, Explained> {
 }
 
 /// The whole command. Nothing in it is read by a shell, and nothing of the user's can become an option.
-fn command(tunnel: &Tunnel, server: &str, limit: Duration) -> Result<Command, Explained> {
+fn command(tunnel: &Tunnel, server: &str, limit: Duration, way: Option<&Way>) -> Result<Command, Explained> {
     let jump = tunnel.jump.as_deref();
     for (what, value) in [("bastion", Some(tunnel.destination.as_str())), ("jump host", jump)] {
         let Some(value) = value else { continue };
@@ -183,7 +164,7 @@ fn command(tunnel: &Tunnel, server: &str, limit: Duration) -> Result<Command, Ex
     let mut command = Command::new("ssh");
     command.arg("-T");
     for option in [
-        "BatchMode=yes",
+        if way.is_some() { "BatchMode=no" } else { "BatchMode=yes" },
         &format!("ConnectTimeout={seconds}"),
         "ServerAliveInterval=15",
         "ServerAliveCountMax=3",
@@ -213,9 +194,12 @@ fn command(tunnel: &Tunnel, server: &str, limit: Duration) -> Result<Command, Ex
             command.env_remove(&name);
         }
     }
-    // Also the ssh of a jump host, which knows nothing of BatchMode, must not ask on the terminal: it asks a program
-    // that always says no (ssh(1), SSH_ASKPASS_REQUIRE).
+    // Also the ssh of a jump host, which knows nothing of BatchMode, must not ask on the terminal: it asks us, or where
+    // nobody is there to answer a program that always says no (ssh(1), SSH_ASKPASS_REQUIRE).
     command.env("SSH_ASKPASS", "false").env("SSH_ASKPASS_REQUIRE", "force");
+    if let Some(way) = way {
+        command.env("SSH_ASKPASS", &way.program).env(askpass::VARIABLE, &way.socket);
+    }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.kill_on_drop(true);
     Ok(command)
@@ -281,7 +265,7 @@ impl TunnelStream {
         let explained = fate.and_then(|fate| {
             let said = String::from_utf8_lossy(&fate.said);
             tracing::debug!(said = &*printable(said.trim()), code = fate.code, "ssh ended");
-            let ended = Ended { said: &said, code: fate.code, had_worked: self.had_worked };
+            let ended = Ended { said: &said, code: fate.code, had_worked: self.had_worked, asks: self.asks };
             ssh_cause::explain(ended, &self.tunnel, &self.server)
         });
         self.known = Some(explained.clone());

@@ -22,6 +22,27 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// The same for a text in JSON: what is hostile can only stand within strings there, and is written as `\uXXXX`, so that
+/// the value stays what it was.
+#[must_use]
+pub fn printable_json(text: &str) -> Cow<'_, str> {
+    let hostile = |c: char| c != '\n' && is_hostile(c);
+    if !text.chars().any(hostile) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if hostile(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
 /// Whether a terminal could act on `c`, or a reader could not see it.
 fn is_hostile(c: char) -> bool {
     c.is_control()
@@ -32,7 +53,16 @@ fn is_hostile(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use super::{printable, printable_json};
+
+    #[test]
+    fn json_keeps_its_values() {
+        let value = serde_json::json!({ "na\u{9b}me": "a\u{1b}[2J\u{202e}\u{7f}\n🧾" });
+        let text = serde_json::to_string_pretty(&value).unwrap();
+        let shown = printable_json(&text);
+        assert!(!shown.contains(['\u{9b}', '\u{202e}', '\u{7f}', '\u{1b}']) && shown.contains('🧾'), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+    }
 
     #[test]
     fn ordinary_text_stays_and_hostile_text_becomes_visible() {

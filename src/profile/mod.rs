@@ -1,7 +1,9 @@
 //! What to replicate: a source, the method, the tables, and the names of publication and slot.
 
+pub mod keyring;
 pub mod password_command;
 pub mod saved;
+pub mod secrets;
 pub mod store;
 pub mod surroundings;
 mod table;

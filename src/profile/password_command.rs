@@ -25,6 +25,54 @@ const MOST: u64 = 64 * 1024;
 #[error("{0}")]
 pub struct CommandError(String);
 
+/// The program and its arguments as people write them in one line. Quotes keep blanks together; nothing is expanded,
+/// because no shell reads it.
+///
+/// # Errors
+/// What is wrong, as the end of a sentence without its full stop.
+pub fn words(line: &str) -> Result<Vec<String>, CommandError> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut chars = line.chars();
+    let unended = || CommandError("A quote has no end".to_owned());
+    while let Some(c) = chars.next() {
+        match c {
+            '\'' | '"' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match chars.next().ok_or_else(unended)? {
+                        end if end == c => break,
+                        '\\' if c == '"' => word.push(chars.next().ok_or_else(unended)?),
+                        other => word.push(other),
+                    }
+                }
+            }
+            '\\' => word.get_or_insert_default().extend(chars.next()),
+            blank if blank.is_whitespace() => words.extend(word.take()),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    match words.first() {
+        Some(program) if program.starts_with('/') => Ok(words),
+        _ => Err(CommandError("The password command begins with the absolute path of a program".to_owned())),
+    }
+}
+
+/// The other way round: one line that [`words`] reads as `command`.
+#[must_use]
+pub fn line(command: &[String]) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-:=@%+,".contains(c);
+    let quoted = |word: &String| {
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
+        }
+    };
+    command.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
 /// Runs the program and returns the first line of its output.
 ///
 /// # Errors
@@ -111,7 +159,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
 
-    use super::{run, run_within};
+    use super::{line, run, run_within, words};
 
     /// A shell script with these rights, as a password manager may be one.
     fn script(dir: &tempfile::TempDir, text: &str, mode: u32) -> Vec<String> {
@@ -119,6 +167,18 @@ mod tests {
         fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         vec![path.display().to_string(), "an argument; $(touch x)".to_owned()]
+    }
+
+    #[test]
+    fn a_line_is_split_into_words_and_back() {
+        for command in [&["/bin/x"][..], &["/bin/x", "", "a b", "it's", "\"q\"", "\\", "$(touch x)", "é"]] {
+            let command: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
+            assert_eq!(words(&line(&command)), Ok(command));
+        }
+        assert_eq!(words("  /bin/x  'a b'c\\ d ").unwrap(), ["/bin/x", "a bc d"]);
+        for bad in ["", "pass", "/bin/x 'open", "/bin/x \"open\\"] {
+            assert!(words(bad).is_err(), "{bad}");
+        }
     }
 
     #[tokio::test]

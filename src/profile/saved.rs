@@ -40,6 +40,8 @@ pub enum PasswordSource {
     Env,
     /// From the password file (`~/.pgpass`).
     Pgpass,
+    /// From the system's keyring, and asked for if it has none.
+    Keyring,
     /// The first line that a program prints.
     Command {
         /// The program, by its absolute path, and its arguments; no shell reads them.
@@ -237,9 +239,11 @@ mod tests {
     #[test]
     fn a_profile_comes_back_without_its_secrets() {
         let profile = full();
-        for password in
-            [PasswordSource::Prompt, PasswordSource::Command { command: vec!["/bin/x".into(), "y z".into()] }]
-        {
+        for password in [
+            PasswordSource::Prompt,
+            PasswordSource::Keyring,
+            PasswordSource::Command { command: vec!["/bin/x".into(), "y z".into()] },
+        ] {
             let text = Saved::of(&profile, password.clone()).to_toml().unwrap();
             assert!(!text.contains("S3NT1NEL"), "{text}");
             let saved = Saved::from_toml(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
@@ -260,7 +264,7 @@ mod tests {
             ("[source]\nhots = \"S3NT1NEL\"", "hots"),
             ("slots = \"S3NT1NEL\"", "slots"),
             ("\n\nmethod = \"sideways\"", "line 3"),
-            ("[password]\nsource = \"keyring\"", "keyring"),
+            ("[password]\nsource = \"vault\"", "vault"),
             ("[password]\nsource = \"command\"\ncommand = [\"pass\"]", "absolute"),
             ("[password]\nsource = \"command\"\ncommand = []", "absolute"),
             ("schemas = [\"a\"]\ntables = [\"b\"]", "both"),

@@ -160,11 +160,25 @@ pub const BINDINGS: &[Binding] = &[
         "Look as an administrator instead, who also creates or mends the role by the setup script; again: no more",
     ),
     on(
+        Zone::Upgrade,
+        &[key(KeyCode::F(4))],
+        Action::Upgrade,
+        "upgrade to require",
+        "Insist on TLS: sslmode require, tried at once",
+    ),
+    on(
         Zone::Bastion,
         &[key(KeyCode::F(7))],
         Action::Bastion,
         "SSH",
         "Go through an SSH bastion; again: connect directly",
+    ),
+    on(
+        Zone::More,
+        &[key(KeyCode::F(9))],
+        Action::More,
+        "more fields",
+        "Fields that few servers need: where the password comes from, limits of time and TLS, the kind of server",
     ),
     on(
         Zone::Profile,

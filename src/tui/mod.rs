@@ -17,13 +17,18 @@ pub use view::Theme;
 
 use crate::monitor::Target;
 use app::App;
+use app::job::Job;
+use app::message::Work;
 
 /// Opens the wizard and returns when the user has left it. The terminal is given back before that.
 ///
 /// # Errors
 /// Without a terminal, or when it can't be read or written.
 pub async fn wizard(prefill: Prefill, theme: Theme) -> Result<Outcome, TuiError> {
-    show(App::new(prefill, runtime::now()), Vec::new(), theme).await
+    let mut app = App::new(prefill, runtime::now());
+    let mut effects = Vec::new();
+    app.start(Job::Keyring, Work::FindKeyring, &mut effects);
+    show(app, effects, theme).await
 }
 
 /// Opens the dashboard of `target` by itself.

@@ -56,7 +56,7 @@ impl Keep {
         if app.dashboard.is_some() {
             Self::Nothing
         } else if app.touched || app.step > Step::Connection {
-            let entered = Saved::of(&app.profile(), app.password.clone());
+            let entered = Saved::of(&app.profile(), app.password_source());
             Self::This(Box::new(Draft { step: app.step.title().0.to_owned(), entered }))
         } else if matches!(app.draft, state::Draft::Forgotten) {
             Self::Nothing

@@ -17,6 +17,7 @@ use super::tasks::Tasks;
 use super::terminal::{self, Guard, Screen};
 use super::view::{self, Theme};
 use crate::connection::Secret;
+use crate::connection::askpass::{Desk, Event as Asked};
 
 const FRAME: Duration = Duration::from_millis(33);
 /// How many messages are taken before the screen is drawn again.
@@ -45,6 +46,8 @@ pub async fn run(mut app: App, first: Vec<Effect>, theme: Theme) -> io::Result<E
     terminal::install_hooks();
     let (sender, mut inbox) = mpsc::channel(64);
     let mut tasks = Tasks::new(sender);
+    // Without it ssh fails where it would have asked, and says so.
+    let (desk, mut asked) = Desk::open().map_or((None, None), |(desk, asked)| (Some(desk), Some(asked)));
     let mut signals = Signals::listen()?;
     let _guard = Guard::enter()?;
     let mut screen = terminal::screen()?;
@@ -70,6 +73,11 @@ pub async fn run(mut app: App, first: Vec<Effect>, theme: Theme) -> io::Result<E
                     screen = terminal::suspend()?;
                     dirty = true;
                 }
+                Effect::Answer(id, answer) => {
+                    if let Some(desk) = &desk {
+                        desk.answer(id, answer);
+                    }
+                }
                 Effect::Quit => return Ok(End { app, interrupted }),
             }
         }
@@ -88,6 +96,7 @@ pub async fn run(mut app: App, first: Vec<Effect>, theme: Theme) -> io::Result<E
                 Heard::Stop => effects.push(Effect::Suspend),
             },
             message = inbox.recv() => waiting.extend(message),
+            event = next_question(&mut asked) => waiting.push(Message::Asked(event)),
             event = keys.next() => match event {
                 Some(event) => waiting.extend(read(event?)),
                 // The terminal has gone; there is nobody to ask.
@@ -103,6 +112,19 @@ pub async fn run(mut app: App, first: Vec<Effect>, theme: Theme) -> io::Result<E
                 Some(message) = inbox.recv() => waiting.push(message),
                 () = std::future::ready(()) => break,
             }
+        }
+    }
+}
+
+/// What ssh asks next; never, where there is no desk.
+async fn next_question(asked: &mut Option<mpsc::UnboundedReceiver<Asked>>) -> Asked {
+    loop {
+        match asked {
+            Some(events) => match events.recv().await {
+                Some(event) => return event,
+                None => *asked = None,
+            },
+            None => std::future::pending().await,
         }
     }
 }

@@ -25,10 +25,10 @@ use crate::connection::inputs::Given;
 use crate::connection::{Secret, Session, SessionOptions, Settings, connect, describe, printable};
 use crate::monitor::{Sampler, Target};
 use crate::preflight::evaluate;
-use crate::profile::Profile;
 use crate::profile::saved::Saved;
 use crate::profile::store::{Store, StoreError};
 use crate::profile::surroundings::{resolve_here, resolve_second};
+use crate::profile::{Profile, keyring, secrets};
 use crate::replication::{self, Progress, RunOptions};
 use crate::setup::apply::apply;
 use crate::setup::{Plan, PlanOptions, plan, script};
@@ -130,9 +130,16 @@ impl Desk {
             Work::Run(options) => return Box::pin(self.replicate(options)).await,
             Work::Apply(admin, plan) => return Box::pin(self.apply(&admin, &plan)).await,
             Work::Watch(target) => return Box::pin(self.watch(target)).await,
+            Work::FindKeyring => Some(Answer::Keyring(keyring::available().await.is_ok())),
+            Work::FetchSecrets(source, settings) => {
+                let fetching = Box::pin(secrets::fetch(&source, &settings));
+                self.cancel.run_until_cancelled(fetching).await.map(Answer::Secrets)
+            }
             Work::Test(settings) => test(&self, &settings).await,
             Work::Resolve(text, second) => resolve(text, second).await,
-            Work::SaveProfile { name, saved, replace } => save_profile(name, *saved, replace).await,
+            Work::SaveProfile { name, saved, replace, keyring } => {
+                save_profile(name, *saved, replace, keyring.as_deref()).await
+            }
             Work::ListTables(settings) => list(&self, &settings).await,
             Work::Preflight(profile, reader) => judge(&self, &profile, &reader).await,
             Work::Plan(profile, admin) => make_plan(&self, &profile, admin.as_ref()).await,
@@ -299,7 +306,12 @@ async fn resolve(text: Secret, second: bool) -> Option<Answer> {
     Some(Answer::Resolved(resolved.map(Box::new).map_err(|error| error.to_string())))
 }
 
-async fn save_profile(name: String, saved: Saved, replace: bool) -> Option<Answer> {
+async fn save_profile(name: String, saved: Saved, replace: bool, keyring: Option<&Settings>) -> Option<Answer> {
+    if let Some(settings) = keyring
+        && let Err(error) = secrets::keep(settings).await
+    {
+        return Some(Answer::ProfileSaved(Err(error)));
+    }
     let save = move || match Store::of_user().and_then(|store| store.save(&name, &saved, replace)) {
         Err(StoreError::Exists(name)) => Answer::ProfileExists(name),
         result => Answer::ProfileSaved(result.map_err(|error| error.to_string())),

@@ -83,6 +83,32 @@ impl Bastion {
         }
     }
 
+    /// What the client's `known_hosts` says now.
+    pub fn known(&self) -> String {
+        fs::read_to_string(self.dir.path().join("known_hosts")).expect("known_hosts")
+    }
+
+    /// The fingerprint of a key, as ssh shows it.
+    pub fn fingerprint(&self, name: &str) -> String {
+        let output = Command::new("ssh-keygen").arg("-lf").arg(self.key(name).with_extension("pub")).output();
+        let text = String::from_utf8(output.expect("ssh-keygen").stdout).expect("UTF-8");
+        text.split_whitespace().nth(1).expect("a fingerprint").to_owned()
+    }
+
+    /// The user's key once more, behind a passphrase; without it the client's own configuration no longer logs in.
+    pub fn locked_key(&self, passphrase: &str) -> PathBuf {
+        let key = self.key("locked");
+        if !key.exists() {
+            fs::copy(self.key("user"), &key).expect("a copy");
+            fs::copy(self.key("user.pub"), self.key("locked.pub")).expect("a copy");
+            let mut command = Command::new("ssh-keygen");
+            command.args(["-q", "-p", "-P", "", "-N", passphrase, "-f"]).arg(&key);
+            assert!(command.status().expect("ssh-keygen").success());
+            fs::copy(self.key("stranger"), self.key("user")).expect("another key");
+        }
+        key
+    }
+
     /// The client's configuration file.
     pub fn config(&self) -> PathBuf {
         self.dir.path().join("ssh_config")

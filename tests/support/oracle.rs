@@ -18,17 +18,27 @@ pub enum Outcome {
 ///
 /// `psql` is the program itself: the one in PATH may be a script that costs more than all the rest.
 pub async fn psql(psql: &Path, conninfo: &str, home: &Path) -> Outcome {
+    psql_with(psql, conninfo, &[], home).await
+}
+
+/// The same with these environment variables.
+pub async fn psql_with(psql: &Path, conninfo: &str, env: &[(String, String)], home: &Path) -> Outcome {
     let sql = "SELECT coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false)";
     let mut command = Command::new(psql);
     command.args(["-X", "-A", "-t", "-w", "-c", sql, conninfo]).env_clear().kill_on_drop(true);
-    command.env("HOME", home).env("LC_ALL", "C");
+    command.env("HOME", home).env("LC_ALL", "C").envs(env.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null());
     let output = command.output().await.expect("psql is installed with the server's package");
     if output.status.success() {
         return Outcome::Connected(String::from_utf8_lossy(&output.stdout).trim() == "t");
     }
-    let text = String::from_utf8_lossy(&output.stderr);
-    let text = text.trim_start_matches("psql: ").trim_start_matches("error: ");
+    // Without a terminal nobody answers, and it goes on.
+    let text = String::from_utf8_lossy(&output.stderr).replace("Enter PEM pass phrase:", "");
+    let text = text.trim_start().trim_start_matches("psql: ").trim_start_matches("error: ");
+    if !text.contains("connection to server") && !text.contains("could not translate host name") {
+        // It did not come as far as a server.
+        return Outcome::Failed(vec!["config_error".to_owned()]);
+    }
     // Each try begins with the same words; what follows on further lines belongs to it.
     let tries: Vec<&str> = text.split("connection to server ").filter(|part| !part.trim().is_empty()).collect();
     Outcome::Failed(tries.into_iter().map(|part| class(part).to_owned()).collect())
@@ -71,6 +81,15 @@ fn class(text: &str) -> &'static str {
         ("database \"", "db_missing"),
         ("role \"", "role_missing"),
         ("Connection refused", "refused"),
+        ("invalid integer value", "config_error"),
+        ("Connection refused", "refused"),
+        ("invalid integer value", "config_error"),
+        ("unrecognized configuration parameter", "other"),
+        ("session is read-only", "target_session_mismatch"),
+        ("session is not read-only", "target_session_mismatch"),
+        ("server is not in hot standby mode", "target_session_mismatch"),
+        ("invalid value for parameter", "other"),
+        ("must be superuser or replication role", "permission_denied"),
         ("No such file or directory", "socket_missing"),
         ("could not translate host name", "dns_failure"),
         ("timeout expired", "timeout"),

@@ -40,6 +40,17 @@ impl Pair {
         Self::issue(&Wanted { common_name: name, authority: true, ..Wanted::default() }, None)
     }
 
+    /// A certificate for an address that signed itself with Ed25519, whose signature names no hash.
+    pub fn ed25519(address: &str) -> Self {
+        let key = PKey::generate_ed25519().unwrap();
+        Self::made(
+            &Wanted { common_name: address, names: &[address], ..Wanted::default() },
+            None,
+            key,
+            MessageDigest::null(),
+        )
+    }
+
     /// Signs what is `wanted`.
     pub fn sign(&self, wanted: &Wanted<'_>) -> Self {
         Self::issue(wanted, Some(self))
@@ -49,6 +60,10 @@ impl Pair {
     pub fn issue(wanted: &Wanted<'_>, issuer: Option<&Self>) -> Self {
         let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
         let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+        Self::made(wanted, issuer, key, MessageDigest::sha256())
+    }
+
+    fn made(wanted: &Wanted<'_>, issuer: Option<&Self>, key: PKey<Private>, hash: MessageDigest) -> Self {
         let mut subject = X509NameBuilder::new().unwrap();
         subject.append_entry_by_text("CN", wanted.common_name).unwrap();
         let subject = subject.build();
@@ -85,7 +100,7 @@ impl Pair {
             builder.append_extension(names).unwrap();
         }
         let signer = issuer.map_or(&key, |issuer| &issuer.key);
-        builder.sign(signer, MessageDigest::sha256()).unwrap();
+        builder.sign(signer, hash).unwrap();
         Self { certificate: builder.build(), key }
     }
 

@@ -14,7 +14,7 @@ pub struct Terminal {
     master: Box<dyn MasterPty + Send>,
     writer: Box<dyn Write + Send>,
     shown: Arc<(Mutex<Shown>, Condvar)>,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 struct Shown {
@@ -68,7 +68,7 @@ impl Terminal {
                 }
             }
         });
-        Self { child, master: pair.master, writer, shown, _home: home }
+        Self { child, master: pair.master, writer, shown, home }
     }
 
     /// Waits until the screen fulfils a condition.
@@ -139,6 +139,11 @@ impl Terminal {
             assert!(Instant::now() < deadline, "the process is in {after}");
             std::thread::yield_now();
         }
+    }
+
+    /// The program's home directory, unless its environment named another.
+    pub fn home(&self) -> &std::path::Path {
+        self.home.path()
     }
 
     /// The process.

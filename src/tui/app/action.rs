@@ -52,6 +52,10 @@ pub enum Action {
     Bastion,
     /// Let an administrator stand in for the replicating role, or no more.
     StandIn,
+    /// Insist on TLS where it was given up.
+    Upgrade,
+    /// Show or hide the fields that few servers need.
+    More,
     /// Save the source under a name.
     SaveProfile,
     /// Do it again.
@@ -86,7 +90,9 @@ pub enum Zone {
     Form,
     Encryption,
     StandIn,
+    Upgrade,
     Bastion,
+    More,
     Profile,
     Method,
     Tables,
@@ -112,7 +118,9 @@ impl Zone {
             Self::Form => "The fields",
             Self::Encryption => "Encryption",
             Self::StandIn => "A role that can't log in yet",
+            Self::Upgrade => "A connection in plain text",
             Self::Bastion => "An SSH bastion",
+            Self::More => "More fields",
             Self::Profile => "Profiles",
             Self::Method => "Method",
             Self::Tables => "The list of tables",

@@ -1,16 +1,25 @@
 //! The first screen: where the source is and who logs in.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::field::{Field, Kind};
 use super::form::Form;
 use super::message::Tested;
 use super::validate::FieldId;
-use crate::connection::settings::Tunnel;
+use crate::connection::settings::{TargetSession, Tunnel};
 use crate::connection::{Class, Failure, Settings};
+use crate::profile::password_command;
+use crate::profile::saved::PasswordSource;
 
 /// The fields of a bastion.
 const BASTION: [FieldId; 4] = [FieldId::SshDestination, FieldId::SshPort, FieldId::SshKey, FieldId::SshJump];
+
+/// Where the password comes from; the last only where there is a keyring.
+const FROM: &[&str] = &["typed here", "a command", "the keyring"];
+const FROM_WITHOUT_KEYRING: &[&str] = &["typed here", "a command"];
+/// In the order of [`TargetSession::ALL`].
+const TARGETS: &[&str] = &["any", "read-write", "read-only", "primary", "standby", "prefer-standby"];
 
 /// The fields, and what the last try came to.
 #[derive(Debug)]
@@ -23,6 +32,8 @@ pub struct ConnectionStep {
     pub outcome: Option<(Settings, Result<Tested, Box<Failure>>)>,
     /// Whether the source is reached through a bastion; then its fields are shown.
     pub ssh: bool,
+    /// Whether the fields are shown that few sources need.
+    pub more: bool,
     /// The administrator who looks while the role can't log in.
     pub stand_in: StandIn,
 }
@@ -71,13 +82,17 @@ impl ConnectionStep {
             Field::new(FieldId::Database, Kind::Text),
             Field::new(FieldId::User, Kind::Text),
             Field::new(FieldId::Password, Kind::Secret),
+            Field::new(FieldId::PasswordFrom, Kind::Choice(FROM_WITHOUT_KEYRING)),
+            Field::new(FieldId::PasswordCommand, Kind::Text),
             Field::new(FieldId::SshDestination, Kind::Text),
             Field::new(FieldId::SshPort, Kind::Text),
             Field::new(FieldId::SshKey, Kind::Text),
             Field::new(FieldId::SshJump, Kind::Text),
+            Field::new(FieldId::ConnectTimeout, Kind::Text),
+            Field::new(FieldId::TargetSession, Kind::Choice(TARGETS)),
         ]);
         let stand_in = StandIn::default();
-        let mut step = Self { form, base: Settings::default(), outcome: None, ssh: false, stand_in };
+        let mut step = Self { form, base: Settings::default(), outcome: None, ssh: false, more: false, stand_in };
         step.fill(source);
         step
     }
@@ -92,17 +107,78 @@ impl ConnectionStep {
         self.form.set(FieldId::SshPort, &tunnel.port.map_or_else(String::new, |port| port.to_string()));
         self.form.set(FieldId::SshKey, &file);
         self.form.set(FieldId::SshJump, tunnel.jump.as_deref().unwrap_or_default());
-        self.go_through_ssh(source.tunnel.is_some());
+        let limit = source.connect_timeout;
+        let limit = if limit == Settings::default().connect_timeout {
+            String::new()
+        } else {
+            limit.as_secs().max(1).to_string()
+        };
+        self.form.set(FieldId::ConnectTimeout, &limit);
+        self.form.set(FieldId::TargetSession, source.target_session.name());
+        self.ssh = source.tunnel.is_some();
+        self.show_fields();
         self.form.focus_on_what_is_missing();
     }
 
     /// Shows or hides the bastion's fields; hidden, there is no bastion.
     pub fn go_through_ssh(&mut self, ssh: bool) {
         self.ssh = ssh;
-        for field in &mut self.form.fields {
-            if BASTION.contains(&field.id) {
-                field.hidden = !ssh;
+        self.show_fields();
+    }
+
+    /// Says where the password comes from.
+    pub fn take_password_from(&mut self, source: &PasswordSource) {
+        if *source == PasswordSource::Keyring {
+            self.offer_keyring();
+        }
+        let (word, command) = match source {
+            PasswordSource::Command { command } => (FROM[1], password_command::line(command)),
+            PasswordSource::Keyring => (FROM[2], String::new()),
+            PasswordSource::Prompt | PasswordSource::Env | PasswordSource::Pgpass => (FROM[0], String::new()),
+        };
+        self.form.set(FieldId::PasswordFrom, word);
+        self.form.set(FieldId::PasswordCommand, &command);
+        self.show_fields();
+        self.form.focus_on_what_is_missing();
+    }
+
+    /// Where the password comes from; `typed` stands for what is not chosen here.
+    #[must_use]
+    pub fn password_from(&self, typed: &PasswordSource) -> PasswordSource {
+        match self.form.text(FieldId::PasswordFrom) {
+            word if word == FROM[1] => {
+                let command = password_command::words(self.form.text(FieldId::PasswordCommand)).unwrap_or_default();
+                PasswordSource::Command { command }
             }
+            word if word == FROM[2] => PasswordSource::Keyring,
+            _ => match typed {
+                PasswordSource::Env | PasswordSource::Pgpass => typed.clone(),
+                _ => PasswordSource::Prompt,
+            },
+        }
+    }
+
+    /// There is a keyring.
+    pub fn offer_keyring(&mut self) {
+        if let Some(field) = self.form.fields.iter_mut().find(|field| field.id == FieldId::PasswordFrom) {
+            field.kind = Kind::Choice(FROM);
+        }
+    }
+
+    /// Shows what matters and hides the rest. A password that a program prints is not typed.
+    pub fn show_fields(&mut self) {
+        let from = self.form.text(FieldId::PasswordFrom);
+        let (command, elsewhere) = (from == FROM[1], from != FROM[0]);
+        let (ssh, more) = (self.ssh, self.more);
+        for field in &mut self.form.fields {
+            field.hidden = match field.id {
+                FieldId::Password => command,
+                FieldId::PasswordCommand => !command,
+                FieldId::PasswordFrom => !more && !elsewhere,
+                FieldId::ConnectTimeout | FieldId::TargetSession => !more,
+                id if BASTION.contains(&id) => !ssh,
+                _ => continue,
+            };
         }
         if self.form.focused().is_some_and(|field| field.hidden) {
             self.form.focus_on_what_is_missing();
@@ -120,7 +196,14 @@ impl ConnectionStep {
             jump: text(FieldId::SshJump),
             config: self.base.tunnel.as_ref().and_then(|tunnel| tunnel.config.clone()),
         });
-        Settings { tunnel, ..self.form.settings(&self.base) }
+        let seconds = self.form.text(FieldId::ConnectTimeout).trim().parse().ok();
+        let kind = self.form.text(FieldId::TargetSession);
+        Settings {
+            tunnel,
+            connect_timeout: seconds.map_or(Settings::default().connect_timeout, Duration::from_secs),
+            target_session: TargetSession::ALL.into_iter().find(|target| target.name() == kind).unwrap_or_default(),
+            ..self.form.settings(&self.base)
+        }
     }
 
     /// What the last try came to, if it was made with these settings.

@@ -3,6 +3,7 @@
 use super::field::{Field, Kind};
 use super::form::{Form, SSL_MODES};
 use super::message::Tested;
+use super::tls_fields;
 use super::validate::FieldId;
 use crate::connection::{Failure, Settings};
 
@@ -16,6 +17,8 @@ pub struct DestinationStep {
     pub form: Form,
     /// What has no field.
     pub base: Settings,
+    /// Whether the files and limits of TLS are shown in every mode.
+    pub more: bool,
     /// What the last try came to, and with which settings.
     pub outcome: Option<(Settings, Result<Tested, Box<Failure>>)>,
 }
@@ -33,15 +36,45 @@ impl DestinationStep {
             Field::new(FieldId::Password, Kind::Secret),
             Field::new(FieldId::Encryption, Kind::Choice(SSL_MODES)),
         ]);
+        form.fields.extend(tls_fields::fields());
         let base = destination.cloned().unwrap_or_default();
         if let Some(destination) = destination {
             form.fill(destination);
-            form.focus_on_what_is_missing();
+            tls_fields::fill(&mut form, destination);
         } else {
             form.set(FieldId::Port, &base.port.to_string());
             form.set(FieldId::Encryption, base.ssl_mode.name());
         }
-        Self { form, base, outcome: None }
+        let mut step = Self { form, base, more: false, outcome: None };
+        step.show_fields();
+        if destination.is_some() {
+            step.form.focus_on_what_is_missing();
+        }
+        step
+    }
+
+    /// Takes all values from `settings`.
+    pub fn fill(&mut self, settings: &Settings) {
+        self.base = settings.clone();
+        self.form.fill(settings);
+        tls_fields::fill(&mut self.form, settings);
+        self.show_fields();
+    }
+
+    /// Shows what matters: nothing while the source is only watched; the files of TLS where the mode needs them, where
+    /// they are said, and where they are asked for.
+    pub fn show_fields(&mut self) {
+        let replicates = self.replicates();
+        let mode = self.form.text(FieldId::Encryption).parse().unwrap_or(self.base.ssl_mode);
+        let files = self.more || mode.verifies() || tls_fields::are_said(&self.form);
+        let tls = replicates && files && !self.form.text(FieldId::Host).starts_with('/');
+        for field in self.form.fields.iter_mut().skip(1) {
+            field.hidden = !replicates;
+        }
+        tls_fields::show(&mut self.form, mode, tls, self.more);
+        if self.form.focused().is_some_and(|field| field.hidden) {
+            self.form.focus_on_id(if replicates { FieldId::Encryption } else { FieldId::Goal });
+        }
     }
 
     /// Whether rows are replicated, rather than the source only watched.
@@ -53,7 +86,7 @@ impl DestinationStep {
     /// The destination as the fields describe it.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        self.form.settings(&self.base)
+        tls_fields::over(&self.form, self.form.settings(&self.base))
     }
 
     /// What the last try came to, if it was made with the settings in the fields.

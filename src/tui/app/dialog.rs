@@ -2,6 +2,7 @@
 
 use super::field::{Field, Kind};
 use super::validate::FieldId;
+use crate::connection::askpass;
 use crate::connection::inputs::Resolved;
 
 /// Where the script is written unless another name is given.
@@ -24,6 +25,15 @@ pub enum Question {
     ReplaceProfile(String),
     /// Take up the unfinished wizard that had come to this step?
     Resume(String),
+    /// The passphrase of the private key of the source, or else of the destination; with what is wrong.
+    KeyPassphrase {
+        /// Whether it is the source's.
+        source: bool,
+        /// What is wrong; safe to print.
+        message: String,
+    },
+    /// What ssh asks.
+    Ssh(askpass::Question),
     /// Stop the replication?
     StopRun,
     /// Stop the replication and leave?
@@ -95,6 +105,31 @@ impl Dialog {
         Self::new(Question::Resume(step))
     }
 
+    /// The passphrase of a private key.
+    #[must_use]
+    pub fn key_passphrase(source: bool, message: String) -> Self {
+        let field = Field::new(FieldId::KeyPassphrase, Kind::Secret);
+        Self { field: Some(field), ..Self::new(Question::KeyPassphrase { source, message }) }
+    }
+
+    /// What ssh asks. A host key is trusted only by a word that is typed.
+    #[must_use]
+    pub fn ssh(question: askpass::Question) -> Self {
+        let field = match question.kind {
+            askpass::Kind::HostKey => Some(Field::new(FieldId::HostKey, Kind::Text)),
+            askpass::Kind::Secret => Some(Field::new(FieldId::SshAnswer, Kind::Secret)),
+            askpass::Kind::Confirm | askpass::Kind::Notice => None,
+        };
+        let selected = usize::from(question.kind == askpass::Kind::Confirm);
+        Self { field, selected, ..Self::new(Question::Ssh(question)) }
+    }
+
+    /// Whether it is this question of ssh.
+    #[must_use]
+    pub fn asks_for(&self, id: u64) -> bool {
+        matches!(&self.question, Question::Ssh(question) if question.id == id)
+    }
+
     /// Stop the replication?
     #[must_use]
     pub fn stop_run() -> Self {
@@ -110,7 +145,7 @@ impl Dialog {
     /// The buttons: the first does it, the last does nothing.
     #[must_use]
     pub fn buttons(&self) -> [&'static str; 2] {
-        match self.question {
+        match &self.question {
             Question::Split(_) => ["Fill the fields", "Cancel"],
             Question::Apply => ["Apply", "Cancel"],
             Question::Skip => ["Go on without applying", "Back"],
@@ -118,6 +153,13 @@ impl Dialog {
             Question::SaveProfile => ["Save", "Cancel"],
             Question::ReplaceProfile(_) => ["Replace", "Cancel"],
             Question::Resume(_) => ["Resume", "Start anew"],
+            Question::KeyPassphrase { .. } => ["Use it", "Cancel"],
+            Question::Ssh(question) => match question.kind {
+                askpass::Kind::HostKey => ["Trust this key", "Refuse"],
+                askpass::Kind::Secret => ["Answer", "Cancel"],
+                askpass::Kind::Confirm => ["Yes", "No"],
+                askpass::Kind::Notice => ["Hide", "Cancel"],
+            },
             Question::StopRun => ["Stop", "Cancel"],
             Question::Leave => ["Stop and leave", "Stay"],
         }

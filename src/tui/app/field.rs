@@ -128,6 +128,7 @@ impl Field {
         if let Kind::Choice(words) = self.kind {
             let count = words.len().max(1);
             self.chosen = (self.chosen + if forward { 1 } else { count - 1 }) % count;
+            (self.error, self.origin) = (None, None);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::field::{Edit, Field};
+use super::field::{Edit, Field, Kind};
 use super::validate::FieldId;
 use crate::connection::inputs::Origin;
 use crate::connection::{Secret, Settings, SslMode};
@@ -185,11 +185,31 @@ impl Form {
                 FieldId::Database => "dbname",
                 FieldId::User => "user",
                 FieldId::Password => "password",
+                FieldId::Encryption => "sslmode",
+                FieldId::RootCert | FieldId::RootFile => "sslrootcert",
+                FieldId::ClientCert => "sslcert",
+                FieldId::ClientKey => "sslkey",
+                FieldId::MinTls => "ssl_min_protocol_version",
+                FieldId::ChannelBinding => "channel_binding",
+                FieldId::ConnectTimeout => "connect_timeout",
+                FieldId::TargetSession => "target_session_attrs",
                 _ => continue,
             };
-            let known = origins.get(keyword).map(ToString::to_string);
-            let empty = field.text().is_empty();
-            field.origin = known.or_else(|| Some("default".to_owned())).filter(|_| !empty);
+            let known = origins.get(keyword);
+            let shown = match (&field.kind, known) {
+                // libpq uses it although nobody named it.
+                (_, Some(Origin::DefaultFile(_))) => true,
+                (Kind::Choice(_), known) => known.is_some(),
+                _ => !field.text().is_empty(),
+            };
+            let text = known.map_or_else(|| Origin::Default.to_string(), ToString::to_string);
+            field.origin = shown.then_some(text);
         }
+    }
+
+    /// Whether a field has a value, or libpq takes a default file for it.
+    #[must_use]
+    pub fn is_said(&self, id: FieldId) -> bool {
+        self.fields.iter().any(|field| field.id == id && (!field.text().is_empty() || field.origin.is_some()))
     }
 }

@@ -6,6 +6,10 @@ use std::time::Instant;
 /// A kind of long task; of each kind at most one is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Job {
+    /// Asking whether there is a keyring.
+    Keyring,
+    /// Getting the source's password from the keyring or a program.
+    Secrets,
     /// Trying the source's settings.
     TestSource,
     /// Trying the administrator who stands in for a role that can't log in yet.
@@ -83,7 +87,7 @@ impl Jobs {
     /// Whether something runs whose end the user waits for.
     #[must_use]
     pub fn busy(&self) -> bool {
-        self.running.keys().any(|job| !matches!(job, Job::Run | Job::Watch))
+        self.running.keys().any(|job| !matches!(job, Job::Run | Job::Watch | Job::Keyring))
     }
 
     /// Forgets a job; its answers are no longer wanted.

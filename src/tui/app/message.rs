@@ -7,12 +7,14 @@ use crossterm::event::KeyEvent;
 
 use super::job::{Job, Ticket};
 use crate::catalog::gather::TableChoice;
+use crate::connection::askpass::Event;
 use crate::connection::inputs::Resolved;
 use crate::connection::{Failure, Secret, Security, Settings};
 use crate::monitor::{Sample, Target};
 use crate::preflight::Report;
 use crate::profile::Profile;
-use crate::profile::saved::Saved;
+use crate::profile::saved::{PasswordSource, Saved};
+use crate::profile::secrets::Found;
 use crate::replication::{Progress, RunEvent, RunOptions, Summary};
 use crate::setup::Plan;
 use crate::setup::apply::ApplyEvent;
@@ -41,6 +43,8 @@ pub enum Message {
     Terminate,
     /// A task answers.
     Task(Ticket, Answer),
+    /// ssh asks something, or no longer.
+    Asked(Event),
 }
 
 /// What a server said when its settings were tried.
@@ -69,6 +73,9 @@ pub struct Planned {
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each names the work that it answers")]
 pub enum Answer {
+    /// Whether there is a keyring.
+    Keyring(bool),
+    Secrets(Result<Found, String>),
     Tested(Result<Tested, Box<Failure>>),
     Resolved(Result<Box<Resolved>, String>),
     Tables(Result<Vec<TableChoice>, String>),
@@ -103,6 +110,8 @@ pub enum Effect {
     Copy(String),
     /// Give the terminal back and stop the process until it is continued.
     Suspend,
+    /// Answer a question of ssh; nothing means no.
+    Answer(u64, Option<Secret>),
     /// Leave.
     Quit,
 }
@@ -110,6 +119,10 @@ pub enum Effect {
 /// What a task does.
 #[derive(Debug)]
 pub enum Work {
+    /// Look whether there is a keyring.
+    FindKeyring,
+    /// Get the secrets of these settings from where they are.
+    FetchSecrets(PasswordSource, Settings),
     /// Connect and look at the server.
     Test(Settings),
     /// Take a connection string of the source (or, if so said, of a second server) apart, with libpq's variables and files.
@@ -124,9 +137,9 @@ pub enum Work {
     Apply(Settings, Plan),
     /// Write a new file that only its owner can read.
     Write(PathBuf, String),
-    /// Keep a profile under a name; an older one only with `replace`.
+    /// Keep a profile under a name, an older one only with `replace`, and the secrets of `keyring` in the keyring.
     #[expect(missing_docs, reason = "the names are the documentation")]
-    SaveProfile { name: String, saved: Box<Saved>, replace: bool },
+    SaveProfile { name: String, saved: Box<Saved>, replace: bool, keyring: Option<Box<Settings>> },
     /// Replicate.
     Run(RunOptions),
     /// Sample every two seconds.

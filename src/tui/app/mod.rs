@@ -20,6 +20,7 @@ pub mod script;
 pub mod state;
 pub mod step;
 pub mod tables;
+pub mod tls_fields;
 pub mod update;
 pub mod validate;
 pub mod zones;

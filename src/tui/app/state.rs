@@ -1,5 +1,6 @@
 //! The whole state of the screen, and the few operations that every screen shares.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::connection::{ConnectionStep, is_about_encryption};
@@ -16,7 +17,8 @@ use super::run::{Leaving, RunState};
 use super::script::ScriptStep;
 use super::step::Step;
 use super::tables::TablesStep;
-use crate::connection::{Failure, Settings, SslMode, printable};
+use crate::connection::askpass::Question;
+use crate::connection::{Failure, Security, Settings, SslMode, printable};
 use crate::monitor::Target;
 use crate::profile::saved::PasswordSource;
 use crate::profile::{Profile, Selection};
@@ -102,6 +104,8 @@ pub struct App {
     pub run: RunState,
     /// The question on top of the screen.
     pub dialog: Option<Dialog>,
+    /// What ssh asks, one after the other.
+    pub asked: VecDeque<Question>,
     /// Whether the help is shown, and how far it is scrolled.
     pub help: Option<usize>,
     /// A line that is shown for a while.
@@ -122,7 +126,13 @@ impl App {
         if !prefill.origins.is_empty() {
             connection.form.tell_origins(&prefill.origins);
         }
+        connection.take_password_from(&prefill.password);
         let mut encryption = EncryptionStep::new(&profile.source, chosen);
+        if !prefill.origins.is_empty() {
+            encryption.form.tell_origins(&prefill.origins);
+        }
+        // A default file may have brought a field with it.
+        encryption.follow(&profile.source);
         encryption.origin = prefill.origins.get("sslmode").map(ToString::to_string);
         let (dialog, draft) = match prefill.draft {
             Some((step, prefill)) => (Some(Dialog::resume(step)), Draft::Waiting(prefill)),
@@ -147,6 +157,7 @@ impl App {
             dashboard: None,
             run: RunState::default(),
             dialog,
+            asked: VecDeque::new(),
             help: None,
             notice: None,
             jobs: Jobs::default(),
@@ -207,6 +218,31 @@ impl App {
     pub fn offers_stand_in(&self) -> bool {
         matches!(self.step, Step::Connection | Step::Encryption)
             && (self.connection.stand_in.asked || self.connection.mendable(&self.source()).is_some())
+    }
+
+    /// Where the source's password comes from.
+    #[must_use]
+    pub fn password_source(&self) -> PasswordSource {
+        self.connection.password_from(&self.password)
+    }
+
+    /// Whether the connection of this screen is in plain text in a mode that allows it, so that TLS can be insisted on.
+    #[must_use]
+    pub fn offers_upgrade(&self) -> bool {
+        let plain = |security: &Security, mode| {
+            let weak = security.fell_back_to_plain() || mode == SslMode::Allow;
+            !security.encrypted && !security.unix_socket && mode < SslMode::Require && weak
+        };
+        match self.step {
+            Step::Connection | Step::Encryption => {
+                self.reader().is_some_and(|(settings, tested)| plain(&tested.security, settings.ssl_mode))
+            }
+            Step::Destination => matches!(
+                self.destination.current(),
+                Some(Ok(tested)) if plain(&tested.security, self.destination.settings().ssl_mode)
+            ),
+            _ => false,
+        }
     }
 
     /// The profile as all steps together describe it.
@@ -288,7 +324,7 @@ impl App {
         // A task works for the values that it was started with; its answer would be taken for the new ones.
         let outdated: &[Job] = match self.step {
             Step::Connection | Step::Encryption => {
-                &[Job::TestSource, Job::TestAdmin, Job::ListTables, Job::Preflight, Job::Plan]
+                &[Job::Secrets, Job::TestSource, Job::TestAdmin, Job::ListTables, Job::Preflight, Job::Plan]
             }
             Step::Tables => &[Job::Preflight, Job::Plan],
             Step::Script => &[Job::Plan],

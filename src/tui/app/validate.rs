@@ -1,6 +1,7 @@
 //! What a field may hold, said in one sentence each.
 
 use crate::catalog::ident::{MAX_IDENTIFIER_BYTES, is_slot_name};
+use crate::profile::password_command;
 
 /// Which field it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,14 @@ pub enum FieldId {
     SshKey,
     SshJump,
     ProfileName,
+    PasswordFrom,
+    PasswordCommand,
+    ConnectTimeout,
+    TargetSession,
+    MinTls,
+    ChannelBinding,
+    HostKey,
+    SshAnswer,
 }
 
 impl FieldId {
@@ -59,6 +68,13 @@ impl FieldId {
             Self::SshKey => "SSH key",
             Self::SshJump => "SSH jump host",
             Self::ProfileName => "Name",
+            Self::PasswordFrom => "Password from",
+            Self::PasswordCommand => "Command",
+            Self::ConnectTimeout => "Time limit, s",
+            Self::TargetSession => "Server kind",
+            Self::MinTls => "Oldest TLS",
+            Self::ChannelBinding => "Chan. binding",
+            Self::HostKey | Self::SshAnswer => "Answer",
         }
     }
 }
@@ -110,6 +126,16 @@ pub fn check(id: FieldId, text: &str) -> Result<(), String> {
         }
         FieldId::SshPort if text.trim().is_empty() => Ok(()),
         FieldId::SshPort => check(FieldId::Port, text).map_err(|_| "The port is a number from 1 to 65535.".to_owned()),
+        FieldId::PasswordCommand => password_command::words(text).map(drop).map_err(|error| format!("{error}.")),
+        FieldId::ConnectTimeout if text.trim().is_empty() => Ok(()),
+        FieldId::ConnectTimeout => match text.trim().parse::<u32>() {
+            Ok(1..=3600) => Ok(()),
+            _ => Err("The limit is a number of seconds from 1 to 3600; empty means 10.".to_owned()),
+        },
+        // ssh compares a fingerprint itself.
+        FieldId::HostKey if text.trim() != "yes" && !text.trim().starts_with("SHA256:") => {
+            Err("Type yes to trust this key from now on, or paste the fingerprint that you were given.".to_owned())
+        }
         FieldId::ProfileName if !is_profile_name(text) => {
             Err("A profile's name has 1 to 64 letters, digits, dots, dashes and underscores, the first no dot or dash."
                 .to_owned())
@@ -150,6 +176,13 @@ mod tests {
             (FieldId::SshDestination, "-oProxyCommand=x"),
             (FieldId::SshJump, "a b"),
             (FieldId::ProfileName, "../x"),
+            (FieldId::PasswordCommand, ""),
+            (FieldId::PasswordCommand, "pass show shop"),
+            (FieldId::PasswordCommand, "/usr/bin/pass 'show"),
+            (FieldId::ConnectTimeout, "0"),
+            (FieldId::ConnectTimeout, "soon"),
+            (FieldId::HostKey, "y"),
+            (FieldId::HostKey, ""),
             (FieldId::Publication, &"p".repeat(64)),
         ] {
             assert!(check(id, bad).is_err(), "{id:?} {bad:?}");
@@ -160,6 +193,9 @@ mod tests {
             (FieldId::Publication, "Orders & more"),
             (FieldId::Password, ""),
             (FieldId::SshPort, ""),
+            (FieldId::PasswordCommand, "/usr/bin/pass show 'shop and more'"),
+            (FieldId::ConnectTimeout, ""),
+            (FieldId::HostKey, "yes"),
             (FieldId::ProfileName, "shop.eu-1"),
         ] {
             assert_eq!(check(id, good), Ok(()), "{id:?} {good:?}");

@@ -31,8 +31,19 @@ pub fn zones_below_help(app: &App) -> Vec<Zone> {
         }
     } else {
         match app.step {
-            Step::Destination => zones.push(Zone::Form),
+            Step::Destination => {
+                zones.push(Zone::Form);
+                if app.offers_upgrade() {
+                    zones.push(Zone::Upgrade);
+                }
+                if app.destination.replicates() {
+                    zones.push(Zone::More);
+                }
+            }
             Step::Connection | Step::Encryption => {
+                if app.offers_upgrade() {
+                    zones.push(Zone::Upgrade);
+                }
                 if app.offers_stand_in() {
                     zones.push(Zone::StandIn);
                 }
@@ -41,6 +52,7 @@ pub fn zones_below_help(app: &App) -> Vec<Zone> {
                 }
                 let in_form = app.step == Step::Connection || app.encryption.in_fields;
                 zones.push(if in_form { Zone::Form } else { Zone::Encryption });
+                zones.push(Zone::More);
             }
             Step::Tables => match app.tables.focus {
                 TablesFocus::Method => zones.push(Zone::Method),

@@ -20,11 +20,9 @@ pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
     put(buf, inner, 1, 0, hint, theme.style(Tone::Dim));
     let outcome = outcome(app, theme, inner.width);
     let below = u16::try_from(outcome.len()).unwrap_or(3).min(inner.height / 2) + 1;
-    // Without a destination there is only the choice.
-    let shown = if step.replicates() { step.form.fields.len() } else { 1 };
-    let fields: Vec<_> = step.form.fields.iter().take(shown).collect();
+    let fields: Vec<_> = step.form.shown().collect();
     let place = Rect { y: inner.y + 3, height: inner.height.saturating_sub(3 + below), ..inner };
-    let used = form::draw(&fields, Some(step.form.focus()), theme, place, buf);
+    let used = form::draw(&fields, Some(step.form.focus_among_shown()), theme, place, buf);
     put_lines(buf, Rect { y: place.y + used + 1, height: below - 1, ..inner }, 0, &outcome);
 }
 

@@ -10,7 +10,8 @@ use super::text::{paragraph, put, put_line};
 use super::theme::{Theme, Tone};
 use crate::connection::inputs::{Origin, Resolved};
 use crate::connection::provider::proposal;
-use crate::connection::{parameters, printable};
+use crate::connection::{askpass, parameters, printable};
+use crate::profile::saved::PasswordSource;
 use crate::tui::app::dialog::{Dialog, Question};
 use crate::tui::app::run::RunState;
 use crate::tui::app::state::App;
@@ -35,7 +36,9 @@ pub fn draw(app: &App, dialog: &Dialog, theme: Theme, area: Rect, buf: &mut Buff
     framed(title, theme, outer, buf);
     let inner = Rect { x: outer.x + 2, y: outer.y + 1, width: inner_width, height: height.saturating_sub(2) };
     let room = inner.height.saturating_sub(2);
-    for (row, line) in (0..room).zip(&lines) {
+    // On a low terminal the line to type in matters more than how the question begins.
+    let hidden = if dialog.field.is_some() { lines.len().saturating_sub(room.into()) } else { 0 };
+    for (row, line) in (0..room).zip(lines.iter().skip(hidden)) {
         put_line(buf, inner, row, line);
     }
     let mut column = 0;
@@ -137,12 +140,21 @@ fn text(app: &App, dialog: &Dialog) -> (&'static str, Vec<String>) {
         ),
         Question::SaveProfile => (
             "Save as a profile",
-            vec![
-                "Source, method, tables, publication and slot are kept under a name, the password and the passphrase \
-                 are not. walpilot setup --profile NAME opens it again; check, run and watch take it too."
-                    .to_owned(),
-            ],
+            vec![format!(
+                "Source, method, tables, publication and slot are kept under a name, {}. walpilot setup --profile \
+                     NAME opens it again; check, run and watch take it too.",
+                match app.password_source() {
+                    PasswordSource::Keyring => "the password and the passphrase in the system's keyring",
+                    PasswordSource::Command { .. } => "and the command that prints the password",
+                    _ => "the password and the passphrase are not",
+                }
+            )],
         ),
+        Question::KeyPassphrase { message, .. } => (
+            "The passphrase of the private key",
+            vec![message.clone(), "It is kept in memory while walpilot runs, and nowhere else.".to_owned()],
+        ),
+        Question::Ssh(question) => ssh(question),
         Question::ReplaceProfile(name) => {
             ("Replace the profile?", vec![format!("There is a profile {} already.", printable(name))])
         }
@@ -161,6 +173,31 @@ fn text(app: &App, dialog: &Dialog) -> (&'static str, Vec<String>) {
         Question::StopRun => ("Stop the replication?", vec![kept(&app.run)]),
         Question::Leave => ("Stop the replication and leave?", vec![kept(&app.run)]),
     }
+}
+
+/// What ssh asks, in its own words, and what the answer does.
+fn ssh(question: &askpass::Question) -> (&'static str, Vec<String>) {
+    use askpass::Kind;
+
+    let mut lines = question.text.clone();
+    let wrong = "That was not the right one.".to_owned();
+    let (title, more) = match question.kind {
+        Kind::HostKey => (
+            "The bastion's host key is not known",
+            "Compare the fingerprint with the one that its administrator gives you. Type yes to trust this key: ssh \
+             writes it to its known_hosts.",
+        ),
+        Kind::Secret => ("ssh asks", "The answer goes to ssh and is kept in memory while walpilot runs."),
+        Kind::Confirm => ("ssh asks", ""),
+        Kind::Notice => ("ssh waits", ""),
+    };
+    if question.again && question.kind == Kind::Secret {
+        lines.insert(0, wrong);
+    }
+    if !more.is_empty() {
+        lines.extend([String::new(), more.to_owned()]);
+    }
+    (title, lines)
 }
 
 fn kept(run: &RunState) -> String {

@@ -127,11 +127,15 @@ fn outcome(app: &App, source: &Settings, theme: Theme, width: u16) -> Vec<Line<'
     if app.jobs.runs(Job::TestAdmin) {
         return running(Job::TestAdmin);
     }
-    if app.jobs.runs(Job::TestSource) {
+    if app.jobs.runs(Job::TestSource) || app.jobs.runs(Job::Secrets) {
         return running(Job::TestSource);
     }
     if let Some((_, tested)) = app.reader() {
-        return panel.full(&tested.security);
+        let mut lines = panel.full(&tested.security);
+        if app.offers_upgrade() {
+            lines.splice(0..0, tried::upgrade(theme, width));
+        }
+        return lines;
     }
     // Where an administrator stands in for the role, it is that login that has to work.
     match app.stand_in_outcome().or(app.connection.outcome_of(source)) {

@@ -74,6 +74,7 @@ fn line(field: &Field, focused: bool, theme: Theme, width: u16) -> Line<'static>
             let count = format!("{} of {}: Space", field.chosen() + 1, words.len());
             spans.push(Span::styled(count, theme.style(Tone::Dim)));
         }
+        spans.push(Span::styled(origin, theme.style(Tone::Dim)));
     } else {
         spans.extend(value(field, focused, theme, room));
         spans.push(Span::styled(origin, theme.style(Tone::Dim)));

@@ -47,7 +47,9 @@ impl Panel {
         let tone = self.tone(security);
         let mut lines = self.say(tone, &text);
         if security.fell_back_to_plain() {
-            lines.extend(self.say(Tone::Bad, "It FELL BACK to plain text: choose require or more to forbid that."));
+            lines.extend(
+                self.say(Tone::Bad, "It FELL BACK to plain text: whoever is in between only has to make TLS fail."),
+            );
         }
         for warning in &security.warnings {
             lines.extend(self.say(Tone::Warn, warning));

@@ -20,7 +20,8 @@ pub fn lines(
     outcome: Option<&Result<Tested, Box<Failure>>>,
     width: u16,
 ) -> Vec<Line<'static>> {
-    if let Some(text) = working(app, theme, job, "Connecting") {
+    let asking = working(app, theme, Job::Secrets, "Getting the password").filter(|_| job == Job::TestSource);
+    if let Some(text) = asking.or_else(|| working(app, theme, job, "Connecting")) {
         return vec![Line::from(Span::styled(text, theme.style(Tone::Accent)))];
     }
     let local = match job {
@@ -44,7 +45,17 @@ fn success(app: &App, tested: &Tested, theme: Theme, width: u16, local: bool) ->
     let mut lines = paragraph(&text, width, 0, theme.style(Tone::Good));
     let panel = Panel { theme, width, now: app.now.wall, local };
     lines.extend(panel.short(&tested.security));
+    if app.offers_upgrade() {
+        lines.extend(upgrade(theme, width));
+    }
     lines
+}
+
+/// What to do where TLS was given up.
+#[must_use]
+pub fn upgrade(theme: Theme, width: u16) -> Vec<Line<'static>> {
+    let text = format!("{} F4: upgrade to require, which is encrypted or not at all.", theme.mark(Tone::Bad));
+    paragraph(&text, width, 0, theme.style(Tone::Bad))
 }
 
 /// What a mode risks on the way to a server that is not on this machine.

@@ -15,6 +15,9 @@ pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Ef
     match answer {
         // Editing cancels a try, so that the fields are still those that were tried.
         Answer::Tested(outcome) if job == Job::TestDestination => {
+            if let Err(failure) = &outcome {
+                connection::ask_for_passphrase(app, false, failure);
+            }
             app.destination.outcome = Some((app.destination.settings(), outcome));
         }
         Answer::Tested(outcome) if job == Job::TestAdmin => {
@@ -22,9 +25,18 @@ pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Ef
         }
         Answer::Tested(outcome) => {
             let entered = outcome.is_ok();
+            if let Err(failure) = &outcome {
+                connection::ask_for_passphrase(app, true, failure);
+            }
             app.connection.outcome = Some((app.source(), outcome));
             tried(app, entered, effects);
         }
+        Answer::Keyring(there) => {
+            if there {
+                app.connection.offer_keyring();
+            }
+        }
+        Answer::Secrets(result) => connection::fetched(app, result, effects),
         Answer::Resolved(result) => connection::resolved(app, result),
         Answer::ProfileSaved(result) => profile::saved(app, result),
         Answer::ProfileExists(name) => profile::exists(app, name),
@@ -142,9 +154,8 @@ fn died(app: &mut App, job: Job, reason: String, effects: &mut Vec<Effect>) {
                 dashboard.sample_failed(reason, None, app.now.wall);
             }
         }
-        Job::TestSource | Job::TestAdmin | Job::TestDestination | Job::Write | Job::Resolve | Job::SaveProfile => {
-            app.note(reason, true);
-        }
+        Job::Keyring | Job::Secrets | Job::Resolve | Job::SaveProfile | Job::Write => app.note(reason, true),
+        Job::TestSource | Job::TestAdmin | Job::TestDestination => app.note(reason, true),
     }
     if matches!(app.run, RunState::Ended { .. }) && app.leaving.is_some() && job != Job::Run {
         effects.push(Effect::Quit);

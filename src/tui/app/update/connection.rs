@@ -1,7 +1,10 @@
 //! Keys of the connection screen.
 
+use super::destination;
 use crate::connection::inputs::Resolved;
-use crate::connection::{Secret, Settings, uri};
+use crate::connection::{Class, Failure, Secret, Settings, SslMode, uri};
+use crate::profile::saved::PasswordSource;
+use crate::profile::secrets::Found;
 use crate::tui::app::action::Action;
 use crate::tui::app::dialog::Dialog;
 use crate::tui::app::field::{Field, Kind};
@@ -26,8 +29,15 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
             }
             app.edited(effects);
         }
+        Action::Left | Action::Right | Action::Toggle => {
+            if let Some(field) = app.connection.form.focused_mut() {
+                field.cycle(action != Action::Left);
+            }
+            app.connection.show_fields();
+            app.edited(effects);
+        }
         Action::Back => {
-            let stopped = app.cancel(Job::TestSource, effects) | app.cancel(Job::TestAdmin, effects);
+            let stopped = stop(app, effects);
             if !stopped && app.connection.stand_in.in_fields {
                 stand_in(app, effects);
             }
@@ -100,13 +110,94 @@ pub(super) fn test_stand_in(app: &mut App, effects: &mut Vec<Effect>) {
     }
 }
 
-/// Tries the source's settings, if all fields are right.
+/// Stops what tries the source. Returns whether something did.
+pub(super) fn stop(app: &mut App, effects: &mut Vec<Effect>) -> bool {
+    let jobs = [Job::Secrets, Job::TestSource, Job::TestAdmin];
+    jobs.into_iter().fold(false, |stopped, job| app.cancel(job, effects) | stopped)
+}
+
+/// Tries the source's settings, if all fields are right. A password that is elsewhere is fetched before: a token may
+/// be another one each time.
 pub(super) fn test(app: &mut App, effects: &mut Vec<Effect>) {
     if !app.connection.form.validate() {
         app.show(Step::Connection);
-    } else if !app.jobs.runs(Job::TestSource) {
-        let source = app.source();
-        app.start(Job::TestSource, Work::Test(source), effects);
+        return;
+    }
+    if app.jobs.runs(Job::TestSource) || app.jobs.runs(Job::Secrets) {
+        return;
+    }
+    let source = app.source();
+    match app.password_source() {
+        from @ PasswordSource::Command { .. } => {
+            app.start(Job::Secrets, Work::FetchSecrets(from, source), effects);
+        }
+        from @ PasswordSource::Keyring if source.password.is_none() => {
+            app.start(Job::Secrets, Work::FetchSecrets(from, source), effects);
+        }
+        _ => app.start(Job::TestSource, Work::Test(source), effects),
+    }
+}
+
+/// The keyring or the program has answered.
+pub(super) fn fetched(app: &mut App, result: Result<Found, String>, effects: &mut Vec<Effect>) {
+    let from = app.password_source();
+    let form = &mut app.connection.form;
+    match result {
+        Ok(Found { password: Some(password), key_passphrase }) => {
+            form.set(FieldId::Password, password.reveal());
+            if let (Some(passphrase), "") = (key_passphrase, app.encryption.form.text(FieldId::KeyPassphrase)) {
+                app.encryption.form.set(FieldId::KeyPassphrase, passphrase.reveal());
+            }
+            let source = app.source();
+            app.start(Job::TestSource, Work::Test(source), effects);
+        }
+        Ok(_) => {
+            app.show(Step::Connection);
+            let text = "The keyring has no password for this server and role. Type it; saving the profile keeps it.";
+            app.connection.form.blame(FieldId::Password, text);
+        }
+        Err(error) => {
+            app.connection.more = true;
+            app.connection.show_fields();
+            app.show(Step::Connection);
+            let command = matches!(from, PasswordSource::Command { .. });
+            let field = if command { FieldId::PasswordCommand } else { FieldId::PasswordFrom };
+            app.connection.form.blame(field, error);
+        }
+    }
+}
+
+/// TLS was given up for plain text: from now on it is insisted on.
+pub(super) fn upgrade(app: &mut App, effects: &mut Vec<Effect>) {
+    if app.step == Step::Destination {
+        app.destination.form.set(FieldId::Encryption, SslMode::Require.name());
+        app.edited(effects);
+        destination::test(app, effects);
+    } else {
+        let step = &mut app.encryption;
+        (step.mode, step.chosen, step.origin, step.scroll) = (SslMode::Require, true, None, 0);
+        app.edited(effects);
+        test(app, effects);
+    }
+}
+
+/// Shows or hides the fields that few servers need.
+pub(super) fn more(app: &mut App) {
+    match app.step {
+        Step::Connection => {
+            app.connection.more = !app.connection.more;
+            app.connection.show_fields();
+        }
+        Step::Encryption => app.encryption.more = !app.encryption.more,
+        Step::Destination => app.destination.more = !app.destination.more,
+        _ => {}
+    }
+}
+
+/// The key of the client certificate is encrypted, and its passphrase is missing or wrong: asks for it.
+pub(super) fn ask_for_passphrase(app: &mut App, source: bool, failure: &Failure) {
+    if failure.class == Class::ClientKeyPassphrase && app.dialog.is_none() {
+        app.dialog = Some(Dialog::key_passphrase(source, failure.message.clone()));
     }
 }
 
@@ -140,8 +231,7 @@ pub(super) fn resolved(app: &mut App, result: Result<Box<Resolved>, String>) {
 pub(super) fn split(app: &mut App, resolved: &Resolved, effects: &mut Vec<Effect>) {
     let settings = &resolved.settings;
     if app.step == Step::Destination {
-        app.destination.base = settings.clone();
-        app.destination.form.fill(settings);
+        app.destination.fill(settings);
         app.destination.form.tell_origins(&resolved.origins);
         app.destination.form.focus_on_what_is_missing();
     } else {
@@ -151,6 +241,7 @@ pub(super) fn split(app: &mut App, resolved: &Resolved, effects: &mut Vec<Effect
         app.connection.form.tell_origins(&resolved.origins);
         app.encryption.fill(settings, resolved.origins.contains_key("sslmode"));
         app.encryption.origin = resolved.origins.get("sslmode").map(ToString::to_string);
+        app.encryption.form.tell_origins(&resolved.origins);
     }
     app.edited(effects);
 }

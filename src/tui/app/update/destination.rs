@@ -68,7 +68,8 @@ fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
     }
 }
 
-fn test(app: &mut App, effects: &mut Vec<Effect>) {
+/// Tries the destination, if all fields are right.
+pub(super) fn test(app: &mut App, effects: &mut Vec<Effect>) {
     if !app.destination.replicates() || !app.destination.form.validate() || app.jobs.runs(Job::TestDestination) {
         return;
     }

@@ -1,6 +1,6 @@
 //! Keys of the encryption screen.
 
-use super::connection::{stand_in, test};
+use super::connection::{stand_in, stop, test};
 use crate::connection::SslMode;
 use crate::tui::app::action::Action;
 use crate::tui::app::job::Job;
@@ -13,7 +13,7 @@ const PAGE: usize = 4;
 const LAST: usize = 24;
 
 pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
-    let testing = app.jobs.runs(Job::TestSource) || app.jobs.runs(Job::TestAdmin);
+    let testing = [Job::Secrets, Job::TestSource, Job::TestAdmin].into_iter().any(|job| app.jobs.runs(job));
     let entered = app.reader().is_some();
     let step = &mut app.encryption;
     match action {
@@ -34,7 +34,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::PageUp => step.scroll = step.scroll.saturating_sub(PAGE),
         Action::Test => try_it(app, effects),
         Action::Back => {
-            let stopped = app.cancel(Job::TestSource, effects) | app.cancel(Job::TestAdmin, effects);
+            let stopped = stop(app, effects);
             if !stopped {
                 app.show(Step::Connection);
             }

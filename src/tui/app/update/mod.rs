@@ -14,6 +14,7 @@ mod tables;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::action::Action;
+use super::dialog::Dialog;
 use super::message::{Effect, Message, Now};
 use super::state::App;
 use super::step::Step;
@@ -38,6 +39,12 @@ pub fn update(app: &mut App, message: Message, now: Now) -> Vec<Effect> {
             answers::take(app, ticket.job, answer, &mut effects);
         }
         Message::Task(..) => {}
+        Message::Asked(event) => dialog::asked(app, event),
+    }
+    if app.dialog.is_none()
+        && let Some(question) = app.asked.pop_front()
+    {
+        app.dialog = Some(Dialog::ssh(question));
     }
     if std::mem::take(&mut app.opened) {
         match app.step {
@@ -49,6 +56,7 @@ pub fn update(app: &mut App, message: Message, now: Now) -> Vec<Effect> {
     }
     let reached = app.connection.settings();
     app.encryption.follow(&reached);
+    app.destination.show_fields();
     if app.notice.as_ref().is_some_and(|notice| notice.until <= now.monotonic) {
         app.notice = None;
     }
@@ -103,6 +111,8 @@ fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
             }
         }
         Action::SaveProfile => profile::ask(app),
+        Action::Upgrade => connection::upgrade(app, effects),
+        Action::More => connection::more(app),
         Action::StepBack | Action::StepForward => jump(app, action == Action::StepForward),
         _ => match app.step {
             Step::Connection => connection::act(app, action, effects),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::profile::saved::Saved;
+use crate::profile::saved::{PasswordSource, Saved};
 use crate::tui::app::dialog::Dialog;
 use crate::tui::app::job::Job;
 use crate::tui::app::message::{Effect, Work};
@@ -17,8 +17,10 @@ pub(super) fn ask(app: &mut App) {
 
 /// Saves what all steps together describe, without secrets.
 pub(super) fn save(app: &mut App, name: &str, replace: bool, effects: &mut Vec<Effect>) {
-    let saved = Box::new(Saved::of(&app.profile(), app.password.clone()));
-    app.start(Job::SaveProfile, Work::SaveProfile { name: name.to_owned(), saved, replace }, effects);
+    let (profile, from) = (app.profile(), app.password_source());
+    let keyring = (from == PasswordSource::Keyring).then(|| Box::new(profile.source.clone()));
+    let saved = Box::new(Saved::of(&profile, from));
+    app.start(Job::SaveProfile, Work::SaveProfile { name: name.to_owned(), saved, replace, keyring }, effects);
 }
 
 /// The profile was saved, or not.
@@ -26,7 +28,11 @@ pub(super) fn saved(app: &mut App, result: Result<PathBuf, String>) {
     match result {
         Ok(path) => {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            app.note(format!("The profile {name} is saved, without its secrets."), false);
+            let secrets = match app.password_source() {
+                PasswordSource::Keyring => "its secrets are in the keyring",
+                _ => "without its secrets",
+            };
+            app.note(format!("The profile {name} is saved, {secrets}."), false);
         }
         Err(error) => app.note(error, true),
     }
