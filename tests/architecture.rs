@@ -30,6 +30,7 @@ const IO_FILES: &[&str] = &[
     "connection/dial.rs",
     "connection/identity.rs",
     "connection/login.rs",
+    "connection/process_group.rs",
     "connection/session.rs",
     "connection/tls.rs",
     "connection/tunnel.rs",

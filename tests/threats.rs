@@ -107,7 +107,7 @@ async fn a_fallback_to_plain_text_is_red_and_upgraded_with_one_key() {
     // Another authority than the server's: the TLS of `prefer` fails, and plain text is what is left.
     let broken = text(&format!("sslmode=prefer sslrootcert={}", other.display()));
     for (parameters, words, upgraded) in [
-        (broken.as_str(), "It FELL BACK to plain text", "is signed by an authority that is not trusted"),
+        (broken.as_str(), "It FELL BACK to plain text", "is not trusted (self-signed)"),
         (&text("sslmode=allow"), "NOT encrypted", "The connection is encrypted with TLS"),
     ] {
         let mut terminal = wizard(parameters, password, None);
@@ -156,6 +156,7 @@ async fn default_files_are_named_where_they_are_used() {
     let client = root.sign(&Wanted { common_name: "client", ..Wanted::default() });
     public_file(&folder, "root.crt", root.pem());
     public_file(&folder, "postgresql.crt", client.pem());
+    public_file(&folder, "root.crl", "");
     let key = client.key_formats(SENTINEL)[3].1.clone();
     private_file(&folder, "postgresql.key", key);
     let pair = root.sign(&Wanted { common_name: "127.0.0.1", names: &["127.0.0.1"], ..Wanted::default() });
@@ -175,6 +176,7 @@ async fn default_files_are_named_where_they_are_used() {
     terminal.wait_for("is wrong.");
     terminal.types(&format!("{SENTINEL}\r"));
     terminal.wait_for("Connected to PostgreSQL");
+    terminal.wait_for("The revocation list");
     terminal.types("\r");
     terminal.wait_for("How the connection is encrypted");
     for file in ["root.crt", "postgresql.crt", "postgresql.key"] {

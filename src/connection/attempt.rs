@@ -15,7 +15,7 @@ use super::dial::{Encryption, Mark, dial, offered_certificate};
 use super::hosts::{self, Walk};
 use super::identity::shown;
 use super::login;
-use super::security::{ClientCertificate, Security, ServerView};
+use super::security::{self, ClientCertificate, Security, ServerView};
 use super::session::{self, Session};
 use super::settings::{SessionOptions, Settings, SslMode, TargetSession};
 use super::stream::PgStream;
@@ -264,7 +264,7 @@ async fn one_login(
             .map(|files| ClientCertificate { file: shown(&files.cert), by_default: files.by_default }),
         password: super::stream::PasswordRequest::None,
         tries: Vec::new(),
-        warnings: Vec::new(),
+        warnings: link.unheeded.as_deref().map(security::not_heeded).into_iter().collect(),
     };
     let outcome: Result<(LoggedIn, Option<ServerView>), Trouble> = match purpose {
         Purpose::Queries(options) => {

@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -30,6 +31,8 @@ pub(super) struct Link {
     pub(super) verified: Verified,
     pub(super) certificate: Option<Certificate>,
     pub(super) identity: Option<IdentityFiles>,
+    /// A list of revoked certificates that libpq would heed.
+    pub(super) unheeded: Option<PathBuf>,
     /// The address that answered: a cancel request has to reach the same server.
     pub(super) peer: Option<SocketAddr>,
 }
@@ -103,7 +106,8 @@ async fn nothing_yet(socket: &mut Box<dyn Duplex>) -> Result<(), Trouble> {
 fn plain(socket: Box<dyn Duplex>, settings: &Settings, peer: Option<SocketAddr>) -> Link {
     // A password in clear text is for sockets only: on a port of this machine too, somebody else may listen.
     let stream = PgStream::new(socket, None, settings.is_unix_socket());
-    Link { stream, encrypted: false, verified: Verified::Nothing, certificate: None, identity: None, peer }
+    let verified = Verified::Nothing;
+    Link { stream, encrypted: false, verified, certificate: None, identity: None, unheeded: None, peer }
 }
 
 async fn secure(socket: Box<dyn Duplex>, settings: &Settings, peer: Option<SocketAddr>) -> Result<Link, NotDialled> {
@@ -140,6 +144,7 @@ async fn secure(socket: Box<dyn Duplex>, settings: &Settings, peer: Option<Socke
         verified: prepared.verified,
         certificate,
         identity: prepared.identity,
+        unheeded: prepared.unheeded,
         peer,
     })
 }

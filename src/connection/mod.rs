@@ -18,6 +18,7 @@ pub mod login;
 mod names;
 pub mod parameters;
 pub mod passfile;
+mod process_group;
 pub mod provider;
 pub mod secret;
 pub mod security;

@@ -1,9 +1,12 @@
 //! What protects a connection, as it was really negotiated: the facts of the security panel.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::cause::Try;
 use super::certificate::Certificate;
+use super::printable;
 use super::stream::PasswordRequest;
 use super::tls::Verified;
 
@@ -109,6 +112,14 @@ impl Security {
         }
         self.tls = server.facts;
     }
+}
+
+/// The warning about a list of revoked certificates that walpilot can't use.
+pub(super) fn not_heeded(list: &Path) -> String {
+    format!(
+        "The revocation list {} is there, and walpilot does not check for revoked certificates; psql does.",
+        printable(&list.to_string_lossy())
+    )
 }
 
 /// What `pg_stat_ssl` says about a connection.

@@ -38,6 +38,8 @@ pub(super) struct Prepared {
     pub(super) check_names: bool,
     /// The client certificate that is shown when the server asks for one.
     pub(super) identity: Option<IdentityFiles>,
+    /// libpq's default list of revoked certificates, which is there and can't be heeded.
+    pub(super) unheeded: Option<PathBuf>,
 }
 
 /// The connector for `settings`, from the cache if nothing has changed.
@@ -125,6 +127,7 @@ struct Key {
     versions: (Option<TlsVersion>, Option<TlsVersion>),
     no_sni: bool,
     alpn: bool,
+    unheeded: Option<PathBuf>,
 }
 
 impl Key {
@@ -146,6 +149,9 @@ impl Key {
                 }
             }
         };
+        // libpq looks for it only where it has a root certificate.
+        let revoked = folder.as_deref().map(|folder| folder.join("root.crl"));
+        let unheeded = revoked.filter(|path| matches!(trust, Trust::File(_)) && path.exists());
         let found = identity::find(&settings.tls, folder.as_deref()).filter(|_| !settings.tls.no_client_cert);
         let identity = found.map(|files| {
             let (cert, key) = (Stamp::of(&files.cert), Stamp::of(&files.key));
@@ -158,6 +164,7 @@ impl Key {
             versions: (settings.tls.min_version, settings.tls.max_version),
             no_sni: settings.tls.no_sni,
             alpn: settings.tls.direct,
+            unheeded,
         })
     }
 
@@ -199,6 +206,7 @@ impl Key {
             },
             check_names: self.check_names && can_read_names,
             identity: self.identity.as_ref().map(|(files, ..)| files.clone()),
+            unheeded: self.unheeded.clone(),
         })
     }
 }
@@ -280,7 +288,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             release.send(()).unwrap();
-            building.await.map(drop).unwrap_or_else(|trouble| panic!("{trouble:?}"));
+            assert!(building.await.is_ok(), "it is built as soon as there is a thread");
             busy.await.unwrap().unwrap();
             let kept = cell_of(&Key::of(&settings).unwrap_or_else(|trouble| panic!("{trouble:?}")));
             assert!(kept.initialized(), "it is built once");

@@ -13,7 +13,6 @@ use std::process::Stdio;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::oneshot;
@@ -22,6 +21,7 @@ use tokio::task::AbortHandle;
 use super::askpass::{self, Admitted, Way};
 use super::class::{Class, Explained};
 use super::printable;
+use super::process_group::Group;
 use super::settings::{Settings, Tunnel};
 use super::ssh_cause::{self, Ended};
 
@@ -62,33 +62,6 @@ impl Drop for AbortOnDrop {
 struct Fate {
     said: Vec<u8>,
     code: Option<i32>,
-}
-
-/// The process group of ssh and of what it starts for jump hosts. Its leader waits for walpilot's end, however that
-/// comes (also SIGKILL), and then ends the group: ssh itself would wait for a server that says nothing.
-struct Group {
-    leader: Child,
-    id: Pid,
-}
-
-impl Group {
-    fn lead() -> io::Result<Self> {
-        let mut command = Command::new("/bin/sh");
-        // Standard input ends when the last process that holds its other end is gone.
-        command.args(["-c", "read -r _; kill -TERM 0"]).stdin(Stdio::piped());
-        command.stdout(Stdio::null()).stderr(Stdio::null()).env_clear().process_group(0).kill_on_drop(true);
-        let leader = command.spawn()?;
-        let id = leader.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        Ok(Self { id: id.ok_or(io::ErrorKind::NotFound)?, leader })
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // The leader is not waited for before this, so the number is still ours.
-        let _ = kill_process_group(self.id, Signal::TERM);
-        let _ = self.leader.start_kill();
-    }
 }
 
 /// Starts ssh towards the server of `settings`. Whether it arrives shows at the first read; see [`cause`].

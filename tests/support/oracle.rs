@@ -32,8 +32,9 @@ pub async fn psql_with(psql: &Path, conninfo: &str, env: &[(String, String)], ho
     if output.status.success() {
         return Outcome::Connected(String::from_utf8_lossy(&output.stdout).trim() == "t");
     }
-    let text = String::from_utf8_lossy(&output.stderr);
-    let text = text.trim_start_matches("psql: ").trim_start_matches("error: ");
+    // Without a terminal nobody answers, and it goes on.
+    let text = String::from_utf8_lossy(&output.stderr).replace("Enter PEM pass phrase:", "");
+    let text = text.trim_start().trim_start_matches("psql: ").trim_start_matches("error: ");
     if !text.contains("connection to server") && !text.contains("could not translate host name") {
         // It did not come as far as a server.
         return Outcome::Failed(vec!["config_error".to_owned()]);
@@ -80,6 +81,9 @@ fn class(text: &str) -> &'static str {
         ("database \"", "db_missing"),
         ("role \"", "role_missing"),
         ("Connection refused", "refused"),
+        ("invalid integer value", "config_error"),
+        ("Connection refused", "refused"),
+        ("invalid integer value", "config_error"),
         ("unrecognized configuration parameter", "other"),
         ("session is read-only", "target_session_mismatch"),
         ("session is not read-only", "target_session_mismatch"),

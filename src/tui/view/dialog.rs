@@ -36,7 +36,9 @@ pub fn draw(app: &App, dialog: &Dialog, theme: Theme, area: Rect, buf: &mut Buff
     framed(title, theme, outer, buf);
     let inner = Rect { x: outer.x + 2, y: outer.y + 1, width: inner_width, height: height.saturating_sub(2) };
     let room = inner.height.saturating_sub(2);
-    for (row, line) in (0..room).zip(&lines) {
+    // On a low terminal the line to type in matters more than how the question begins.
+    let hidden = if dialog.field.is_some() { lines.len().saturating_sub(room.into()) } else { 0 };
+    for (row, line) in (0..room).zip(lines.iter().skip(hidden)) {
         put_line(buf, inner, row, line);
     }
     let mut column = 0;
