@@ -10,6 +10,8 @@ pub struct PreflightStep {
     pub report: Option<Report>,
     /// The profile that was judged.
     pub judged: Option<Profile>,
+    /// Whether what replication will do is tried as well.
+    pub deep: bool,
     /// Why the facts could not be gathered.
     pub error: Option<String>,
     /// The selected finding.
