@@ -16,8 +16,8 @@ use walpilot::connection::{Secret, SessionOptions, Settings, connect};
 use walpilot::preflight::{Severity, Status, Verdict};
 use walpilot::profile::{Method, Profile, Selection, TableName};
 use walpilot::setup::apply::{ApplyEvent, apply};
-use walpilot::setup::undo::undo;
 use walpilot::setup::parts::parts;
+use walpilot::setup::undo::undo;
 use walpilot::setup::{Coverage, Wishes, plan, script};
 
 #[tokio::test]

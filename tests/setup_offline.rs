@@ -39,7 +39,10 @@ async fn a_script_without_a_look_finds_out_by_itself_and_can_be_undone() {
         if method == Method::Cdc {
             let failover = facts.slot("walpilot_slot").expect("it").failover;
             assert_eq!(failover, cluster.major() >= 17);
-            prepare(&admin, "SET search_path = \"Sch \"\"ema; 🧾\"; UPDATE log SET line = 'b'; UPDATE \"Parts\" SET id = 1");
+            prepare(
+                &admin,
+                "SET search_path = \"Sch \"\"ema; 🧾\"; UPDATE log SET line = 'b'; UPDATE \"Parts\" SET id = 1",
+            );
         }
         assert_eq!(psql(&profile.source, "SELECT count(*) FROM \"Sch \"\"ema; 🧾\".hidden"), "1");
         let (facts, _) = look(&admin, &profile).await;

@@ -143,8 +143,13 @@ async fn the_command_writes_one_file_for_each_person() {
     files.sort();
     let names: Vec<String> =
         files.iter().map(|file| file.file_name().expect("named").to_string_lossy().into_owned()).collect();
-    let wanted =
-        ["1-administrator.sql", "2-owner-Ad-min--2-----.sql", "3-owner-app.sql", "4-administrator.sql", "5-replication.sql"];
+    let wanted = [
+        "1-administrator.sql",
+        "2-owner-Ad-min--2-----.sql",
+        "3-owner-app.sql",
+        "4-administrator.sql",
+        "5-replication.sql",
+    ];
     assert_eq!(names, wanted);
     for file in &files {
         let mode = std::fs::metadata(file).expect("it").permissions().mode();
@@ -216,7 +221,10 @@ async fn a_heartbeat_gets_what_it_needs_where_messages_can_not_serve() {
     }
     let (facts, report) = look(&profile.source, &profile).await;
     if cluster.major() < 14 {
-        psql(&profile.source, "INSERT INTO walpilot_heartbeat.beat VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = now()");
+        psql(
+            &profile.source,
+            "INSERT INTO walpilot_heartbeat.beat VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET at = now()",
+        );
         assert_eq!(psql(&admin, "SELECT count(*) FROM pg_publication_tables WHERE tablename = 'beat'"), "1");
     } else {
         assert!(!text.contains("walpilot_heartbeat"), "{text}");

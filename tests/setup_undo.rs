@@ -139,7 +139,8 @@ async fn what_was_dropped_or_changed_meanwhile_is_skipped_and_what_others_need_s
         assert!(skipped.iter().any(|one| one.contains("identity") && one.contains(title)), "{title}: {skipped:?}");
     }
     assert!(skipped.iter().any(|one| one.contains("policy")), "{skipped:?}");
-    let identities = "SELECT relname, relreplident FROM pg_class WHERE relname IN ('changed', 'shared', 'own') ORDER BY 1";
+    let identities =
+        "SELECT relname, relreplident FROM pg_class WHERE relname IN ('changed', 'shared', 'own') ORDER BY 1";
     assert_eq!(psql(&admin, identities), "changed|f\nown|d\nshared|f");
     prepare(&admin, "INSERT INTO shared VALUES ('a'); UPDATE shared SET line = 'b'");
     assert_eq!(psql(&admin, "SELECT count(*) FROM pg_roles WHERE rolname = 'repl'"), "0");

@@ -86,7 +86,10 @@ async fn a_table_that_joined_later_is_a_note_and_an_alteration_is_no_alarm() {
     prepare(&admin, "ALTER PUBLICATION walpilot_publication ADD TABLE late");
     let finding = order(&admin).await;
     assert!(rank(&finding) >= Rank::Info, "{finding:?}");
-    prepare(&admin, "INSERT INTO t VALUES (1); ALTER PUBLICATION walpilot_publication SET (publish = 'insert, update')");
+    prepare(
+        &admin,
+        "INSERT INTO t VALUES (1); ALTER PUBLICATION walpilot_publication SET (publish = 'insert, update')",
+    );
     let finding = order(&admin).await;
     assert!(rank(&finding) >= Rank::Info, "{finding:?}");
 }

@@ -197,10 +197,7 @@ pub fn grant_heartbeat(role: &str) -> [(&'static str, String); 2] {
 /// Drops the table for heartbeats with its schema, unless something else is in there.
 #[must_use]
 pub fn drop_heartbeat() -> [String; 2] {
-    [
-        format!("DROP TABLE IF EXISTS {HEARTBEAT_SCHEMA}.beat"),
-        format!("DROP SCHEMA IF EXISTS {HEARTBEAT_SCHEMA}"),
-    ]
+    [format!("DROP TABLE IF EXISTS {HEARTBEAT_SCHEMA}.beat"), format!("DROP SCHEMA IF EXISTS {HEARTBEAT_SCHEMA}")]
 }
 
 /// Adds one table to a publication.

@@ -56,13 +56,7 @@ fn setting(text: String, restart: bool) -> Fix {
 
 /// The sentence, then each command.
 fn told(provider: Provider, words: &str, commands: Vec<String>, restart: bool) -> Vec<Fix> {
-    let console = |text| Fix {
-        kind: FixKind::Console,
-        text,
-        who: "provider console".to_owned(),
-        lock: None,
-        restart,
-    };
+    let console = |text| Fix { kind: FixKind::Console, text, who: "provider console".to_owned(), lock: None, restart };
     let sentence = format!("This looks like {}. {words}.", provider.name());
     [sentence].into_iter().chain(commands).map(console).collect()
 }
@@ -93,8 +87,9 @@ fn commands(provider: Provider, name: &str, value: &str, restart: bool) -> Vec<S
              --database-flags={name}={value},OTHER_FLAGS_THAT_ARE_SET"
         )),
         Provider::AzureFlexible => {
-            let mut commands =
-                own(format!("az postgres flexible-server parameter set -g GROUP -s SERVER --name {name} --value {value}"));
+            let mut commands = own(format!(
+                "az postgres flexible-server parameter set -g GROUP -s SERVER --name {name} --value {value}"
+            ));
             if restart {
                 commands.push("az postgres flexible-server restart -g GROUP -n SERVER".to_owned());
             }
@@ -153,12 +148,18 @@ mod tests {
             texts.join("\n")
         };
         for (provider, command) in [
-            (Provider::AmazonRds, "aws rds modify-db-parameter-group --db-parameter-group-name GROUP --parameters \"ParameterName=rds.logical_replication,ParameterValue=1,ApplyMethod=pending-reboot\""),
+            (
+                Provider::AmazonRds,
+                "aws rds modify-db-parameter-group --db-parameter-group-name GROUP --parameters \"ParameterName=rds.logical_replication,ParameterValue=1,ApplyMethod=pending-reboot\"",
+            ),
             (Provider::AmazonRds, "aws rds reboot-db-instance"),
             (Provider::AmazonAurora, "aws rds modify-db-cluster-parameter-group --db-cluster-parameter-group-name"),
             (Provider::CloudSql, "gcloud sql instances patch INSTANCE --database-flags=cloudsql.logical_decoding=on"),
             (Provider::AlloyDb, "--database-flags=alloydb.logical_decoding=on"),
-            (Provider::AzureFlexible, "az postgres flexible-server parameter set -g GROUP -s SERVER --name wal_level --value logical"),
+            (
+                Provider::AzureFlexible,
+                "az postgres flexible-server parameter set -g GROUP -s SERVER --name wal_level --value logical",
+            ),
             (Provider::AzureFlexible, "az postgres flexible-server restart"),
             (Provider::Supabase, "logical there unless it was changed"),
             (Provider::Neon, "enable_logical_replication"),

@@ -93,7 +93,8 @@ async fn run_step(
         cause,
         next,
     };
-    let cancelled = || failed("it was cancelled".to_owned(), "What was done before stays; apply again to go on.".into());
+    let cancelled =
+        || failed("it was cancelled".to_owned(), "What was done before stays; apply again to go on.".into());
     if step.form != Form::Statement {
         return Err(failed("only psql can run it".to_owned(), "Print the script and run it with psql.".to_owned()));
     }
@@ -175,7 +176,9 @@ fn next(step: &Step, error: &tokio_postgres::Error, gone: bool) -> String {
             "Give away or drop what is left, in every database that is named (REASSIGN OWNED BY, REVOKE), then apply \
              again: everything else is done."
         }
-        "42501" => return format!("It takes: {}. What was done before stays; apply again as somebody who may.", step.who),
+        "42501" => {
+            return format!("It takes: {}. What was done before stays; apply again as somebody who may.", step.who);
+        }
         _ => "What was done before stays; mend the cause and apply again.",
     };
     text.to_owned()

@@ -163,10 +163,7 @@ pub(super) fn published_elsewhere(table: &TableName, name: &str, major: u32) -> 
 
 /// A statement that fails with `message` unless `condition` holds.
 pub(super) fn demand(condition: &str, message: &str) -> String {
-    block(
-        &format!("IF NOT ({condition}) THEN RAISE EXCEPTION USING MESSAGE = {}; END IF;", quote_literal(message)),
-        "",
-    )
+    block(&format!("IF NOT ({condition}) THEN RAISE EXCEPTION USING MESSAGE = {}; END IF;", quote_literal(message)), "")
 }
 
 /// A statement that fails, with their names, when tables that `which` describes (over `pg_class c` and

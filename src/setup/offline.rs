@@ -52,7 +52,9 @@ impl<'a> Offline<'a> {
             Selection::Schemas(names) => {
                 let schemas = format!("n.nspname IN ({})", list(names));
                 (
-                    format!("{schemas} AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition"),
+                    format!(
+                        "{schemas} AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition"
+                    ),
                     schemas,
                 )
             }
@@ -88,7 +90,10 @@ impl<'a> Offline<'a> {
         let (create, password) = create_role(&name, false, &self.wishes.password);
         let sql = format!("SELECT NOT {} AS walpilot_new_role", condition::role(&name));
         let title = "Remember whether the role is new";
-        self.step(Step::new(Person::Administrator, title, "only what this script gives is taken back", sql, "anybody").form(Form::Remembers));
+        self.step(
+            Step::new(Person::Administrator, title, "only what this script gives is taken back", sql, "anybody")
+                .form(Form::Remembers),
+        );
         self.step(create);
         if !password && matches!(self.wishes.password, Password::Later) {
             let hint = format!(
@@ -248,9 +253,11 @@ impl<'a> Offline<'a> {
         let table = "json_build_object('schema', n.nspname, 'name', c.relname)";
         let read = match &self.profile.selection {
             Selection::Schemas(_) => {
-                format!("',\"select_all\":' || (SELECT coalesce(json_agg(n.nspname), '[]')::text FROM pg_catalog.pg_namespace n WHERE {schemas})\n      \
+                format!(
+                    "',\"select_all\":' || (SELECT coalesce(json_agg(n.nspname), '[]')::text FROM pg_catalog.pg_namespace n WHERE {schemas})\n      \
                  || ',\"defaults\":' || (SELECT coalesce(json_agg(json_build_array(d.owner, d.nspname)), '[]')::text FROM (SELECT DISTINCT\n        \
-                 pg_catalog.pg_get_userbyid(c.relowner) AS owner, n.nspname {tables} WHERE {chosen}) d)")
+                 pg_catalog.pg_get_userbyid(c.relowner) AS owner, n.nspname {tables} WHERE {chosen}) d)"
+                )
             }
             Selection::Tables(_) => {
                 format!("',\"select\":' || (SELECT coalesce(json_agg({table}), '[]')::text {tables} WHERE {chosen})")
@@ -299,7 +306,10 @@ impl<'a> Offline<'a> {
         let from = "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
         let create = match (self.wishes.coverage, &self.profile.selection) {
             (Coverage::All, _) => {
-                format!("SELECT {}", quote_literal(&ddl::create_publication_for(name, ddl::ALL_TABLES, !self.wishes.leaf_names)))
+                format!(
+                    "SELECT {}",
+                    quote_literal(&ddl::create_publication_for(name, ddl::ALL_TABLES, !self.wishes.leaf_names))
+                )
             }
             (Coverage::Schemas, Selection::Schemas(schemas)) => {
                 let what = ddl::tables_in_schemas(schemas);

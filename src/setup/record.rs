@@ -177,6 +177,28 @@ impl Notes {
         self
     }
 
+    /// What is left to undo of a setup that was struck out goes to another one: rights to one of the same database, what
+    /// belongs to the role itself to any.
+    #[must_use]
+    pub fn inherit(mut self, record: &Record) -> Self {
+        let at = self.records.iter().position(|heir| heir.database == record.database);
+        let left = match at {
+            Some(_) => Record { created: false, added: Vec::new(), heartbeat: false, ..record.clone() },
+            None => Record {
+                role: record.role,
+                login: record.login,
+                replication: record.replication,
+                bypass_rls: record.bypass_rls,
+                groups: record.groups.clone(),
+                ..Record::default()
+            },
+        };
+        if let Some(heir) = self.records.get_mut(at.unwrap_or(0)) {
+            heir.absorb(&left);
+        }
+        self
+    }
+
     /// The comment; `None` when nothing is left to say.
     #[must_use]
     pub fn comment(&self) -> Option<String> {
@@ -213,7 +235,13 @@ mod tests {
         let table = TableName::new("s'x", "t\n\"; DROP");
         let former = Former { table, setting: "n".to_owned(), index: None, made: "f".to_owned() };
         let identities = vec![former];
-        Record { database: "shop".to_owned(), role: true, usage: vec!["s'x".to_owned()], identities, ..Record::default() }
+        Record {
+            database: "shop".to_owned(),
+            role: true,
+            usage: vec!["s'x".to_owned()],
+            identities,
+            ..Record::default()
+        }
     }
 
     #[test]

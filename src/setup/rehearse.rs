@@ -58,7 +58,8 @@ pub async fn rehearse(admin: &Session, profile: &Profile, plan: &Plan, before: &
         shown.cleared = cleared.filter(|id| complained(before, id) && !complained(report, id)).collect();
         // The slot is never part of a rehearsal.
         let slot = plan.steps.iter().any(|step| !step.in_transaction());
-        let stays = report.findings.iter().filter(|one| rank(one) == Rank::Blocker && !(slot && one.id == "slot-exists"));
+        let stays =
+            report.findings.iter().filter(|one| rank(one) == Rank::Blocker && !(slot && one.id == "slot-exists"));
         shown.blocked = stays.map(|finding| (finding.id, finding.summary.clone())).collect();
     }
     Ok(shown)

@@ -213,6 +213,8 @@ mod tests {
     #[test]
     fn titles_are_safe_to_print() {
         let step = Step::new(Person::Administrator, "a\nb\u{1b}[31m", "c\rd", String::new(), "e\u{202e}");
-        assert!([&step.title, &step.why, &step.who].iter().all(|text| !text.contains(['\n', '\r', '\u{1b}', '\u{202e}'])));
+        assert!(
+            [&step.title, &step.why, &step.who].iter().all(|text| !text.contains(['\n', '\r', '\u{1b}', '\u{202e}']))
+        );
     }
 }

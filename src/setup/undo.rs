@@ -25,8 +25,7 @@ pub fn undo(facts: &Facts, profile: &Profile) -> Plan {
         return back.plan;
     }
     let notes = Notes::read(facts.role.as_ref().and_then(|role| role.comment.as_deref()));
-    let on_publication =
-        Notes::read(facts.the_publication().and_then(|publication| publication.comment.as_deref()));
+    let on_publication = Notes::read(facts.the_publication().and_then(|publication| publication.comment.as_deref()));
     let database = facts.database.get().map_or("", |database| database.name.as_str());
     let publication = if profile.method == Method::Cdc { profile.publication.as_str() } else { "" };
     match notes.find(database, publication).or_else(|| on_publication.find(database, publication)) {
@@ -71,7 +70,8 @@ impl Back<'_> {
         }
         let why = "it holds back log; what it still held is lost";
         let title = format!("Drop slot {name}");
-        let step = Step::new(Person::Replication, &title, why, ddl::drop_slot(name), "the replicating role, or superuser");
+        let step =
+            Step::new(Person::Replication, &title, why, ddl::drop_slot(name), "the replicating role, or superuser");
         self.step(step.unless(format!("NOT {}", condition::slot(name))));
         true
     }
@@ -85,7 +85,8 @@ impl Back<'_> {
         }
         let name = &self.profile.publication;
         if self.facts.the_publication().is_none() {
-            let text = format!("No note of walpilot's was found on role {user}: grants and identities are left as they are.");
+            let text =
+                format!("No note of walpilot's was found on role {user}: grants and identities are left as they are.");
             return self.plan.note(&text, []);
         }
         let text = format!(
@@ -168,7 +169,8 @@ impl Back<'_> {
         for former in &record.identities {
             let table = &former.table;
             let Some(sql) = former.sql() else {
-                let text = format!("The index of {table}'s former replica identity was gone already; the identity stays.");
+                let text =
+                    format!("The index of {table}'s former replica identity was gone already; the identity stays.");
                 self.plan.note(&text, []);
                 continue;
             };
@@ -209,8 +211,7 @@ impl Back<'_> {
                 quote_ident(schema)
             );
             let title = format!("Take back default privileges in {schema}");
-            let skip =
-                format!("{gone} OR NOT {} OR NOT {}", condition::role(creator), condition::schema(schema));
+            let skip = format!("{gone} OR NOT {} OR NOT {}", condition::role(creator), condition::schema(schema));
             let why = "they were given for replication";
             let person = Person::Owner(creator.clone());
             self.step(Step::new(person, &title, why, sql, creator).unless(skip));
@@ -293,12 +294,7 @@ impl Back<'_> {
             let text = format!("The role {user} stays: it still serves {}.", databases.join(", "));
             self.plan.note(&text, []);
         }
-        // Who created the role has to be known to whoever undoes the last of its setups.
-        let mut others = others.clone();
-        if let (true, Some(heir)) = (record.role, others.records.first_mut()) {
-            heir.role = true;
-        }
-        let sql = ddl::comment_on_role(&user, others.comment().as_deref());
+        let sql = ddl::comment_on_role(&user, others.clone().inherit(record).comment().as_deref());
         let title = format!("Strike the note on role {user}");
         let step = Step::new(Person::Administrator, &title, "all that it says is undone", sql, ADMIN);
         self.step(step.unless(format!(

@@ -14,7 +14,8 @@ pub fn catalog(cluster: &Cluster, admin: &Settings) -> String {
     let mut text = touched(admin);
     if cluster.major() <= DUMPED {
         for program in [&["pg_dump", "--schema-only"][..], &["pg_dumpall", "--globals-only"]] {
-            let output = psql_program(admin, program[0]).args(&program[1..]).output().expect("it is installed with psql");
+            let output =
+                psql_program(admin, program[0]).args(&program[1..]).output().expect("it is installed with psql");
             assert!(output.status.success(), "{program:?}: {}", String::from_utf8_lossy(&output.stderr));
             // Newer minor releases write a random key for psql's restricted mode.
             let dump = String::from_utf8_lossy(&output.stdout).into_owned();

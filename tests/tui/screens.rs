@@ -66,7 +66,10 @@ fn screens() -> Vec<(&'static str, Person)> {
             step(&|p| {
                 p.reaches_the_script().learns(Job::Plan, plan()).types("<Enter><Enter>");
                 p.learns(Job::Apply, Answer::Applying(ApplyEvent::Done(0)));
-                p.learns(Job::Apply, Answer::Applying(ApplyEvent::Waiting { at: 1, reason: "the table is locked", left: 3, pause: 4 }))
+                p.learns(
+                    Job::Apply,
+                    Answer::Applying(ApplyEvent::Waiting { at: 1, reason: "the table is locked", left: 3, pause: 4 }),
+                )
             }),
         ),
         ("destination", step(&|p| p.reaches_the_destination())),

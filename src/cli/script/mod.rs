@@ -154,8 +154,7 @@ impl ScriptArgs {
             Cover::Schemas => Coverage::Schemas,
             Cover::All => Coverage::All,
         };
-        let password =
-            if self.prompt { Password::Asked } else { Password::of(profile.source.password.as_ref()) };
+        let password = if self.prompt { Password::Asked } else { Password::of(profile.source.password.as_ref()) };
         Wishes {
             password,
             monitor: self.monitor,

@@ -3,8 +3,8 @@
 use super::cause::{publication, relations_unseen};
 use super::outcome::{Outcome, count, some_of};
 use super::{Check, Family};
-use crate::catalog::relation::Relation;
 use crate::catalog::facts::{Slot, SlotOrder};
+use crate::catalog::relation::Relation;
 use crate::catalog::{Facts, Seen, ddl};
 use crate::preflight::finding::Severity;
 use crate::profile::{Method, Profile, TableName};
@@ -203,7 +203,8 @@ fn after_slot(facts: &Facts, profile: &Profile) -> Option<Outcome> {
         _ => Outcome::warn(format!("slot {slot_name} may be older than publication {name}, or than its last change"))
             .severity(Severity::Info),
     };
-    let who = "the replicating role, while nobody reads the slot; what it still held is lost, so copy the tables after it";
+    let who =
+        "the replicating role, while nobody reads the slot; what it still held is lost, so copy the tables after it";
     Some(
         outcome
             .evidence("publication_age", publication.age)

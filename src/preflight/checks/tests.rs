@@ -1,7 +1,8 @@
 //! Every check on a healthy source spoilt in one place: what it says, and how much it matters.
 
 use super::fixture::{
-    Case, healthy, judge, keyless, no, partitioned, profile, publication, quiet, relations, role, set, slot, slots, table,
+    Case, healthy, judge, keyless, no, partitioned, profile, publication, quiet, relations, role, set, slot, slots,
+    table,
 };
 use super::{CATALOGUE, check};
 use crate::catalog::facts::{Facts, Prepared, Relation, ReplicationProbe, Schema, Seen, Slot, SlotOrder, Writer};

@@ -62,7 +62,8 @@ impl Planner<'_> {
                     Selection::Schemas(_) => "TABLES IN SCHEMA needs PostgreSQL 15",
                     Selection::Tables(_) => "Single tables were chosen, not schemas",
                 };
-                self.plan.note(&format!("{text}: the publication lists the tables one by one, without later ones."), []);
+                self.plan
+                    .note(&format!("{text}: the publication lists the tables one by one, without later ones."), []);
                 ddl::tables(tables)
             }
             (Coverage::Listed, _) => ddl::tables(tables),
@@ -128,10 +129,8 @@ impl Planner<'_> {
     fn complete_publication(&mut self) {
         let name = self.profile.publication.clone();
         let ours = self.ours();
-        let missing: Vec<TableName> = publishable(self.facts)
-            .filter(|relation| !is_covered(relation, self.facts))
-            .map(Relation::table)
-            .collect();
+        let missing: Vec<TableName> =
+            publishable(self.facts).filter(|relation| !is_covered(relation, self.facts)).map(Relation::table).collect();
         let guard = self.identity_guard(false);
         for table in missing {
             if !ours {

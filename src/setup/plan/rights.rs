@@ -114,9 +114,10 @@ impl Planner<'_> {
         let schemas = self.facts.schemas.get().map_or(&[][..], Vec::as_slice);
         let open: Vec<(&str, &str)> =
             uncovered_creators(schemas, wanted).map(|(creator, schema)| (creator, schema.name.as_str())).collect();
-        let creators = schemas.iter().filter(|schema| wanted.contains(&schema.name)).flat_map(|schema| {
-            schema.creators.iter().map(move |creator| (creator.as_str(), schema.name.as_str()))
-        });
+        let creators = schemas
+            .iter()
+            .filter(|schema| wanted.contains(&schema.name))
+            .flat_map(|schema| schema.creators.iter().map(move |creator| (creator.as_str(), schema.name.as_str())));
         for (creator, schema) in creators {
             let missing = open.contains(&(creator, schema));
             if missing {

@@ -31,7 +31,8 @@ impl Planner<'_> {
         }
         let failover = self.wishes.failover && self.facts.server.major() >= FAILOVER;
         if self.wishes.failover && !failover {
-            let text = "Standbys keep a slot in step from PostgreSQL 17 on: the slot is lost when this server fails over.";
+            let text =
+                "Standbys keep a slot in step from PostgreSQL 17 on: the slot is lost when this server fails over.";
             self.plan.note(text, []);
         }
         if failover && existing.is_some_and(|slot| !slot.failover) {

@@ -29,7 +29,9 @@ pub(super) fn lines(
         }
     };
     match &shown.failed {
-        Some((at, reason)) => say(Tone::Bad, true, &format!("Step {} would fail: {reason}. Nothing was changed.", at + 1)),
+        Some((at, reason)) => {
+            say(Tone::Bad, true, &format!("Step {} would fail: {reason}. Nothing was changed.", at + 1))
+        }
         None => {
             let many = if shown.rehearsed == 1 { "" } else { "s" };
             let text = format!("{} statement{many} ran in one transaction and were rolled back.", shown.rehearsed);
