@@ -12,7 +12,7 @@ use super::step::{Form, Plan, Step};
 use crate::connection::{Session, describe, printable};
 
 /// How far an application has come. Steps count from 0.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApplyEvent {
     /// The step has begun.
     Started(usize),

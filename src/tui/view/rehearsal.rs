@@ -30,7 +30,7 @@ pub(super) fn lines(
     };
     match &shown.failed {
         Some((at, reason)) => {
-            say(Tone::Bad, true, &format!("Step {} would fail: {reason}. Nothing was changed.", at + 1))
+            say(Tone::Bad, true, &format!("Step {} would fail: {reason}. Nothing was changed.", at + 1));
         }
         None => {
             let many = if shown.rehearsed == 1 { "" } else { "s" };
