@@ -60,7 +60,7 @@ pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
         return;
     } else if let Some(report) = &step.report {
         let mut line = counts(report, theme);
-        if step.deep {
+        if step.deep_report {
             line.spans.push(Span::styled("deep probes included", theme.style(Tone::Dim)));
         }
         put_line(buf, inner, 0, &line);

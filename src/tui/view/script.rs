@@ -125,9 +125,10 @@ fn progress(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
             StepState::Failed => (theme.mark(Tone::Bad), "failed", Tone::Bad),
         };
         let title = titles.get(at).map_or("", String::as_str);
-        let reason = if let StepState::Running(Some(reason)) = state { format!(": {reason}") } else { String::new() };
+        // Before the title: a long name must not push the countdown off the screen.
+        let reason = if let StepState::Running(Some(reason)) = state { format!("{reason}: ") } else { String::new() };
         let used = put(buf, area, row, 0, &format!("{mark} {word:<8} "), theme.style(tone));
-        let text = format!("{}. {}{}", at + 1, printable(title), printable(&reason));
+        let text = format!("{}. {}{}", at + 1, printable(&reason), printable(title));
         let text = cut(&text, usize::from(area.width.saturating_sub(used)), theme.ascii);
         put(buf, area, row, used, &text, theme.style(Tone::Plain));
     }

@@ -93,7 +93,7 @@ fn applying(app: &mut App, event: ApplyEvent) {
     let (at, state) = match event {
         ApplyEvent::Started(at) => (at, StepState::Running(None)),
         ApplyEvent::Waiting { at, reason, left, .. } => {
-            (at, StepState::Running(Some(format!("{reason}; trying again in {left} s"))))
+            (at, StepState::Running(Some(format!("again in {left} s, {reason}"))))
         }
         ApplyEvent::Skipped(at) => (at, StepState::Skipped),
         ApplyEvent::Done(at) => (at, StepState::Done),
