@@ -246,16 +246,16 @@ fn a_rehearsal_needs_an_administrator() {
 fn deep_probes_are_run_on_demand_and_say_so_when_they_are_in_the_report() {
     let mut person = Person::in_the_demo();
     person.reaches_the_preflight().learns(Job::Preflight, Answer::Checked(Ok(Box::new(report()))));
-    assert!(!person.sees().contains("deep probes included"));
+    assert!(!person.sees().contains("deep probes"));
     person.types("d");
     let Some((_, Work::Preflight { deep, .. })) = person.started(Job::Preflight) else { panic!("not started") };
     assert!(*deep && person.sees().contains("about 10 s"));
     person.types("<Esc>");
-    assert!(!person.sees().contains("deep probes included"), "cancelled");
+    assert!(!person.sees().contains("deep probes"), "cancelled");
     person.types("d").learns(Job::Preflight, Answer::Checked(Ok(Box::new(report()))));
-    assert!(person.sees().contains("deep probes included"));
+    assert!(person.sees().contains("deep probes"));
     person.types("r").learns(Job::Preflight, Answer::Checked(Ok(Box::new(report()))));
-    assert!(!person.sees().contains("deep probes included"));
+    assert!(!person.sees().contains("deep probes"));
 }
 
 #[test]

@@ -61,7 +61,7 @@ pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
     } else if let Some(report) = &step.report {
         let mut line = counts(report, theme);
         if step.deep_report {
-            line.spans.push(Span::styled("deep probes included", theme.style(Tone::Dim)));
+            line.spans.push(Span::styled("deep probes", theme.style(Tone::Dim)));
         }
         put_line(buf, inner, 0, &line);
     }

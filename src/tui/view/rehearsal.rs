@@ -47,7 +47,8 @@ pub(super) fn lines(
     for (title, why) in &shown.left_out {
         say(Tone::Warn, true, &format!("not rehearsed ({why}): {title}"));
     }
-    say(Tone::Dim, false, "Esc shows the script again; Enter applies it.");
+    let further = if shown.failed.is_none() { "; Enter applies it" } else { "" };
+    say(Tone::Dim, false, &format!("Esc shows the script again{further}."));
     let failed = shown.failed.as_ref().and_then(|(at, _)| planned?.plan.steps.get(*at));
     if let Some(step) = failed {
         lines.push(Line::default());
