@@ -1,68 +1,24 @@
 //! The setup script and its application, against real servers: from a source on which everything is wrong to one that
 //! is ready.
 
+mod setting_up;
 mod support;
 
 use std::sync::Mutex;
 
+use setting_up::{MESS, PASSWORD, look, planned, profile, wishes};
 use support::program::uri;
 use support::pty::Terminal;
 use support::{await_until, prepare, psql, psql_script, session, source, source_builder, started, walpilot};
 use tokio_util::sync::CancellationToken;
-use walpilot::catalog::Facts;
-use walpilot::catalog::gather::{gather, gather_and_probe};
+use walpilot::catalog::gather::gather;
 use walpilot::connection::{Secret, SessionOptions, Settings, connect};
-use walpilot::demo::Cluster;
-use walpilot::preflight::{Report, Severity, Status, Verdict, evaluate};
+use walpilot::preflight::{Severity, Status, Verdict};
 use walpilot::profile::{Method, Profile, Selection, TableName};
 use walpilot::setup::apply::{ApplyEvent, apply};
-use walpilot::setup::rehearse::rehearse;
+use walpilot::setup::parts::parts;
 use walpilot::setup::undo::undo;
-use walpilot::setup::{Coverage, Person, Plan, PlanOptions, Wishes, plan, plan_with, script};
-
-const PASSWORD: &str = "S3NT1NEL'pass\\word";
-
-/// Everything is wrong: no role, no CONNECT, no USAGE, no SELECT, two creators, row-level security, and tables without
-/// a usable identity of every kind, under names that break careless quoting.
-const MESS: &str = r#"
-CREATE ROLE app; CREATE ROLE "Ad'min ""2""; --";
-DO $$ BEGIN EXECUTE format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', current_database()); END $$;
-CREATE SCHEMA "Sch ""ema; 🧾"; GRANT ALL ON SCHEMA "Sch ""ema; 🧾" TO app, "Ad'min ""2""; --";
-SET search_path = "Sch ""ema; 🧾";
-SET ROLE app;
-CREATE TABLE good(id int PRIMARY KEY, v text);
-CREATE TABLE log(line text);
-CREATE TABLE "by index"(a int NOT NULL, b int); CREATE UNIQUE INDEX "In""dex;" ON "by index"(a);
-CREATE TABLE "select"(a int PRIMARY KEY DEFERRABLE);
-CREATE TABLE nothing(a int PRIMARY KEY); ALTER TABLE nothing REPLICA IDENTITY NOTHING;
-CREATE TABLE U&"new\000Aline\001B[31m\202E"(a int);
-CREATE TABLE ääääääääääääääääääääääääääääääx(a int);
-CREATE TABLE hidden(id int PRIMARY KEY); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY; INSERT INTO hidden VALUES (1);
-CREATE TABLE "Parts"(id int, at int) PARTITION BY RANGE (at);
-CREATE TABLE "Parts 1" PARTITION OF "Parts" FOR VALUES FROM (0) TO (10);
-CREATE TABLE "Parts 2" PARTITION OF "Parts" FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (at);
-CREATE TABLE "Parts 2a" PARTITION OF "Parts 2" FOR VALUES FROM (10) TO (15);
-RESET ROLE; SET ROLE "Ad'min ""2""; --";
-CREATE TABLE "Other's"(id int PRIMARY KEY)"#;
-
-fn profile(cluster: &Cluster, user: &str) -> Profile {
-    Profile {
-        selection: Selection::Schemas(vec!["Sch \"ema; 🧾".to_owned()]),
-        publication: "Pub \"lication\"; 🧾".to_owned(),
-        ..Profile::new(cluster.settings().as_user(user, Some(Secret::new(PASSWORD))))
-    }
-}
-
-async fn look(as_whom: &Settings, profile: &Profile) -> (Facts, Report) {
-    let session = connect(as_whom, &SessionOptions::inspect()).await.unwrap_or_else(|failure| panic!("{failure}"));
-    let facts = gather_and_probe(&session, profile).await.expect("facts");
-    let report = evaluate(&facts, profile);
-    (facts, report)
-}
-
-fn planned(facts: &Facts, profile: &Profile) -> Plan {
-    plan(facts, profile, &PlanOptions { role_password: profile.source.password.clone() })
-}
+use walpilot::setup::{Coverage, Wishes, plan, script};
 
 #[tokio::test]
 async fn everything_wrong_becomes_ready_by_the_script_in_psql() {
@@ -192,7 +148,7 @@ async fn a_locked_table_is_waited_for_and_the_application_goes_on() {
     let events = Mutex::new(Vec::new());
     let session = session(&admin).await;
     apply(&session, &plan, &CancellationToken::new(), |event| {
-        if matches!(event, ApplyEvent::Waiting(..)) {
+        if matches!(event, ApplyEvent::Waiting { .. }) {
             // The lock goes away once walpilot was seen to wait for it.
             holder.lock().expect("lock").take();
         }
@@ -201,7 +157,7 @@ async fn a_locked_table_is_waited_for_and_the_application_goes_on() {
     .await
     .unwrap_or_else(|error| panic!("{error}"));
     let events = events.into_inner().expect("lock");
-    assert!(events.iter().any(|event| matches!(event, ApplyEvent::Waiting(0, _))), "{events:?}");
+    assert!(events.iter().any(|event| matches!(event, ApplyEvent::Waiting { at: 1, .. })), "{events:?}");
     assert_eq!(events.last(), Some(&ApplyEvent::Done(plan.steps.len() - 1)));
 }
 
@@ -217,7 +173,7 @@ async fn cancelling_leaves_no_half_made_slot() {
     writer.client.batch_execute("BEGIN; INSERT INTO public.t VALUES (1)").await.expect("write");
     let (cancel, session) = (CancellationToken::new(), session(&admin).await);
     let error = apply(&session, &plan, &cancel, |event| {
-        if matches!(event, ApplyEvent::Waiting(..)) {
+        if matches!(event, ApplyEvent::Waiting { .. }) {
             cancel.cancel();
         }
     })
@@ -331,96 +287,6 @@ async fn the_question_at_the_terminal_is_asked_and_obeyed() {
     }
 }
 
-/// What an administrator would see of all that a setup changes. Privileges are spelt out, because those that were never
-/// changed stand in the catalog as NULL.
-fn catalog(admin: &Settings) -> String {
-    let acl = |column: &str, kind: &str, owner: &str| {
-        format!(
-            "(SELECT string_agg(a.grantee::regrole || ' ' || a.privilege_type, ', ' ORDER BY a.grantee, a.privilege_type)
-              FROM aclexplode(coalesce({column}, acldefault('{kind}', {owner}))) a)"
-        )
-    };
-    psql(
-        admin,
-        &format!(
-            "SELECT 'role', rolname::text, rolreplication::text FROM pg_roles WHERE rolname !~ '^pg_'
-             UNION ALL SELECT 'publication', pubname, '' FROM pg_publication
-             UNION ALL SELECT 'slot', slot_name, '' FROM pg_replication_slots
-             UNION ALL SELECT 'schema', nspname, {} FROM pg_namespace WHERE nspname !~ '^pg_t'
-             UNION ALL SELECT 'table', relname, relreplident::text || {} FROM pg_class WHERE relkind IN ('r', 'p') AND oid >= 16384
-             UNION ALL SELECT 'policy', polname, '' FROM pg_policy
-             UNION ALL SELECT 'default', defaclnamespace::regnamespace::text, defaclacl::text FROM pg_default_acl
-             UNION ALL SELECT 'database', datname, {} FROM pg_database ORDER BY 1, 2, 3",
-            acl("nspacl", "n", "nspowner"),
-            acl("relacl", "r", "relowner"),
-            acl("datacl", "d", "datdba")
-        ),
-    )
-}
-
-#[tokio::test]
-async fn the_way_back_leaves_the_catalog_as_it_was() {
-    let cluster = started(source_builder().setting("max_slot_wal_keep_size", "10GB")).await;
-    let admin = cluster.settings();
-    prepare(&admin, MESS);
-    let before = catalog(&admin);
-    let profile = profile(&cluster, "Re\"pl'; --");
-    let (facts, _) = look(&admin, &profile).await;
-    let forth = script::render(&planned(&facts, &profile), &profile);
-    assert_eq!(psql_script(&admin, &forth), (0, String::new()), "{forth}");
-    assert_ne!(catalog(&admin), before);
-    let (facts, _) = look(&admin, &profile).await;
-    let plan = undo(&facts, &profile);
-    assert!(plan.by_hand.is_empty(), "{:?}", plan.by_hand);
-    let back = script::render_undo(&plan, &profile);
-    let at = |what: &str| back.find(what).unwrap_or_else(|| panic!("{what} in {back}"));
-    assert!(
-        at("pg_drop_replication_slot(") < at("DROP PUBLICATION") && at("DROP PUBLICATION") < at("REPLICA IDENTITY")
-    );
-    assert!(at("REPLICA IDENTITY") < at("DROP ROLE"), "{back}");
-    for _ in 0..2 {
-        assert_eq!(psql_script(&admin, &back), (0, String::new()), "{back}");
-    }
-    assert_eq!(catalog(&admin), before);
-}
-
-#[tokio::test]
-async fn a_slot_that_is_read_and_objects_without_a_record_are_left_alone() {
-    let cluster = source().await;
-    let admin = cluster.settings();
-    prepare(&admin, "CREATE TABLE t(id int PRIMARY KEY); CREATE PUBLICATION walpilot_publication FOR TABLE t");
-    let profile = Profile::new(admin.clone());
-    let (facts, _) = look(&admin, &profile).await;
-    let plan = undo(&facts, &profile);
-    assert_eq!(plan.steps.len(), 1);
-    assert!(plan.by_hand[0].contains("No record"), "{plan:?}");
-}
-
-#[tokio::test]
-async fn a_rehearsal_shows_what_the_script_clears_and_leaves_nothing() {
-    let cluster = started(source_builder().setting("max_slot_wal_keep_size", "10GB")).await;
-    let admin = cluster.settings();
-    prepare(&admin, MESS);
-    let profile = profile(&cluster, "repl");
-    let (facts, report) = look(&admin, &profile).await;
-    let before = catalog(&admin);
-    let plan = planned(&facts, &profile);
-    let session = connect(&admin, &SessionOptions::administer()).await.unwrap_or_else(|failure| panic!("{failure}"));
-    let shown = rehearse(&session, &profile, &plan, &report).await.expect("rehearsed");
-    assert_eq!(shown.failed, None);
-    assert_eq!(shown.not_rehearsed, ["Create slot walpilot_slot"]);
-    for id in ["connect-auth", "identity-usable", "identity-leaf-partitions", "publication-exists"] {
-        assert!(shown.cleared.contains(&id), "{id}: {:?}", shown.cleared);
-    }
-    assert_eq!(catalog(&admin), before);
-    // A table that is locked makes it give up, not wait.
-    let holder = support::session(&admin).await;
-    holder.client.batch_execute("BEGIN; SELECT * FROM \"Sch \"\"ema; 🧾\".log").await.expect("an open SELECT");
-    let shown = rehearse(&session, &profile, &plan, &report).await.expect("rehearsed");
-    assert!(shown.failed.is_some_and(|(_, reason)| reason.contains("55P03")), "lock_timeout");
-    assert_eq!(catalog(&admin), before);
-}
-
 #[tokio::test]
 async fn wishes_are_fulfilled_and_each_person_gets_a_part() {
     let cluster = source().await;
@@ -428,18 +294,14 @@ async fn wishes_are_fulfilled_and_each_person_gets_a_part() {
     prepare(&admin, "CREATE TABLE log(line text)");
     let profile = Profile::new(admin.as_user("repl", Some(Secret::new(PASSWORD))));
     let (facts, _) = look(&admin, &profile).await;
-    let options = PlanOptions { role_password: profile.source.password.clone() };
     for coverage in [Coverage::Listed, Coverage::Schemas, Coverage::All] {
-        let wishes = Wishes { monitor: true, failover: true, coverage };
-        let plan = plan_with(&facts, &profile, &options, wishes);
+        let wishes = Wishes { monitor: true, failover: true, coverage, ..wishes(&profile) };
+        let plan = plan(&facts, &profile, &wishes);
         let text = script::render(&plan, &profile);
         assert!(text.contains("GRANT \"pg_monitor\""), "{text}");
         assert_eq!(text.contains("false, false, true"), cluster.major() >= 17, "{text}");
-        let whole: Vec<_> = [Person::Administrator, Person::Owners, Person::Replication]
-            .into_iter()
-            .flat_map(|person| plan.only(person).steps)
-            .collect();
-        assert_eq!(whole.len(), plan.steps.len());
+        let whole: Vec<_> = parts(&plan).into_iter().flat_map(|part| part.plan.steps).collect();
+        assert_eq!(whole, plan.steps);
         assert_eq!(psql_script(&admin, &text), (0, String::new()), "{text}");
         let (facts, report) = look(&profile.source, &profile).await;
         assert_ne!(report.verdict, Verdict::Blocked, "{coverage:?}: {report:#?}");

@@ -97,20 +97,52 @@ pub fn identity_nothing(table: &TableName) -> String {
     format!("ALTER TABLE ONLY {} REPLICA IDENTITY NOTHING", quote_table(table))
 }
 
-/// A publication of all tables, also later ones; only a superuser may create it.
+/// What a publication of all tables is for, also of later ones; only a superuser may create it.
+pub const ALL_TABLES: &str = "ALL TABLES";
+
+/// What a publication of schemas is for, also of their later tables (PostgreSQL 15 and later); only a superuser may
+/// create it.
 #[must_use]
-pub fn create_publication_of_all(publication: &str) -> String {
-    format!("CREATE PUBLICATION {} FOR ALL TABLES WITH (publish_via_partition_root = true)", quote_ident(publication))
+pub fn tables_in_schemas(schemas: &[String]) -> String {
+    format!("TABLES IN SCHEMA {}", schemas.iter().map(|schema| quote_ident(schema)).collect::<Vec<_>>().join(", "))
 }
 
-/// A publication of schemas, also of their later tables (PostgreSQL 15 and later); only a superuser may create it.
+/// What a publication of exactly these tables is for; partitioned ones by their root.
 #[must_use]
-pub fn create_publication_of_schemas(publication: &str, schemas: &[String]) -> String {
-    let list = schemas.iter().map(|schema| quote_ident(schema)).collect::<Vec<_>>().join(", ");
-    format!(
-        "CREATE PUBLICATION {} FOR TABLES IN SCHEMA {list} WITH (publish_via_partition_root = true)",
-        quote_ident(publication)
-    )
+pub fn tables(tables: &[TableName]) -> String {
+    format!("TABLE {}", tables.iter().map(quote_table).collect::<Vec<_>>().join(", "))
+}
+
+/// A publication for `what`; with `via_root` changes of partitions arrive under the name of the table that is listed.
+#[must_use]
+pub fn create_publication_for(publication: &str, what: &str, via_root: bool) -> String {
+    let with = if via_root { " WITH (publish_via_partition_root = true)" } else { "" };
+    format!("CREATE PUBLICATION {} FOR {what}{with}", quote_ident(publication))
+}
+
+/// Drops a publication.
+#[must_use]
+pub fn drop_publication(publication: &str) -> String {
+    format!("DROP PUBLICATION {}", quote_ident(publication))
+}
+
+/// Takes one table out of a publication.
+#[must_use]
+pub fn drop_table(publication: &str, table: &TableName) -> String {
+    format!("ALTER PUBLICATION {} DROP TABLE {}", quote_ident(publication), quote_table(table))
+}
+
+/// Sets or, with `None`, removes the comment of a role.
+#[must_use]
+pub fn comment_on_role(role: &str, comment: Option<&str>) -> String {
+    format!("COMMENT ON ROLE {} IS {}", quote_ident(role), comment.map_or_else(|| "NULL".to_owned(), quote_literal))
+}
+
+/// Sets or, with `None`, removes the comment of a publication.
+#[must_use]
+pub fn comment_on_publication(publication: &str, comment: Option<&str>) -> String {
+    let comment = comment.map_or_else(|| "NULL".to_owned(), quote_literal);
+    format!("COMMENT ON PUBLICATION {} IS {comment}", quote_ident(publication))
 }
 
 /// A logical slot that standbys keep in step (PostgreSQL 17 and later).
@@ -124,9 +156,48 @@ pub fn create_failover_slot(slot: &str) -> String {
 
 /// A publication of exactly these tables; partitioned ones by their root, under whose name changes arrive.
 #[must_use]
-pub fn create_publication(publication: &str, tables: &[TableName]) -> String {
-    let list = table_list(tables);
-    format!("CREATE PUBLICATION {} FOR TABLE {list} WITH (publish_via_partition_root = true)", quote_ident(publication))
+pub fn create_publication(publication: &str, listed: &[TableName]) -> String {
+    create_publication_for(publication, &tables(listed), true)
+}
+
+/// The schema of the table for heartbeats; the table has no other purpose.
+pub const HEARTBEAT_SCHEMA: &str = "walpilot_heartbeat";
+
+/// The table for heartbeats, where pgoutput does not send messages (PostgreSQL 13).
+#[must_use]
+pub fn heartbeat_table() -> TableName {
+    TableName::new(HEARTBEAT_SCHEMA, "beat")
+}
+
+/// Creates its schema.
+#[must_use]
+pub fn create_heartbeat_schema() -> String {
+    format!("CREATE SCHEMA IF NOT EXISTS {HEARTBEAT_SCHEMA}")
+}
+
+/// Creates it: one row, whose time is updated.
+#[must_use]
+pub fn create_heartbeat_table() -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS {HEARTBEAT_SCHEMA}.beat (id integer PRIMARY KEY CHECK (id = 1), \
+         at timestamp with time zone NOT NULL)"
+    )
+}
+
+/// What the role needs on it: a title without the role's name, and the statement.
+#[must_use]
+pub fn grant_heartbeat(role: &str) -> [(&'static str, String); 2] {
+    let role = quote_ident(role);
+    [
+        ("Open the heartbeat's schema to", format!("GRANT USAGE ON SCHEMA {HEARTBEAT_SCHEMA} TO {role}")),
+        ("Open the heartbeat's table to", format!("GRANT SELECT, INSERT, UPDATE ON {HEARTBEAT_SCHEMA}.beat TO {role}")),
+    ]
+}
+
+/// Drops the table for heartbeats with its schema, unless something else is in there.
+#[must_use]
+pub fn drop_heartbeat() -> [String; 2] {
+    [format!("DROP TABLE IF EXISTS {HEARTBEAT_SCHEMA}.beat"), format!("DROP SCHEMA IF EXISTS {HEARTBEAT_SCHEMA}")]
 }
 
 /// Adds one table to a publication.
@@ -163,10 +234,6 @@ pub fn create_slot(slot: &str) -> String {
 #[must_use]
 pub fn drop_slot(slot: &str) -> String {
     format!("SELECT pg_catalog.pg_drop_replication_slot({})", quote_literal(slot))
-}
-
-fn table_list(tables: &[TableName]) -> String {
-    tables.iter().map(quote_table).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

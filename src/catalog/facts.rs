@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 pub use super::cluster::Cluster;
 pub use super::columns::{Column, Member};
-pub use super::probe::{Deep, OtherSide};
+pub use super::probe::{Deep, OtherSide, SlotOrder};
 pub use super::relation::{Identity, Relation};
 use super::{Lsn, Provider};
 use crate::connection::Failure;
@@ -71,6 +71,8 @@ pub struct Facts {
     pub near_misses: Vec<TableName>,
     /// Whether a replication connection opens; `None` when that was not tried.
     pub replication: Option<ReplicationProbe>,
+    /// Whether the slot sees the publication; `None` when that was not suspected or could not be found out.
+    pub slot_order: Option<SlotOrder>,
     /// What surrounds the tables.
     pub cluster: Seen<Cluster>,
     /// Columns that replication has to be careful with, of the chosen tables and what the publication covers.
@@ -142,6 +144,8 @@ pub struct Role {
     pub expires_in: Option<f64>,
     /// Those well-known roles (providers' and predefined ones) of which it is a member.
     pub member_of: Vec<String>,
+    /// Its comment, where walpilot keeps what its setup changed.
+    pub comment: Option<String>,
 }
 
 impl Role {
@@ -306,6 +310,9 @@ pub struct Schema {
     pub creators: Vec<String>,
     /// Those whose new tables the replicating role may read (default privileges).
     pub covered: Vec<String>,
+    /// More than one role owns tables or views in it.
+    #[serde(default)]
+    pub mixed: bool,
 }
 
 /// Whether a replication connection (`replication=database`) opens.

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::types::{ToSql, Type};
 
 use super::facts::{Activity, Facts, Link, Publication, Reader, Relation, ReplicationProbe, Role, Seen, Server};
-use super::{Provider, cluster, columns, queries};
+use super::{Provider, cluster, columns, order, queries};
 use crate::connection::login::server_error;
 use crate::connection::{Session, Settings, attempt, describe, printable};
 use crate::profile::{Method, Profile, Selection, TableName};
@@ -200,6 +200,9 @@ pub async fn gather_and_probe(session: &Session, profile: &Profile) -> Result<Fa
     };
     if profile.method == Method::Cdc && free && session.settings().user == profile.source.user {
         facts.replication = Some(Box::pin(probe_replication(session.settings())).await);
+    }
+    if profile.method == Method::Cdc && free && !facts.server.in_recovery {
+        facts.slot_order = Box::pin(order::ask(session.settings(), profile, &facts)).await;
     }
     Ok(facts)
 }

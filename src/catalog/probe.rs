@@ -18,6 +18,17 @@ pub enum Probe {
     NotTried(String),
 }
 
+/// What a slot that nobody reads says of the publication, when its first changes are decoded without being consumed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SlotOrder {
+    /// A published change was decoded: the publication was there.
+    Sees,
+    /// The publication did not exist yet at some change; the server's words, safe to print.
+    Misses(String),
+    /// No published change has been written yet, and nothing failed.
+    NothingWritten,
+}
+
 /// The results of the deep probes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deep {

@@ -23,6 +23,7 @@ pub(super) fn basics() -> String {
     'superuser', (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)),
   'role', (SELECT json_build_object('oid', r.oid::int8, 'superuser', r.rolsuper, 'replication', r.rolreplication,
       'login', r.rolcanlogin, 'bypass_rls', r.rolbypassrls,
+      'comment', shobj_description(r.oid, 'pg_authid'),
       'expires_in', CASE WHEN isfinite(r.rolvaliduntil) THEN extract(epoch FROM r.rolvaliduntil - now()) END,
       'member_of', (SELECT coalesce(json_agg(g.rolname ORDER BY g.rolname), '[]') FROM pg_roles g
                     WHERE g.rolname IN ({KNOWN_ROLES}) AND pg_has_role(r.oid, g.oid, 'MEMBER')))
@@ -132,6 +133,8 @@ FROM pg_publication p WHERE p.pubname = $1"
 /// rights it has, in this schema or in all.
 pub(super) const SCHEMAS: &str = "SELECT coalesce(json_agg(json_build_object(
   'name', n.nspname, 'owner', pg_get_userbyid(n.nspowner), 'usage', has_schema_privilege($1, n.oid, 'USAGE'),
+  'mixed', (SELECT count(DISTINCT c.relowner) > 1 FROM pg_class c
+     WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')),
   'creators', (SELECT coalesce(json_agg(DISTINCT pg_get_userbyid(c.relowner)), '[]') FROM pg_class c
      WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p')
        AND NOT CASE WHEN $1 = 0 THEN false ELSE pg_has_role($1, c.relowner, 'USAGE') END),

@@ -14,7 +14,6 @@ pub mod output;
 pub mod pair;
 pub mod profiles;
 mod prompt;
-mod rehearsal;
 mod report_format;
 pub mod run;
 pub mod script;

@@ -1,6 +1,7 @@
 //! From facts to findings: pure functions, so that the same check runs in the wizard, on the command line and in tests.
 
 pub mod checks;
+mod console;
 pub mod finding;
 pub mod guide;
 pub mod report;

@@ -212,6 +212,7 @@ pub const BINDINGS: &[Binding] = &[
     // Preflight.
     on(Zone::Preflight, ENTER, Action::Confirm, "next", "Go on to the setup script"),
     on(Zone::Preflight, RERUN, Action::Rerun, "run again", "Run the checks again"),
+    on(Zone::Preflight, &[plain('d')], Action::Deep, "deep", "Also try what replication will do, and undo it"),
     on(Zone::Preflight, DOWN, Action::Down, "select", "The next finding"),
     on(Zone::Preflight, UP, Action::Up, "", "The finding before"),
     on(Zone::Preflight, PAGE_DOWN, Action::PageDown, "details", "Scroll the details down"),
@@ -228,6 +229,7 @@ pub const BINDINGS: &[Binding] = &[
         "Apply the script after a question; go on when nothing is left",
     ),
     on(Zone::Script, &[plain('a')], Action::Apply, "apply", "Apply the script after a question"),
+    on(Zone::Script, &[plain('t')], Action::Rehearse, "try out", "Rehearse it in a transaction that is rolled back"),
     on(Zone::Script, &[plain('y')], Action::Copy, "copy", "Copy the script to the clipboard"),
     on(Zone::Script, &[plain('w')], Action::Write, "write", "Write the script to a new file that only you can read"),
     on(Zone::Script, TAB, Action::NextField, "administrator", "To the administrator's name and password"),

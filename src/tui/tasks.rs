@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 use super::app::job::{Job, Ticket};
 use super::app::message::{Answer, Message, Planned, Tested, Work};
+use crate::catalog::deep;
 use crate::catalog::gather::{gather, gather_and_probe, list_tables};
 use crate::connection::inputs::Given;
 use crate::connection::{Secret, Session, SessionOptions, Settings, connect, describe, printable};
@@ -31,7 +32,8 @@ use crate::profile::surroundings::{resolve_here, resolve_second};
 use crate::profile::{Profile, keyring, secrets};
 use crate::replication::{self, Progress, RunOptions};
 use crate::setup::apply::apply;
-use crate::setup::{Plan, PlanOptions, plan, script};
+use crate::setup::rehearse::rehearse;
+use crate::setup::{Password, Plan, Wishes, plan, script};
 
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 /// Nobody wants to wait longer for the next try once the source is back.
@@ -141,8 +143,9 @@ impl Desk {
                 save_profile(name, *saved, replace, keyring.as_deref()).await
             }
             Work::ListTables(settings) => list(&self, &settings).await,
-            Work::Preflight(profile, reader) => judge(&self, &profile, &reader).await,
+            Work::Preflight { profile, reader, deep } => judge(&self, &profile, &reader, deep).await,
             Work::Plan(profile, admin) => make_plan(&self, &profile, admin.as_ref()).await,
+            Work::Rehearse(profile, admin, plan) => try_out(&self, &profile, &admin, &plan).await,
             Work::Write(path, text) => Some(write(path, text).await),
         };
         if let Some(answer) = answer {
@@ -329,12 +332,17 @@ async fn list(desk: &Desk, settings: &Settings) -> Option<Answer> {
     Some(Answer::Tables(result.map_err(|error| error.to_string())))
 }
 
-async fn judge(desk: &Desk, profile: &Profile, reader: &Settings) -> Option<Answer> {
+async fn judge(desk: &Desk, profile: &Profile, reader: &Settings, deep: bool) -> Option<Answer> {
     let session = match desk.connected(reader, &SessionOptions::inspect()).await? {
         Ok(session) => session,
         Err(failure) => return Some(Answer::Checked(Err(failure.to_string()))),
     };
-    let result = desk.queried(&session, Box::pin(gather_and_probe(&session, profile))).await?;
+    let mut result = desk.queried(&session, Box::pin(gather_and_probe(&session, profile))).await?;
+    if let (Ok(facts), true) = (&mut result, deep) {
+        // What a probe has begun ends with its connection when this task is stopped.
+        let probed = desk.cancel.run_until_cancelled(Box::pin(deep::probe(profile, facts, deep::WATCH))).await?;
+        facts.deep = Some(probed);
+    }
     let result = result.map(|facts| Box::new(evaluate(&facts, profile)));
     Some(Answer::Checked(result.map_err(|error| error.to_string())))
 }
@@ -345,14 +353,28 @@ async fn make_plan(desk: &Desk, profile: &Profile, admin: Option<&Settings>) -> 
         Ok(session) => session,
         Err(failure) => return Some(Answer::Planned(Err(failure.to_string()))),
     };
-    let result = desk.queried(&session, Box::pin(gather(&session, profile))).await?;
+    let result = desk.queried(&session, Box::pin(gather_and_probe(&session, profile))).await?;
     let result = result.map(|facts| {
-        let options = PlanOptions { role_password: profile.source.password.clone() };
-        let plan = plan(&facts, profile, &options);
+        let password = Password::of(profile.source.password.as_ref());
+        let plan = plan(&facts, profile, &Wishes { password, ..Wishes::default() });
         let script = script::render(&plan, profile);
         Box::new(Planned { plan, script })
     });
     Some(Answer::Planned(result.map_err(|error| error.to_string())))
+}
+
+/// When the task is stopped, the end of its connection rolls back.
+async fn try_out(desk: &Desk, profile: &Profile, admin: &Settings, plan: &Plan) -> Option<Answer> {
+    let session = match desk.connected(admin, &SessionOptions::administer()).await? {
+        Ok(session) => session,
+        Err(failure) => return Some(Answer::Rehearsed(Err(failure.to_string()))),
+    };
+    let work = async {
+        let before = gather(&session, profile).await.map_err(|error| error.to_string())?;
+        rehearse(&session, profile, plan, &evaluate(&before, profile)).await.map(Box::new)
+    };
+    let result = desk.queried(&session, Box::pin(work)).await?;
+    Some(Answer::Rehearsed(result))
 }
 
 /// Writes a new file with mode 0600; an existing one stays as it is.

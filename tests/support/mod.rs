@@ -9,6 +9,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test program uses a part of the harness")]
 
 pub mod bastion;
+pub mod catalog;
 pub mod certificates;
 pub mod fakes;
 pub mod oracle;
@@ -106,9 +107,18 @@ pub fn psql(settings: &Settings, sql: &str) -> String {
 /// Feeds a script to psql as a user would with `psql -f`: each statement is committed on its own, and the script itself
 /// says whether an error stops it. Returns the exit code and what stood on standard error.
 pub fn psql_script(settings: &Settings, script: &str) -> (i32, String) {
+    psql_script_with(settings, script, &[])
+}
+
+/// [`psql_script`] with variables of psql, as by `-v name=value`.
+pub fn psql_script_with(settings: &Settings, script: &str, variables: &[(&str, &str)]) -> (i32, String) {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), script).expect("written");
-    let output = psql_command(settings).arg("-q").arg("-f").arg(file.path()).output().expect("psql is installed");
+    let mut command = psql_command(settings);
+    for (name, value) in variables {
+        command.arg("-v").arg(format!("{name}={value}"));
+    }
+    let output = command.arg("-q").arg("-f").arg(file.path()).output().expect("psql is installed");
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
@@ -121,8 +131,15 @@ pub fn prepare(settings: &Settings, script: &str) {
 }
 
 fn psql_command(settings: &Settings) -> Command {
-    let mut command = Command::new("psql");
-    command.args(["-X", "-A", "-t"]).env_clear();
+    let mut command = psql_program(settings, "psql");
+    command.args(["-X", "-A", "-t"]);
+    command
+}
+
+/// One of PostgreSQL's client programs, connected by nothing but `settings`.
+fn psql_program(settings: &Settings, program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear();
     command.env("PATH", "/usr/bin:/bin:/usr/local/bin:/opt/homebrew/bin").env("PGCONNECT_TIMEOUT", "10");
     command.env("PGHOST", &settings.host).env("PGPORT", settings.port.to_string()).env("PGUSER", &settings.user);
     command.env("PGDATABASE", &settings.database).env("PGSSLMODE", settings.ssl_mode.name());

@@ -214,6 +214,51 @@ fn the_script_is_applied_after_a_question_and_the_checks_run_again() {
 }
 
 #[test]
+fn a_rehearsal_is_started_shown_closed_and_cancelled() {
+    let mut person = Person::in_the_demo();
+    person.reaches_the_script().learns(Job::Plan, Answer::Planned(Ok(Box::new(planned())))).types("t");
+    let Some((_, Work::Rehearse(_, admin, plan))) = person.started(Job::Rehearse) else { panic!("not rehearsed") };
+    assert_eq!((admin.user.as_str(), plan.steps.len()), ("postgres", 3));
+    assert!(person.sees().contains("everything is rolled back"));
+    person.types("a");
+    assert!(person.app.dialog.is_none() && person.sees().contains("Still working"));
+    person.types("<Esc>");
+    assert!(!person.app.jobs.runs(Job::Rehearse) && person.sees().contains("rolled back"));
+    person.types("t");
+    person.learns(Job::Rehearse, Answer::Rehearsed(Err("it took too long".into())));
+    assert!(person.sees().contains("it took too long"));
+    person.types("<Esc>");
+    let screen = person.sees();
+    assert!(!screen.contains("it took too long") && screen.contains("CREATE PUBLICATION"), "{screen}");
+    assert_eq!(person.app.step, Step::Script);
+}
+
+#[test]
+fn a_rehearsal_needs_an_administrator() {
+    let mut person = Person::in_the_demo();
+    person.app.script.form.set(walpilot::tui::app::validate::FieldId::AdminUser, "");
+    person.reaches_the_script().learns(Job::Plan, Answer::Planned(Ok(Box::new(planned())))).types("t");
+    assert!(person.started(Job::Rehearse).is_none() && person.app.script.in_fields);
+    assert!(person.sees().contains("Name an administrator"));
+}
+
+#[test]
+fn deep_probes_are_run_on_demand_and_say_so_when_they_are_in_the_report() {
+    let mut person = Person::in_the_demo();
+    person.reaches_the_preflight().learns(Job::Preflight, Answer::Checked(Ok(Box::new(report()))));
+    assert!(!person.sees().contains("deep probes"));
+    person.types("d");
+    let Some((_, Work::Preflight { deep, .. })) = person.started(Job::Preflight) else { panic!("not started") };
+    assert!(*deep && person.sees().contains("about 10 s"));
+    person.types("<Esc>");
+    assert!(!person.sees().contains("deep probes"), "cancelled");
+    person.types("d").learns(Job::Preflight, Answer::Checked(Ok(Box::new(report()))));
+    assert!(person.sees().contains("deep probes"));
+    person.types("r").learns(Job::Preflight, Answer::Checked(Ok(Box::new(report()))));
+    assert!(!person.sees().contains("deep probes"));
+}
+
+#[test]
 fn a_failed_step_is_shown_and_can_be_gone_on_from() {
     let mut person = Person::in_the_demo();
     person.reaches_the_script().learns(Job::Plan, Answer::Planned(Ok(Box::new(planned())))).types("<Enter><Enter>");

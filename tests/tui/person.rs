@@ -13,7 +13,7 @@ use walpilot::connection::stream::PasswordRequest;
 use walpilot::connection::{Secret, Security, Settings};
 use walpilot::preflight::{Finding, Fix, FixKind, Report, Severity, Status, Verdict};
 use walpilot::profile::{Profile, TableName};
-use walpilot::setup::{Plan, Step as PlanStep};
+use walpilot::setup::{Person as PlanPerson, Plan, Step as PlanStep};
 use walpilot::tui::app::job::{Job, Ticket};
 use walpilot::tui::app::message::{Answer, Effect, Message, Now, Planned, Tested, Work};
 use walpilot::tui::app::{App, Prefill, update};
@@ -273,12 +273,8 @@ pub(crate) fn report() -> Report {
 
 pub(crate) fn planned() -> Planned {
     let step = |title: &str, sql: &str, lock: Option<&str>| PlanStep {
-        title: title.into(),
-        why: "It is missing.".into(),
-        sql: sql.into(),
-        who: "superuser".into(),
         lock: lock.map(str::to_owned),
-        unless: None,
+        ..PlanStep::new(PlanPerson::Administrator, title, "It is missing.", sql.into(), "superuser")
     };
     let steps = vec![
         step("Let shop_repl replicate", "ALTER ROLE \"shop_repl\" REPLICATION", None),

@@ -3,6 +3,7 @@
 use walpilot::connection::Failure;
 use walpilot::connection::cause::{Stage, Trouble};
 use walpilot::setup::apply::ApplyEvent;
+use walpilot::setup::rehearse::Rehearsal;
 use walpilot::tui::app::Prefill;
 use walpilot::tui::app::job::Job;
 use walpilot::tui::app::message::Answer;
@@ -58,7 +59,36 @@ fn screens() -> Vec<(&'static str, Person)> {
             "preflight",
             step(&|p| p.reaches_the_preflight().learns(Job::Preflight, Answer::Checked(Ok(Box::new(report()))))),
         ),
+        (
+            "preflight_deep",
+            step(&|p| {
+                p.reaches_the_preflight().learns(Job::Preflight, Answer::Checked(Ok(Box::new(report())))).types("d")
+            }),
+        ),
         ("script", step(&|p| p.reaches_the_script().learns(Job::Plan, plan()))),
+        (
+            "script_rehearsed",
+            step(&|p| {
+                let shown = Rehearsal {
+                    rehearsed: 2,
+                    left_out: vec![("Create slot walpilot_slot".into(), "not possible in a transaction")],
+                    cleared: vec!["role-can-replicate", "identity-usable"],
+                    blocked: vec![("wal-level", "wal_level is replica, and has to be logical".into())],
+                    ..Rehearsal::default()
+                };
+                p.reaches_the_script().learns(Job::Plan, plan()).types("t");
+                p.learns(Job::Rehearse, Answer::Rehearsed(Ok(Box::new(shown))))
+            }),
+        ),
+        (
+            "script_would_fail",
+            step(&|p| {
+                let reason = "must be owner of table events (SQLSTATE 42501)".to_owned();
+                let shown = Rehearsal { failed: Some((1, reason)), ..Rehearsal::default() };
+                p.reaches_the_script().learns(Job::Plan, plan()).types("t");
+                p.learns(Job::Rehearse, Answer::Rehearsed(Ok(Box::new(shown))))
+            }),
+        ),
         ("script_question", step(&|p| p.reaches_the_script().learns(Job::Plan, plan()).types("<Enter>"))),
         ("script_file", step(&|p| p.reaches_the_script().learns(Job::Plan, plan()).types("w"))),
         (
@@ -66,7 +96,10 @@ fn screens() -> Vec<(&'static str, Person)> {
             step(&|p| {
                 p.reaches_the_script().learns(Job::Plan, plan()).types("<Enter><Enter>");
                 p.learns(Job::Apply, Answer::Applying(ApplyEvent::Done(0)));
-                p.learns(Job::Apply, Answer::Applying(ApplyEvent::Waiting(1, "shop.events is locked".into())))
+                p.learns(
+                    Job::Apply,
+                    Answer::Applying(ApplyEvent::Waiting { at: 1, reason: "the table is locked", left: 3, pause: 4 }),
+                )
             }),
         ),
         ("destination", step(&|p| p.reaches_the_destination())),

@@ -12,7 +12,7 @@ use super::super::output::{Output, Paint};
 use super::failed;
 use crate::catalog::gather::gather_and_probe;
 use crate::catalog::{Facts, Lsn};
-use crate::connection::{Secret, Session, SessionOptions, Settings, connect, describe};
+use crate::connection::{Session, SessionOptions, Settings, connect, describe};
 use crate::demo::Demo;
 use crate::monitor::units;
 use crate::preflight::{self, Report, Severity, Status, Verdict};
@@ -20,7 +20,7 @@ use crate::profile::Profile;
 use crate::replication::compare::{Comparison, compare, published_tables};
 use crate::replication::{self, Progress, RunError, RunEvent, RunOptions, Summary, XminOptions};
 use crate::setup::apply::{ApplyEvent, apply};
-use crate::setup::{PlanOptions, plan};
+use crate::setup::{Password, Wishes, plan};
 
 /// How long the rest may take to arrive after the last write.
 const CATCH_UP: Duration = Duration::from_secs(60);
@@ -103,16 +103,16 @@ fn count(report: &Report) -> String {
 /// Plans with the administrator's eyes, shows every statement, and runs it.
 async fn mend(demo: &Demo, profile: &Profile, output: Output) -> Result<(), Stop> {
     let facts = facts(profile, &demo.admin).await?;
-    let password: Option<Secret> = profile.source.password.clone();
-    let plan = plan(&facts, profile, &PlanOptions { role_password: password });
+    let password = Password::of(profile.source.password.as_ref());
+    let plan = plan(&facts, profile, &Wishes { password, ..Wishes::default() });
     output.line(&format!("setup        {} statements as {}", plan.steps.len(), demo.admin.user))?;
     for (at, step) in plan.steps.iter().enumerate() {
-        output.line(&format!("             {:>2}  {};", at + 1, crate::connection::printable(&step.sql)))?;
+        output.line(&format!("             {:>2}  {};", at + 1, crate::connection::printable(&step.shown())))?;
     }
     let admin = connect(&demo.admin, &SessionOptions::administer()).await?;
     let progress = |event| {
-        if let ApplyEvent::Waiting(at, why) = event {
-            output.note(&format!("             {:>2}  {why}", at + 1));
+        if let ApplyEvent::Waiting { at, reason, left, .. } = event {
+            output.note(&format!("             {:>2}  {reason}; trying again in {left} s", at + 1));
         }
     };
     apply(&admin, &plan, &CancellationToken::new(), progress).await.map_err(|error| failed(&error))?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::catalog::Lsn;
 use crate::catalog::facts::{
     Activity, Cluster, Database, Facts, Identity, Link, Member, Publication, Reader, Relation, Role, Schema, Seen,
     Server, Setting, Slot,
@@ -114,6 +115,7 @@ pub(crate) fn healthy() -> Facts {
             owner: "app".to_owned(),
             usage: true,
             creators: vec!["app".to_owned()],
+            mixed: false,
             covered: vec!["app".to_owned()],
         }]),
         cluster: Seen::Yes(Cluster {
@@ -155,6 +157,18 @@ pub(crate) fn set(facts: &mut Facts, name: &str, value: &str) {
 pub(crate) fn slot(facts: &mut Facts) -> &mut Slot {
     let Seen::Yes(slots) = &mut facts.slots else { panic!("slots") };
     &mut slots[0]
+}
+
+pub(crate) fn slots(facts: &mut Facts) -> &mut Vec<Slot> {
+    let Seen::Yes(slots) = &mut facts.slots else { panic!("slots") };
+    slots
+}
+
+/// The slot was made while no transaction ran, and nobody has read it.
+pub(crate) fn quiet(facts: &mut Facts) {
+    let slot = slot(facts);
+    (slot.restart_lsn, slot.confirmed_flush_lsn) = (Some(Lsn(1000)), Some(Lsn(1056)));
+    (slot.active, slot.decoded_bytes) = (false, Some(0));
 }
 
 pub(crate) fn relations(facts: &mut Facts) -> &mut Vec<Relation> {

@@ -123,6 +123,12 @@ impl Outcome {
         self
     }
 
+    /// Several fixes, the best first.
+    pub(crate) fn fixes(mut self, fixes: Vec<Fix>) -> Self {
+        self.fixes.extend(fixes);
+        self
+    }
+
     /// The finding of `check`.
     pub(crate) fn finding(self, check: &Check) -> Finding {
         let object_count = self.objects.len();

@@ -3,6 +3,7 @@
 use super::cause::{publication, relations_unseen};
 use super::outcome::{Outcome, count, some_of};
 use super::{Check, Family};
+use crate::catalog::facts::{Slot, SlotOrder};
 use crate::catalog::relation::Relation;
 use crate::catalog::{Facts, Seen, ddl};
 use crate::preflight::finding::Severity;
@@ -168,8 +169,15 @@ pub(crate) static AFTER_SLOT: Check = Check {
     judge: |facts, profile| after_slot(facts, profile),
 };
 
-/// A slot that was never read and is older than the publication can't work. One that is read lags behind the
-/// publication's last ALTER for a while, and is fine.
+/// Between the start of a slot's creation and its consistent point lies nothing but one record of running transactions,
+/// when no transaction was running (`xl_running_xacts` without ids is 56 bytes long).
+const QUIET_START: u64 = 128;
+
+/// Transaction ids raise the suspicion: the publication's row is younger than the oldest catalog row that the slot still
+/// needs. That alone proves nothing. The horizon of a new slot is also that of the oldest transaction then running and
+/// of every other slot, a slot that is read moves it only now and then, and ALTER PUBLICATION makes the row young too.
+/// So the server was asked to decode; where nothing was written that could be decoded, a slot that was made while no
+/// transaction ran and no other slot held the horizon back is proof enough.
 fn after_slot(facts: &Facts, profile: &Profile) -> Option<Outcome> {
     let publication = match publication(facts) {
         Ok(publication) => publication,
@@ -180,27 +188,65 @@ fn after_slot(facts: &Facts, profile: &Profile) -> Option<Outcome> {
         Err(skipped) => return Some(skipped),
     };
     let age = slot.catalog_age?;
-    // Each table is published from the moment on at which it was added.
-    let members = facts.members.get().map_or(&[][..], Vec::as_slice);
-    let youngest = members.iter().map(|member| member.age).chain([publication.age]).min().unwrap_or(publication.age);
-    if youngest > age {
-        return Some(Outcome::pass("the publication is older than the slot"));
-    }
     let (name, slot_name) = (&profile.publication, &profile.slot);
-    let outcome = if !slot.active && slot.decoded_bytes == Some(0) {
-        Outcome::fail(format!("slot {slot_name} was created before publication {name}")).severity(Severity::Blocker)
-    } else {
-        Outcome::warn(format!("slot {slot_name} may be older than publication {name}, or than its last change"))
-            .severity(Severity::Info)
+    let outcome = match &facts.slot_order {
+        _ if publication.age > age => return Some(added_later(facts, profile, age)),
+        Some(SlotOrder::Sees) => return Some(Outcome::pass(format!("slot {slot_name} sees publication {name}"))),
+        Some(SlotOrder::Misses(reason)) => {
+            Outcome::fail(format!("slot {slot_name} was created before publication {name}: {reason}"))
+                .severity(Severity::Blocker)
+        }
+        _ if never_read(slot) && quiet_start(slot, facts) => Outcome::fail(format!(
+            "slot {slot_name} was created before publication {name}: what is written in between can't be decoded"
+        ))
+        .severity(Severity::Blocker),
+        _ => Outcome::warn(format!("slot {slot_name} may be older than publication {name}, or than its last change"))
+            .severity(Severity::Info),
     };
+    let who =
+        "the replicating role, while nobody reads the slot; what it still held is lost, so copy the tables after it";
     Some(
         outcome
-            .evidence("publication_age", youngest)
+            .evidence("publication_age", publication.age)
             .evidence("slot_catalog_age", age)
             .objects([name.as_str(), slot_name.as_str()])
-            .sql(
-                format!("{}; {}", ddl::drop_slot(slot_name), ddl::create_slot(slot_name)),
-                "the replicating role, if nothing has been replicated through the slot yet",
-            ),
+            .sql(format!("{}; {}", ddl::drop_slot(slot_name), ddl::create_slot(slot_name)), who),
     )
+}
+
+fn never_read(slot: &Slot) -> bool {
+    !slot.active && slot.decoded_bytes.unwrap_or(0) == 0
+}
+
+fn quiet_start(slot: &Slot, facts: &Facts) -> bool {
+    let alone = facts.slots.get().is_some_and(|all| all.iter().filter(|one| one.catalog_age.is_some()).count() == 1);
+    let gap = match (slot.restart_lsn, slot.confirmed_flush_lsn) {
+        (Some(start), Some(consistent)) => consistent.0.saturating_sub(start.0),
+        _ => u64::MAX,
+    };
+    alone && gap <= QUIET_START
+}
+
+/// The publication is older than the slot; tables may have been added to it since, and are sent from then on.
+fn added_later(facts: &Facts, profile: &Profile, age: i64) -> Outcome {
+    let members = facts.members.get().map_or(&[][..], Vec::as_slice);
+    let late: Vec<String> = members
+        .iter()
+        .filter(|member| member.age <= age)
+        .filter_map(|member| facts.relation(member.relation))
+        .map(|relation| relation.table().to_string())
+        .collect();
+    let slot = match super::cause::slot(facts, profile) {
+        Ok(slot) if !late.is_empty() && never_read(slot) && quiet_start(slot, facts) => slot,
+        _ => return Outcome::pass("the publication is older than the slot"),
+    };
+    Outcome::warn(format!(
+        "{} joined publication {} after slot {} was made: what was written before is sent by no one",
+        some_of(&late),
+        profile.publication,
+        slot.slot_name
+    ))
+    .severity(Severity::Info)
+    .objects(late)
+    .advice("Copy these tables after they joined, as an initial copy does.", "you")
 }

@@ -3,6 +3,7 @@
 use super::outcome::{Outcome, count, duration, size, some_of};
 use super::{Check, Family};
 use crate::catalog::{Facts, Seen, ddl};
+use crate::preflight::console;
 use crate::preflight::finding::{Fix, FixKind, Severity};
 use crate::profile::{Method, Profile};
 
@@ -44,23 +45,8 @@ pub(crate) static WAL_LEVEL: Check = Check {
         } else {
             format!("wal_level is {value}, and has to be logical")
         };
-        let fix = match facts.provider.logical_switch() {
-            Some(text) => Fix {
-                kind: FixKind::Console,
-                text: format!("This looks like {}. {text}.", facts.provider.name()),
-                who: "provider console".to_owned(),
-                lock: None,
-                restart: true,
-            },
-            None => Fix {
-                kind: FixKind::Setting,
-                text: "ALTER SYSTEM SET wal_level = 'logical';".to_owned(),
-                who: "superuser".to_owned(),
-                lock: None,
-                restart: true,
-            },
-        };
-        Some(Outcome::fail(summary).evidence("wal_level", value).evidence("pending_restart", waiting).fix(fix))
+        let fixes = console::enable_decoding(facts.provider);
+        Some(Outcome::fail(summary).evidence("wal_level", value).evidence("pending_restart", waiting).fixes(fixes))
     },
 };
 
@@ -135,13 +121,8 @@ pub(crate) static SLOTS_FREE: Check = Check {
                     "slot owner",
                 );
             }
-            outcome.fix(Fix {
-                kind: FixKind::Setting,
-                text: format!("ALTER SYSTEM SET max_replication_slots = {};", used + needed),
-                who: "superuser".to_owned(),
-                lock: None,
-                restart: true,
-            })
+            let enough = (used + needed).to_string();
+            outcome.fixes(console::set(facts.provider, "max_replication_slots", &enough, true))
         };
         Some(outcome.evidence("max_replication_slots", max).evidence("used", used).evidence("needed", needed))
     },
@@ -169,13 +150,8 @@ pub(crate) static WALSENDERS_FREE: Check = Check {
         let outcome = if free >= needed {
             Outcome::pass(summary)
         } else {
-            Outcome::fail(summary).fix(Fix {
-                kind: FixKind::Setting,
-                text: format!("ALTER SYSTEM SET max_wal_senders = {};", used + needed),
-                who: "superuser".to_owned(),
-                lock: None,
-                restart: true,
-            })
+            let enough = (used + needed).to_string();
+            Outcome::fail(summary).fixes(console::set(facts.provider, "max_wal_senders", &enough, true))
         };
         Some(outcome.evidence("max_wal_senders", max).evidence("used", used).evidence("needed", needed))
     },
@@ -192,28 +168,22 @@ pub(crate) static SLOT_WAL_KEEP_SIZE: Check = Check {
         let Some(limit) = facts.number("max_slot_wal_keep_size") else {
             return Some(unseen(facts, "max_slot_wal_keep_size"));
         };
-        let raise = |text: &str| Fix {
-            kind: FixKind::Setting,
-            text: format!("ALTER SYSTEM SET max_slot_wal_keep_size = '{text}'; SELECT pg_reload_conf();"),
-            who: "superuser".to_owned(),
-            lock: None,
-            restart: false,
-        };
+        let raise = |text: &str| console::set(facts.provider, "max_slot_wal_keep_size", text, false);
         let outcome = match limit {
             ..0 => Outcome::warn("max_slot_wal_keep_size is -1: a stopped reader can fill the disk")
                 .advice(
                     "Choose a limit that the disk can bear and that outlasts the longest pause you expect.",
                     "superuser",
                 )
-                .fix(raise("50GB")),
+                .fixes(raise("50GB")),
             0 => {
                 Outcome::fail("max_slot_wal_keep_size is 0: the slot is lost at the first checkpoint behind its reader")
                     .severity(Severity::Blocker)
-                    .fix(raise("50GB"))
+                    .fixes(raise("50GB"))
             }
             1..SMALL_KEEP_MB => {
                 Outcome::warn(format!("max_slot_wal_keep_size is only {limit} MB: a short pause may cost the slot"))
-                    .fix(raise("50GB"))
+                    .fixes(raise("50GB"))
             }
             _ => Outcome::pass(format!("max_slot_wal_keep_size is {}", size(limit.saturating_mul(1024 * 1024)))),
         };
@@ -281,13 +251,7 @@ pub(crate) static IDLE_SLOT_TIMEOUT: Check = Check {
                 "idle_replication_slot_timeout is {}: a longer pause costs the slot",
                 duration(seconds)
             ))
-            .fix(Fix {
-                kind: FixKind::Setting,
-                text: "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();".to_owned(),
-                who: "superuser".to_owned(),
-                lock: None,
-                restart: false,
-            }),
+            .fixes(console::set(facts.provider, "idle_replication_slot_timeout", "0", false)),
         };
         Some(outcome.evidence("idle_replication_slot_timeout_s", seconds))
     },

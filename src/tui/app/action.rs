@@ -64,6 +64,10 @@ pub enum Action {
     Copy,
     /// Write to a file.
     Write,
+    /// Try what replication will do, and undo it.
+    Deep,
+    /// Run the script in a transaction, and roll back.
+    Rehearse,
     /// Apply the script.
     Apply,
     /// Stop the replication.

@@ -22,6 +22,8 @@ pub enum Job {
     Preflight,
     /// Gathering facts as the administrator and planning.
     Plan,
+    /// Running the plan in a transaction that is rolled back.
+    Rehearse,
     /// Applying the plan.
     Apply,
     /// Saving a profile.

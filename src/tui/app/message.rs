@@ -18,6 +18,7 @@ use crate::profile::secrets::Found;
 use crate::replication::{Progress, RunEvent, RunOptions, Summary};
 use crate::setup::Plan;
 use crate::setup::apply::ApplyEvent;
+use crate::setup::rehearse::Rehearsal;
 
 /// Both clocks, read once for each message.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +82,7 @@ pub enum Answer {
     Tables(Result<Vec<TableChoice>, String>),
     Checked(Result<Box<Report>, String>),
     Planned(Result<Box<Planned>, String>),
+    Rehearsed(Result<Box<Rehearsal>, String>),
     Applying(ApplyEvent),
     Applied(Result<(), String>),
     Written(Result<PathBuf, String>),
@@ -129,10 +131,13 @@ pub enum Work {
     Resolve(Secret, bool),
     /// List the tables of a source.
     ListTables(Settings),
-    /// Gather through these settings and judge.
-    Preflight(Profile, Settings),
+    /// Gather through these settings and judge; with `deep` also try what replication will do, as the profile's user.
+    #[expect(missing_docs, reason = "the names are the documentation")]
+    Preflight { profile: Profile, reader: Settings, deep: bool },
     /// Gather through the administrator's connection (or else the profile's own) and plan.
     Plan(Profile, Option<Settings>),
+    /// Run a plan for this profile as this administrator, and roll back.
+    Rehearse(Profile, Settings, Plan),
     /// Apply a plan as this administrator.
     Apply(Settings, Plan),
     /// Write a new file that only its owner can read.

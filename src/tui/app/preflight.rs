@@ -10,6 +10,10 @@ pub struct PreflightStep {
     pub report: Option<Report>,
     /// The profile that was judged.
     pub judged: Option<Profile>,
+    /// Whether what replication will do is tried as well.
+    pub deep: bool,
+    /// Whether the report says what came of it.
+    pub deep_report: bool,
     /// Why the facts could not be gathered.
     pub error: Option<String>,
     /// The selected finding.
@@ -72,7 +76,7 @@ impl PreflightStep {
     /// Takes a new report of `profile`.
     pub fn take(&mut self, profile: Profile, result: Result<Report, String>) {
         match result {
-            Ok(report) => (self.report, self.error) = (Some(report), None),
+            Ok(report) => (self.report, self.error, self.deep_report) = (Some(report), None, self.deep),
             Err(error) => self.error = Some(error),
         }
         self.judged = Some(profile);

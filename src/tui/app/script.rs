@@ -6,6 +6,7 @@ use super::message::Planned;
 use super::validate::FieldId;
 use crate::connection::{Secret, Settings};
 use crate::profile::Profile;
+use crate::setup::rehearse::Rehearsal;
 
 /// How far one step of the plan is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum StepState {
     Running(Option<String>),
     /// Done.
     Done,
+    /// There was nothing to do.
+    Skipped,
     /// Failed.
     Failed,
 }
@@ -41,6 +44,8 @@ pub struct ScriptStep {
     pub states: Vec<StepState>,
     /// What each step of the application does; the plan itself is made anew when it has ended.
     pub titles: Vec<String>,
+    /// What the last rehearsal of this plan showed; it stands in place of the script.
+    pub rehearsal: Option<Result<Box<Rehearsal>, String>>,
     /// What the application came to.
     pub applied: Option<Result<(), String>>,
     /// The administrator as given from outside: it may connect elsewhere than the fields of this screen can say.
@@ -69,6 +74,7 @@ impl ScriptStep {
             shift: 0,
             states: Vec::new(),
             titles: Vec::new(),
+            rehearsal: None,
             applied: None,
             base: admin.cloned(),
         }
@@ -101,7 +107,12 @@ impl ScriptStep {
 
     /// Scrolls the script, but not past its last line.
     pub fn scroll_by(&mut self, lines: isize) {
-        let last = self.planned.as_ref().map_or(0, |planned| planned.script.lines().count().saturating_sub(1));
+        let script = self.planned.as_ref().map_or(0, |planned| planned.script.lines().count());
+        let last = match &self.rehearsal {
+            Some(Ok(shown)) => shown.left_out.len() + shown.cleared.len() + shown.blocked.len() + 8,
+            Some(Err(_)) => 0,
+            None => script.saturating_sub(1),
+        };
         self.scroll = self.scroll.saturating_add_signed(lines).min(last);
     }
 }

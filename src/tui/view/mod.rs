@@ -11,6 +11,7 @@ pub mod form;
 pub mod help;
 pub mod mode;
 pub mod preflight;
+mod rehearsal;
 pub mod script;
 pub mod security;
 pub mod sql;

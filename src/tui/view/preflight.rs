@@ -51,14 +51,19 @@ pub fn counts(report: &Report, theme: Theme) -> Line<'static> {
 pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
     let inner = super::chrome::inset(area);
     let step = &app.preflight;
-    if let Some(text) = working(app, theme, Job::Preflight, "Looking at the source") {
+    let doing = if step.deep { "Trying what replication will do (about 10 s)" } else { "Looking at the source" };
+    if let Some(text) = working(app, theme, Job::Preflight, doing) {
         put(buf, inner, 0, 0, &text, theme.style(Tone::Accent));
     } else if let Some(error) = &step.error {
         let lines = paragraph(&format!("{} {error}", theme.mark(Tone::Bad)), inner.width, 0, theme.style(Tone::Bad));
         put_lines(buf, Rect { height: inner.height.min(6), ..inner }, 0, &lines);
         return;
     } else if let Some(report) = &step.report {
-        put_line(buf, inner, 0, &counts(report, theme));
+        let mut line = counts(report, theme);
+        if step.deep_report {
+            line.spans.push(Span::styled("deep probes", theme.style(Tone::Dim)));
+        }
+        put_line(buf, inner, 0, &line);
     }
     let Some(report) = &step.report else { return };
     let below = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };

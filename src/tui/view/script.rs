@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use super::chrome::{rule, working};
 use super::text::{cut, paragraph, put, put_lines};
 use super::theme::{Theme, Tone};
-use super::{form, sql};
+use super::{form, rehearsal, sql};
 use crate::connection::printable;
 use crate::tui::app::job::Job;
 use crate::tui::app::script::StepState;
@@ -32,6 +32,10 @@ pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
     let applying = app.jobs.runs(Job::Apply) || matches!(script.applied, Some(Err(_)));
     if applying && !script.states.is_empty() {
         progress(app, theme, body, buf);
+    } else if let Some(shown) = &script.rehearsal {
+        let lines = rehearsal::lines(shown, script.planned.as_ref(), theme, body.width);
+        let scroll = script.scroll.min(lines.len().saturating_sub(usize::from(body.height)));
+        put_lines(buf, body, scroll, &lines);
     } else if let Some(planned) = &script.planned {
         let lines = sql::highlight(&planned.script, theme);
         let scroll = script.scroll.min(lines.len().saturating_sub(usize::from(body.height)));
@@ -49,8 +53,10 @@ pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
 fn state_lines(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
     let script = &app.script;
     let say = |tone, text: String| paragraph(&text, width, 0, theme.style(tone));
-    if let Some(text) = working(app, theme, Job::Apply, "Applying") {
-        return say(Tone::Accent, text);
+    for (job, doing) in [(Job::Apply, "Applying"), (Job::Rehearse, "Rehearsing; everything is rolled back")] {
+        if let Some(text) = working(app, theme, job, doing) {
+            return say(Tone::Accent, text);
+        }
     }
     let mut lines = Vec::new();
     match &script.applied {
@@ -95,7 +101,7 @@ fn state_lines(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
             _ => say(Tone::Plain, format!("{steps} statements are missing; Enter asks before they run.")),
         });
         if by_hand > 0 {
-            let first = &planned.plan.by_hand[0];
+            let first = planned.plan.by_hand[0].lines().next().unwrap_or_default();
             lines.extend(say(Tone::Warn, format!("{} By hand ({by_hand}): {first}", theme.mark(Tone::Warn))));
         }
     }
@@ -106,7 +112,8 @@ fn state_lines(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
 fn progress(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
     let titles = &app.script.titles;
     let states = &app.script.states;
-    let current = states.iter().position(|state| *state != StepState::Done).unwrap_or(states.len());
+    let over = |state: &StepState| matches!(state, StepState::Done | StepState::Skipped);
+    let current = states.iter().position(|state| !over(state)).unwrap_or(states.len());
     let first = super::text::window(current, states.len(), usize::from(area.height));
     for (row, (at, state)) in (0..area.height).zip(states.iter().enumerate().skip(first)) {
         let (mark, word, tone) = match state {
@@ -114,12 +121,14 @@ fn progress(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
             StepState::Running(None) => (theme.glyph("▸", ">"), "running", Tone::Accent),
             StepState::Running(Some(_)) => (theme.glyph("▸", ">"), "lock", Tone::Warn),
             StepState::Done => (theme.mark(Tone::Good), "done", Tone::Good),
+            StepState::Skipped => (theme.mark(Tone::Good), "skipped", Tone::Dim),
             StepState::Failed => (theme.mark(Tone::Bad), "failed", Tone::Bad),
         };
         let title = titles.get(at).map_or("", String::as_str);
-        let reason = if let StepState::Running(Some(reason)) = state { format!(": {reason}") } else { String::new() };
+        // Before the title: a long name must not push the countdown off the screen.
+        let reason = if let StepState::Running(Some(reason)) = state { format!("{reason}: ") } else { String::new() };
         let used = put(buf, area, row, 0, &format!("{mark} {word:<8} "), theme.style(tone));
-        let text = format!("{}. {}{}", at + 1, printable(title), printable(&reason));
+        let text = format!("{}. {}{}", at + 1, printable(&reason), printable(title));
         let text = cut(&text, usize::from(area.width.saturating_sub(used)), theme.ascii);
         put(buf, area, row, used, &text, theme.style(Tone::Plain));
     }

@@ -54,6 +54,7 @@ pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Ef
             (script.planned, script.error, script.scroll, script.shift) = (Some(*planned), None, 0, 0);
         }
         Answer::Planned(Err(error)) => app.script.error = Some(error),
+        Answer::Rehearsed(result) => (app.script.rehearsal, app.script.scroll) = (Some(result), 0),
         Answer::Applying(event) => applying(app, event),
         Answer::Applied(result) => applied(app, result, effects),
         Answer::Written(Ok(path)) => {
@@ -103,7 +104,10 @@ fn tried(app: &mut App, entered: bool, effects: &mut Vec<Effect>) {
 fn applying(app: &mut App, event: ApplyEvent) {
     let (at, state) = match event {
         ApplyEvent::Started(at) => (at, StepState::Running(None)),
-        ApplyEvent::Waiting(at, reason) => (at, StepState::Running(Some(reason))),
+        ApplyEvent::Waiting { at, reason, left, .. } => {
+            (at, StepState::Running(Some(format!("again in {left} s, {reason}"))))
+        }
+        ApplyEvent::Skipped(at) => (at, StepState::Skipped),
         ApplyEvent::Done(at) => (at, StepState::Done),
     };
     if let Some(slot) = app.script.states.get_mut(at) {
@@ -146,6 +150,7 @@ fn died(app: &mut App, job: Job, reason: String, effects: &mut Vec<Effect>) {
     match job {
         Job::Preflight => app.preflight.error = Some(reason),
         Job::Plan => app.script.error = Some(reason),
+        Job::Rehearse => app.script.rehearsal = Some(Err(reason)),
         Job::Apply => applied(app, Err(reason), effects),
         Job::ListTables => app.tables.error = Some(reason),
         Job::Run => run_ended(app, Err(reason), effects),

@@ -17,10 +17,14 @@ pub(super) fn enter(app: &mut App, effects: &mut Vec<Effect>) {
 
 /// Gathers and judges anew.
 pub(super) fn run(app: &mut App, effects: &mut Vec<Effect>) {
-    app.preflight.error = None;
+    start(app, false, effects);
+}
+
+fn start(app: &mut App, deep: bool, effects: &mut Vec<Effect>) {
+    (app.preflight.error, app.preflight.deep) = (None, deep);
     let profile = app.profile();
     let reader = app.reader().map_or_else(|| app.source(), |(reader, _)| reader);
-    app.start(Job::Preflight, Work::Preflight(profile, reader), effects);
+    app.start(Job::Preflight, Work::Preflight { profile, reader, deep }, effects);
 }
 
 pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
@@ -33,6 +37,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::PageUp => app.preflight.scroll = app.preflight.scroll.saturating_add_signed(-page),
         Action::PageDown => app.preflight.scroll = (app.preflight.scroll + page.unsigned_abs()).min(400),
         Action::Rerun => run(app, effects),
+        Action::Deep => start(app, true, effects),
         Action::Back => {
             if app.cancel(Job::Preflight, effects) {
                 app.preflight.error = Some("The checks were cancelled; r runs them again.".to_owned());

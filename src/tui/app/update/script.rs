@@ -23,7 +23,8 @@ pub(super) fn enter(app: &mut App, effects: &mut Vec<Effect>) {
 /// Plans anew.
 pub(super) fn plan(app: &mut App, effects: &mut Vec<Effect>) {
     let (profile, admin) = (app.profile(), app.script.admin(&app.source()));
-    app.script.error = None;
+    (app.script.error, app.script.rehearsal) = (None, None);
+    app.cancel(Job::Rehearse, effects);
     app.script.planned_for = Some((profile.clone(), admin.clone()));
     app.start(Job::Plan, Work::Plan(profile, admin), effects);
 }
@@ -56,6 +57,8 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         Action::Last => script.scroll_by(isize::MAX),
         Action::Left => script.shift = script.shift.saturating_sub(8),
         Action::Right => script.shift = (script.shift + 8).min(400),
+        Action::Back if script.rehearsal.is_some() => (script.rehearsal, script.scroll) = (None, 0),
+        Action::Rehearse => rehearse(app, effects),
         Action::Rerun if app.jobs.runs(Job::Apply) => {}
         Action::Rerun => {
             script.states.clear();
@@ -74,6 +77,8 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
             // The step at hand is finished or taken back by the server; only its task knows which.
             if app.cancel(Job::TestSource, effects) {
                 app.note("Trying the role's login was cancelled.", false);
+            } else if app.cancel(Job::Rehearse, effects) {
+                app.note("The rehearsal was cancelled and rolled back.", false);
             } else if app.ask_to_stop(Job::Apply, effects) {
                 app.note("Stopping after the step at hand.", false);
             } else if app.cancel(Job::Plan, effects) {
@@ -111,7 +116,7 @@ pub(super) fn test_the_role(app: &mut App, effects: &mut Vec<Effect>) -> bool {
 
 fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
     let applied = matches!(app.script.applied, Some(Ok(())));
-    if app.jobs.runs(Job::Apply) || app.jobs.runs(Job::Plan) || (applied && app.jobs.runs(Job::Preflight)) {
+    if busy(app) || (applied && app.jobs.runs(Job::Preflight)) {
         app.note("Still working; Esc cancels.", false);
     } else if app.script.error.is_some() {
         plan(app, effects);
@@ -130,7 +135,7 @@ fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
 /// Asks before anything is changed. The statements were on the screen, so that the default is to run them.
 fn offer(app: &mut App, explicit: bool) {
     let steps = app.script.open_steps();
-    if app.jobs.runs(Job::Apply) || app.jobs.runs(Job::Plan) {
+    if busy(app) {
         app.note("Still working; Esc cancels.", false);
     } else if app.script.error.is_some() || app.script.planned.is_none() {
         app.note("There is no plan to apply; r plans again.", true);
@@ -139,11 +144,36 @@ fn offer(app: &mut App, explicit: bool) {
     } else if app.script.admin(&app.source()).is_some() {
         app.dialog = Some(Dialog::apply());
     } else if explicit {
-        app.note("Name an administrator who may run the script, and the password.", true);
-        app.script.in_fields = true;
-        app.script.form.focus_on(0);
+        ask_for_administrator(app);
     } else {
         app.dialog = Some(Dialog::skip());
+    }
+}
+
+/// Whether something runs that the plan hangs on.
+fn busy(app: &App) -> bool {
+    [Job::Apply, Job::Plan, Job::Rehearse].into_iter().any(|job| app.jobs.runs(job))
+}
+
+fn ask_for_administrator(app: &mut App) {
+    app.note("Name an administrator who may run the script, and the password.", true);
+    app.script.in_fields = true;
+    app.script.form.focus_on(0);
+}
+
+/// Nothing stays of a rehearsal, so that nobody is asked before.
+fn rehearse(app: &mut App, effects: &mut Vec<Effect>) {
+    let admin = app.script.admin(&app.source());
+    match (&app.script.planned, admin) {
+        _ if busy(app) => app.note("Still working; Esc cancels.", false),
+        (Some(planned), _) if planned.plan.steps.is_empty() => app.note("There is nothing to rehearse.", false),
+        (Some(planned), Some(admin)) if app.script.error.is_none() => {
+            let work = Work::Rehearse(app.profile(), admin, planned.plan.clone());
+            app.script.rehearsal = None;
+            app.start(Job::Rehearse, work, effects);
+        }
+        (Some(_), None) => ask_for_administrator(app),
+        _ => app.note("There is no plan to rehearse; r plans again.", true),
     }
 }
 
@@ -154,7 +184,7 @@ pub(super) fn apply(app: &mut App, effects: &mut Vec<Effect>) {
         let plan = planned.plan.clone();
         app.script.states = vec![StepState::Waiting; plan.steps.len()];
         app.script.titles = plan.steps.iter().map(|step| step.title.clone()).collect();
-        app.script.applied = None;
+        (app.script.applied, app.script.rehearsal) = (None, None);
         app.start(Job::Apply, Work::Apply(admin, plan), effects);
     }
 }

@@ -1,24 +1,27 @@
 //! `walpilot script`.
 
-use std::io::{BufRead, IsTerminal, Write};
+mod applying;
+mod files;
+mod rehearsal;
+
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Stop};
-use super::output::{Format, Output, Paint};
+use super::output::{Format, Output};
 use super::source::{SourceArgs, beside, password_from};
-use super::{check, rehearsal};
-use crate::catalog::gather;
+use crate::catalog::{definition, gather};
 use crate::connection::{Secret, SessionOptions, Settings, connect};
 use crate::preflight::{Report, evaluate};
 use crate::profile::Profile;
-use crate::setup::apply::{ApplyEvent, apply};
-use crate::setup::{Coverage, Person, Plan, PlanOptions, Wishes, plan_with, script, undo};
+use crate::setup::parts::{Part, parts};
+use crate::setup::{Coverage, Definition, Password, Person, Plan, Wishes, offline, plan, script, undo};
 
 /// Print the SQL that gets the source ready; --apply runs it
 #[derive(clap::Args, Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct ScriptArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
@@ -29,19 +32,37 @@ pub struct ScriptArgs {
     /// Run everything in one transaction as the administrator, check inside it, and roll back
     #[arg(long, conflicts_with = "apply")]
     pub rehearse: bool,
+    /// Write the script without a look at the source: it finds out by itself what is missing, in psql
+    #[arg(long, conflicts_with_all = ["undo", "rehearse", "apply", "admin", "admin_user", "all", "person", "into", "format"])]
+    pub offline: bool,
+    /// Print also what exists already
+    #[arg(long, conflicts_with_all = ["undo", "rehearse", "apply"])]
+    pub all: bool,
+    /// Let psql ask for the new role's password, or take it from its variable walpilot_password, instead of a verifier
+    #[arg(long, conflicts_with_all = ["undo", "rehearse", "apply"])]
+    pub prompt: bool,
     /// What a new publication covers: the tables one by one, their schemas (15 and later) or all tables
     #[arg(long, value_enum, value_name = "tables|schemas|all", default_value_t, hide_possible_values = true)]
     pub cover: Cover,
+    /// Publish changes of partitions under the partitions' own names, not under the partitioned table's
+    #[arg(long)]
+    pub no_partition_root: bool,
     /// Create the slot so that standbys keep it in step (17 and later)
     #[arg(long)]
     pub failover: bool,
-    /// Let the role see other sessions (pg_monitor)
+    /// Let the role see other sessions and all settings (pg_monitor)
     #[arg(long)]
     pub monitor: bool,
+    /// Let the role write heartbeats: into the log, or on PostgreSQL 13 into a table of its own
+    #[arg(long)]
+    pub heartbeat: bool,
     /// Print only what one person has to run
     #[arg(long, value_enum, value_name = "administrator|owners|replication", hide_possible_values = true)]
     #[arg(conflicts_with_all = ["apply", "rehearse"])]
     pub person: Option<Who>,
+    /// Write one file for each person who has to run a part into this new directory, numbered in order
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["apply", "rehearse", "person", "format"])]
+    pub into: Option<PathBuf>,
     /// Run the statements, through an administrator's connection, after showing them and asking
     #[arg(long)]
     pub apply: bool,
@@ -85,57 +106,103 @@ pub enum Who {
     Replication,
 }
 
+impl Who {
+    fn runs(self, part: &Part) -> bool {
+        match self {
+            Self::Administrator => part.person == Person::Administrator,
+            Self::Owners => matches!(part.person, Person::Owner(_)),
+            Self::Replication => part.person == Person::Replication,
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// With the exit code and one sentence for standard error.
 pub async fn run(args: ScriptArgs, output: Output) -> Result<Exit, Stop> {
     let profile = args.source.profile()?;
+    if args.offline {
+        let plan = offline::plan(&profile, &args.wishes(&profile, None));
+        output.line(script::render(&plan, &profile).trim_end())?;
+        return Ok(Exit::Fine);
+    }
     let admin = args.administrator(&profile.source)?;
-    if args.apply && admin.is_none() {
-        return Err(usage("--apply needs an administrator: name one with --admin or --admin-user."));
+    for (asked, flag) in [(args.apply, "--apply"), (args.rehearse, "--rehearse")] {
+        if asked && admin.is_none() {
+            return Err(usage(format!("{flag} needs an administrator: name one with --admin or --admin-user.")));
+        }
     }
     if args.apply && !args.yes && !std::io::stdin().is_terminal() {
         return Err(usage("--apply asks before it changes anything, and there is no terminal to ask on; add --yes."));
     }
-    if args.rehearse && admin.is_none() {
-        return Err(usage("--rehearse needs an administrator: name one with --admin or --admin-user."));
-    }
-    let (mut planned, before) = make_plan(&args, &profile, admin.as_ref()).await?;
-    if let (Some(admin), true) = (&admin, args.rehearse) {
-        return rehearsal::run(&profile, admin, &planned, &before, output).await;
-    }
-    if let Some(who) = args.person {
-        planned = planned.only(match who {
-            Who::Administrator => Person::Administrator,
-            Who::Owners => Person::Owners,
-            Who::Replication => Person::Replication,
-        });
-    }
-    match (admin, args.apply) {
-        (Some(admin), true) => apply_plan(&args, &profile, &admin, &planned, output).await,
+    let (planned, before) = make_plan(&args, &profile, admin.as_ref()).await?;
+    match admin {
+        Some(admin) if args.rehearse => rehearsal::run(&profile, &admin, &planned, &before, output).await,
+        Some(admin) if args.apply => applying::run(&args, &profile, &admin, &planned, output).await,
         _ => {
-            match args.format {
-                Format::Text => output.line(args.render(&planned, &profile).trim_end())?,
-                Format::Json => output.json(&as_json(&planned, &profile))?,
-            }
+            args.print(&planned, &profile, output)?;
             Ok(Exit::Fine)
         }
     }
 }
 
 impl ScriptArgs {
-    fn wishes(&self) -> Wishes {
+    fn wishes(&self, profile: &Profile, all: Option<Definition>) -> Wishes {
         let coverage = match self.cover {
             Cover::Tables => Coverage::Listed,
             Cover::Schemas => Coverage::Schemas,
             Cover::All => Coverage::All,
         };
-        Wishes { monitor: self.monitor, failover: self.failover, coverage }
+        let password = if self.prompt { Password::Asked } else { Password::of(profile.source.password.as_ref()) };
+        Wishes {
+            password,
+            monitor: self.monitor,
+            failover: self.failover,
+            heartbeat: self.heartbeat,
+            coverage,
+            leaf_names: self.no_partition_root,
+            all,
+        }
     }
 
     fn render(&self, plan: &Plan, profile: &Profile) -> String {
         if self.undo { script::render_undo(plan, profile) } else { script::render(plan, profile) }
+    }
+
+    fn print(&self, planned: &Plan, profile: &Profile, output: Output) -> Result<(), Stop> {
+        if let Some(folder) = &self.into {
+            return files::write(folder, planned, profile, self.undo, output);
+        }
+        let chosen: Option<Vec<Part>> =
+            self.person.map(|who| parts(planned).into_iter().filter(|part| who.runs(part)).collect());
+        match (self.format, chosen) {
+            (Format::Text, None) => output.line(self.render(planned, profile).trim_end())?,
+            (Format::Text, Some(parts)) if parts.is_empty() => {
+                output.line(self.render(&Plan::default(), profile).trim_end())?;
+            }
+            (Format::Text, Some(parts)) => {
+                for part in &parts {
+                    output.line(&script::render_part(part, profile, self.undo))?;
+                }
+            }
+            (Format::Json, None) => output.json(&self.as_json(planned, profile))?,
+            (Format::Json, Some(parts)) => {
+                let steps = parts.iter().flat_map(|part| part.plan.steps.clone()).collect();
+                let by_hand = parts.iter().flat_map(|part| part.plan.by_hand.clone()).collect();
+                output.json(&self.as_json(&Plan { steps, by_hand }, profile))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn as_json(&self, plan: &Plan, profile: &Profile) -> serde_json::Value {
+        json!({
+            "version": 1,
+            "steps": plan.steps,
+            "by_hand": plan.by_hand,
+            "script": self.render(plan, profile),
+        })
     }
 
     /// Who administers; `None` when nobody was named.
@@ -177,124 +244,17 @@ async fn make_plan(args: &ScriptArgs, profile: &Profile, admin: Option<&Settings
         stop
     })?;
     let facts = gather::gather_and_probe(&session, profile).await.map_err(|error| failed(error.to_string()))?;
-    let options = PlanOptions { role_password: profile.source.password.clone() };
-    let planned =
-        if args.undo { undo::undo(&facts, profile) } else { plan_with(&facts, profile, &options, args.wishes()) };
-    Ok((planned, evaluate(&facts, profile)))
-}
-
-async fn apply_plan(
-    args: &ScriptArgs,
-    profile: &Profile,
-    admin: &Settings,
-    planned: &Plan,
-    output: Output,
-) -> Result<Exit, Stop> {
-    let text = args.format == Format::Text;
-    // Under JSON standard output holds nothing but the one document.
-    let say = |line: &str| -> std::io::Result<()> {
-        if text {
-            return output.line(line);
-        }
-        output.note(line);
-        Ok(())
-    };
-    say(args.render(planned, profile).trim_end())?;
-    let total = planned.steps.len();
-    if total > 0 {
-        if !args.yes && !agreed(total, admin)? {
-            return Err(Stop::new(Exit::Interrupted, "Nothing was changed."));
-        }
-        let session = connect(admin, &SessionOptions::administer()).await?;
-        let cancel = CancellationToken::new();
-        let on_signal = tokio::spawn(cancel_on_signal(cancel.clone()));
-        let applied = apply(&session, planned, &cancel, |event| {
-            let line = match event {
-                ApplyEvent::Started(_) => return,
-                ApplyEvent::Waiting(at, why) => format!("  … {}/{total} {}", at + 1, why),
-                ApplyEvent::Done(at) => {
-                    format!("  {} {}/{total} {}", output.paint(Paint::Good, "✔"), at + 1, planned.steps[at].title)
-                }
-            };
-            // A reader that has gone must not stop an application in the middle.
-            let _ = say(&line);
-        })
-        .await;
-        on_signal.abort();
-        if let Err(error) = applied {
-            let exit = if cancel.is_cancelled() { Exit::Interrupted } else { Exit::Failed };
-            return Err(Stop::new(exit, format!("{error}\n  {}", error.sql)));
-        }
-    }
-    if args.undo {
-        if text {
-            output.line("Undone.")?;
-        } else {
-            let mut document = as_json(planned, profile);
-            document["applied"] = json!(total);
-            output.json(&document)?;
-        }
-        return Ok(Exit::Fine);
-    }
-    // As the replicating role, because what counts is what that role can do; an administrator sees it too if it can't
-    // log in yet.
-    let (left, report) = match make_plan(args, profile, None).await {
-        Ok(after) => after,
-        Err(stop) if stop.exit == Exit::CannotConnect => {
-            output.note(&format!("As {} the result can't be checked: {}", profile.source, stop.message));
-            make_plan(args, profile, Some(admin)).await?
-        }
-        Err(stop) => return Err(stop),
-    };
-    if text {
-        output.line("")?;
-        for line in check::text(&report, output) {
-            output.line(&line)?;
-        }
-        for note in &left.by_hand {
-            output.line(&format!("By hand: {note}"))?;
-        }
+    let planned = if args.undo {
+        undo::undo(&facts, profile)
     } else {
-        let mut document = as_json(planned, profile);
-        document["applied"] = json!(total);
-        document["report"] = json!(report);
-        output.json(&document)?;
-    }
-    Ok(check::exit_of(&report))
-}
-
-fn agreed(total: usize, admin: &Settings) -> Result<bool, Stop> {
-    let mut err = std::io::stderr().lock();
-    write!(err, "\nRun these {total} statements as {admin}? [y/N] ")?;
-    err.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-async fn cancel_on_signal(cancel: CancellationToken) {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
+        let version = facts.server.version_num;
+        let all = match args.all {
+            true => Some(definition::read(&session, &profile.publication, version).await.map_err(failed)?),
+            false => None,
+        };
+        plan(&facts, profile, &args.wishes(profile, all))
     };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
-    }
-    cancel.cancel();
-}
-
-fn as_json(plan: &Plan, profile: &Profile) -> serde_json::Value {
-    json!({
-        "version": 1,
-        "steps": plan.steps,
-        "by_hand": plan.by_hand,
-        "script": script::render(plan, profile),
-    })
+    Ok((planned, evaluate(&facts, profile)))
 }
 
 fn usage(message: impl Into<String>) -> Stop {

@@ -1,0 +1,178 @@
+//! How a setting is changed where the server's files can't be reached: by a provider's console, with its commands.
+//!
+//! Whose platform it is can only be guessed, so texts say "looks like". Names in capitals are to be filled in. The
+//! commands follow the providers' documentation; none of them could be tried here.
+
+use super::finding::{Fix, FixKind};
+use crate::catalog::Provider;
+
+/// Switches logical decoding on.
+pub(crate) fn enable_decoding(provider: Provider) -> Vec<Fix> {
+    let Some(words) = provider.logical_switch() else {
+        return vec![setting("ALTER SYSTEM SET wal_level = 'logical';".to_owned(), true)];
+    };
+    let commands = match provider {
+        Provider::AmazonRds | Provider::AmazonAurora => commands(provider, "rds.logical_replication", "1", true),
+        Provider::CloudSql => commands(provider, "cloudsql.logical_decoding", "on", true),
+        Provider::AlloyDb => commands(provider, "alloydb.logical_decoding", "on", true),
+        Provider::Neon => vec![
+            "curl -X PATCH https://console.neon.tech/api/v2/projects/PROJECT -H \"Authorization: Bearer $NEON_API_KEY\" \
+             -H 'Content-Type: application/json' -d '{\"project\":{\"settings\":{\"enable_logical_replication\":true}}}'"
+                .to_owned(),
+        ],
+        Provider::AzureFlexible => commands(provider, "wal_level", "logical", true),
+        // Logical from the start, decided by the provider, or not offered.
+        _ => Vec::new(),
+    };
+    told(provider, words, commands, true)
+}
+
+/// Gives a setting another value.
+pub(crate) fn set(provider: Provider, name: &str, value: &str, restart: bool) -> Vec<Fix> {
+    match provider {
+        Provider::SelfHosted => {
+            let reload = if restart { "" } else { " SELECT pg_reload_conf();" };
+            let number = value.bytes().all(|byte| byte.is_ascii_digit());
+            let value = if number { value.to_owned() } else { format!("'{value}'") };
+            vec![setting(format!("ALTER SYSTEM SET {name} = {value};{reload}"), restart)]
+        }
+        // Azure documents it as read-only there.
+        Provider::AzureFlexible if name == "max_slot_wal_keep_size" => told(
+            provider,
+            "It keeps max_slot_wal_keep_size at -1 for everybody: set an alert on the storage that is used instead",
+            Vec::new(),
+            false,
+        ),
+        _ => {
+            let commands = commands(provider, name, value, restart);
+            told(provider, &format!("Set {name} = {value} in its parameter settings"), commands, restart)
+        }
+    }
+}
+
+fn setting(text: String, restart: bool) -> Fix {
+    Fix { kind: FixKind::Setting, text, who: "superuser".to_owned(), lock: None, restart }
+}
+
+/// The sentence, then each command.
+fn told(provider: Provider, words: &str, commands: Vec<String>, restart: bool) -> Vec<Fix> {
+    let console = |text| Fix { kind: FixKind::Console, text, who: "provider console".to_owned(), lock: None, restart };
+    let sentence = format!("This looks like {}. {words}.", provider.name());
+    [sentence].into_iter().chain(commands).map(console).collect()
+}
+
+fn commands(provider: Provider, name: &str, value: &str, restart: bool) -> Vec<String> {
+    let aws = |group: &str, instance: &str, what: &str| {
+        let when = if restart { "pending-reboot" } else { "immediate" };
+        let mut commands = vec![format!(
+            "aws rds modify-db-{what}parameter-group --db-{what}parameter-group-name {group} \
+             --parameters \"ParameterName={name},ParameterValue={value},ApplyMethod={when}\""
+        )];
+        if restart {
+            commands.push(format!("aws rds reboot-db-instance --db-instance-identifier {instance}"));
+        }
+        commands
+    };
+    let own = |text: String| vec![text];
+    match provider {
+        Provider::AmazonRds => aws("GROUP", "INSTANCE", ""),
+        Provider::AmazonAurora => aws("CLUSTER_GROUP", "WRITER", "cluster-"),
+        // The flags that are given replace all that were set: the others have to be repeated.
+        Provider::CloudSql => vec![
+            "gcloud sql instances describe INSTANCE --format=\"value(settings.databaseFlags)\"".to_owned(),
+            format!("gcloud sql instances patch INSTANCE --database-flags={name}={value},OTHER_FLAGS_THAT_ARE_SET"),
+        ],
+        Provider::AlloyDb => own(format!(
+            "gcloud alloydb instances update INSTANCE --cluster=CLUSTER --region=REGION \
+             --database-flags={name}={value},OTHER_FLAGS_THAT_ARE_SET"
+        )),
+        Provider::AzureFlexible => {
+            let mut commands = own(format!(
+                "az postgres flexible-server parameter set -g GROUP -s SERVER --name {name} --value {value}"
+            ));
+            if restart {
+                commands.push("az postgres flexible-server restart -g GROUP -n SERVER".to_owned());
+            }
+            commands
+        }
+        Provider::Supabase => {
+            own(format!("supabase --experimental postgres-config update --project-ref PROJECT --config {name}={value}"))
+        }
+        Provider::Heroku => own("heroku pg:info --app APP".to_owned()),
+        Provider::Aiven => own(format!("avn service update SERVICE -c pg.{name}={value}")),
+        Provider::DigitalOcean => own(format!(
+            "doctl databases configuration update DATABASE_ID --engine pg --config-json '{{\"{name}\": \"{value}\"}}'"
+        )),
+        Provider::CrunchyBridge => own(format!("cb config-param set --cluster CLUSTER {name}={value}")),
+        Provider::Neon | Provider::Timescale | Provider::SelfHosted => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{enable_decoding, set};
+    use crate::catalog::Provider;
+    use crate::preflight::finding::FixKind;
+
+    const MANAGED: [Provider; 12] = [
+        Provider::AmazonRds,
+        Provider::AmazonAurora,
+        Provider::CloudSql,
+        Provider::AlloyDb,
+        Provider::AzureFlexible,
+        Provider::Supabase,
+        Provider::Neon,
+        Provider::Heroku,
+        Provider::Aiven,
+        Provider::DigitalOcean,
+        Provider::Timescale,
+        Provider::CrunchyBridge,
+    ];
+
+    #[test]
+    fn a_provider_is_only_presumed_and_never_told_to_alter_the_system() {
+        for provider in MANAGED {
+            for fixes in [enable_decoding(provider), set(provider, "max_wal_senders", "20", true)] {
+                assert!(fixes[0].text.starts_with(&format!("This looks like {}. ", provider.name())), "{fixes:?}");
+                for fix in &fixes {
+                    assert!(fix.kind == FixKind::Console && !fix.text.contains("ALTER SYSTEM"), "{fix:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_platform_has_its_own_switch() {
+        let all = |provider| {
+            let texts: Vec<String> = enable_decoding(provider).into_iter().map(|fix| fix.text).collect();
+            texts.join("\n")
+        };
+        for (provider, command) in [
+            (
+                Provider::AmazonRds,
+                "aws rds modify-db-parameter-group --db-parameter-group-name GROUP --parameters \"ParameterName=rds.logical_replication,ParameterValue=1,ApplyMethod=pending-reboot\"",
+            ),
+            (Provider::AmazonRds, "aws rds reboot-db-instance"),
+            (Provider::AmazonAurora, "aws rds modify-db-cluster-parameter-group --db-cluster-parameter-group-name"),
+            (Provider::CloudSql, "gcloud sql instances patch INSTANCE --database-flags=cloudsql.logical_decoding=on"),
+            (Provider::AlloyDb, "--database-flags=alloydb.logical_decoding=on"),
+            (
+                Provider::AzureFlexible,
+                "az postgres flexible-server parameter set -g GROUP -s SERVER --name wal_level --value logical",
+            ),
+            (Provider::AzureFlexible, "az postgres flexible-server restart"),
+            (Provider::Supabase, "logical there unless it was changed"),
+            (Provider::Neon, "enable_logical_replication"),
+            (Provider::Heroku, "does not offer"),
+        ] {
+            assert!(all(provider).contains(command), "{}", all(provider));
+        }
+        let own = enable_decoding(Provider::SelfHosted);
+        assert_eq!((own.len(), own[0].text.as_str()), (1, "ALTER SYSTEM SET wal_level = 'logical';"));
+        let kept = set(Provider::SelfHosted, "max_slot_wal_keep_size", "50GB", false);
+        assert_eq!(kept[0].text, "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB'; SELECT pg_reload_conf();");
+        let supabase = set(Provider::Supabase, "max_slot_wal_keep_size", "50GB", false);
+        assert!(supabase[1].text.starts_with("supabase --experimental postgres-config update"), "{supabase:?}");
+        assert!(set(Provider::AzureFlexible, "max_slot_wal_keep_size", "50GB", false)[0].text.contains("-1"));
+    }
+}
