@@ -147,6 +147,18 @@ pub fn publish_everything(publication: &str) -> String {
     format!("ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate')", quote_ident(publication))
 }
 
+/// Publishes stored generated columns too (PostgreSQL 18 and later).
+#[must_use]
+pub fn publish_stored(publication: &str) -> String {
+    format!("ALTER PUBLICATION {} SET (publish_generated_columns = stored)", quote_ident(publication))
+}
+
+/// Takes one table out of a publication.
+#[must_use]
+pub fn drop_table(publication: &str, table: &TableName) -> String {
+    format!("ALTER PUBLICATION {} DROP TABLE {}", quote_ident(publication), quote_table(table))
+}
+
 /// Lets changes of partitions arrive under their root's name.
 #[must_use]
 pub fn publish_via_root(publication: &str) -> String {

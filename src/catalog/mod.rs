@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod columns;
+pub mod console;
 pub mod ddl;
 pub mod deep;
 pub mod destination;

@@ -14,6 +14,7 @@ pub mod profiles;
 mod prompt;
 mod rehearsal;
 mod report_format;
+mod report_text;
 pub mod run;
 pub mod script;
 pub mod setup;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::exit::{Exit, Stop};
 use super::output::{Format, Output, Paint};
 use super::source::{SourceArgs, beside, password_from};
-use super::{check, rehearsal};
+use super::{check, rehearsal, report_text};
 use crate::catalog::gather;
 use crate::connection::{Secret, SessionOptions, Settings, connect};
 use crate::preflight::{Report, evaluate};
@@ -248,7 +248,7 @@ async fn apply_plan(
     };
     if text {
         output.line("")?;
-        for line in check::text(&report, output) {
+        for line in report_text::text(&report, output) {
             output.line(&line)?;
         }
         for note in &left.by_hand {

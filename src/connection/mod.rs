@@ -5,6 +5,7 @@
 //! or [`attempt::connect_replication`] (the walsender protocol), so both take the same decisions about encryption.
 
 pub mod attempt;
+mod backend_key;
 pub mod cause;
 pub mod certificate;
 pub mod class;

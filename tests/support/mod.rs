@@ -13,6 +13,7 @@ pub mod certificates;
 pub mod fakes;
 pub mod oracle;
 pub mod pki;
+pub mod preflight;
 pub mod program;
 pub mod pty;
 pub mod servers;
@@ -60,6 +61,18 @@ pub async fn destination() -> Cluster {
 /// Starts a described cluster.
 pub async fn started(builder: Builder) -> Cluster {
     builder.start().await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Makes a server a standby: it recovers for ever and lets readers in.
+pub async fn demote(cluster: &mut Cluster) {
+    cluster.stop_fast().await.unwrap_or_else(|error| panic!("{error}"));
+    let signal = cluster.data_directory().join("standby.signal");
+    std::fs::write(&signal, "").expect("standby.signal");
+    let owner = std::fs::metadata(cluster.data_directory()).expect("the data directory");
+    let (uid, gid) = (std::os::unix::fs::MetadataExt::uid(&owner), std::os::unix::fs::MetadataExt::gid(&owner));
+    // Only root can give files away, and only root's servers belong to somebody else.
+    let _ = std::os::unix::fs::chown(&signal, Some(uid), Some(gid));
+    cluster.start_again().await.unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// A session that may write.
@@ -120,7 +133,7 @@ pub fn prepare(settings: &Settings, script: &str) {
     assert_eq!(code, 0, "{stderr}");
 }
 
-fn psql_command(settings: &Settings) -> Command {
+pub fn psql_command(settings: &Settings) -> Command {
     let mut command = Command::new("psql");
     command.args(["-X", "-A", "-t"]).env_clear();
     command.env("PATH", "/usr/bin:/bin:/usr/local/bin:/opt/homebrew/bin").env("PGCONNECT_TIMEOUT", "10");

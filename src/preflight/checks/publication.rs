@@ -2,6 +2,7 @@
 
 use super::cause::{publication, relations_unseen};
 use super::outcome::{Outcome, count, some_of};
+use super::unseen::{Part, unseen};
 use super::{Check, Family};
 use crate::catalog::relation::Relation;
 use crate::catalog::{Facts, Seen, ddl};
@@ -22,7 +23,7 @@ pub(crate) static EXISTS: Check = Check {
         let name = &profile.publication;
         Some(match &facts.publication {
             Seen::Yes(Some(_)) => Outcome::pass(format!("publication {name} exists")),
-            Seen::No(reason) => Outcome::unseen(&format!("publication {name}"), reason, None),
+            Seen::No(reason) => unseen(facts, Part::Publication, reason),
             Seen::Yes(None) => {
                 let tables: Vec<TableName> = publishable(facts).map(Relation::table).collect();
                 let outcome =
@@ -138,10 +139,13 @@ pub(crate) static VIA_ROOT: Check = Check {
             Ok(publication) => publication,
             Err(skipped) => return Some(skipped),
         };
+        if let Some(unseen) = relations_unseen(facts) {
+            return Some(unseen);
+        }
         let roots: Vec<String> =
             facts.chosen().filter(|table| table.is_partitioned()).map(|table| table.table().to_string()).collect();
         if roots.is_empty() {
-            return None;
+            return Some(Outcome::pass("no chosen table is partitioned"));
         }
         if publication.pubviaroot {
             return Some(Outcome::pass("changes of partitions arrive under the partitioned table's name"));
@@ -181,14 +185,29 @@ fn after_slot(facts: &Facts, profile: &Profile) -> Option<Outcome> {
     };
     let age = slot.catalog_age?;
     // Each table is published from the moment on at which it was added.
-    let members = facts.members.get().map_or(&[][..], Vec::as_slice);
+    let members = match &facts.members {
+        Seen::Yes(members) => members,
+        Seen::No(reason) => return Some(unseen(facts, Part::Members, reason)),
+    };
     let youngest = members.iter().map(|member| member.age).chain([publication.age]).min().unwrap_or(publication.age);
     if youngest > age {
         return Some(Outcome::pass("the publication is older than the slot"));
     }
     let (name, slot_name) = (&profile.publication, &profile.slot);
-    let outcome = if !slot.active && slot.decoded_bytes == Some(0) {
+    // A new slot inherits the horizon of those that are there: then its own says nothing about when it was made.
+    let mut others = facts.slots.get().into_iter().flatten().filter(|other| other.slot_name != *slot_name);
+    let inherited = others.any(|other| other.catalog_age.is_some());
+    let outcome = if inherited {
+        Outcome::warn(format!(
+            "whether slot {slot_name} is older than publication {name} can't be told: other slots hide it"
+        ))
+        .severity(Severity::Info)
+    } else if !slot.active && slot.decoded_bytes == Some(0) {
         Outcome::fail(format!("slot {slot_name} was created before publication {name}")).severity(Severity::Blocker)
+    } else if !slot.active && slot.decoded_bytes.is_none() {
+        // PostgreSQL 13 does not tell whether it was ever read.
+        Outcome::warn(format!("slot {slot_name} is older than publication {name}: if it was never read, it can't be"))
+            .severity(Severity::Warning)
     } else {
         Outcome::warn(format!("slot {slot_name} may be older than publication {name}, or than its last change"))
             .severity(Severity::Info)
@@ -198,9 +217,7 @@ fn after_slot(facts: &Facts, profile: &Profile) -> Option<Outcome> {
             .evidence("publication_age", youngest)
             .evidence("slot_catalog_age", age)
             .objects([name.as_str(), slot_name.as_str()])
-            .sql(
-                format!("{}; {}", ddl::drop_slot(slot_name), ddl::create_slot(slot_name)),
-                "the replicating role, if nothing has been replicated through the slot yet",
-            ),
+            .sql(ddl::drop_slot(slot_name), "the replicating role, if nothing has been replicated through the slot yet")
+            .sql(ddl::create_slot(slot_name), "the replicating role; then the copy has to be made anew"),
     )
 }
