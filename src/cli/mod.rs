@@ -10,6 +10,7 @@ pub mod inputs;
 pub mod interrupt;
 pub mod log;
 pub mod output;
+pub mod pair;
 pub mod profiles;
 mod prompt;
 mod rehearsal;
@@ -22,6 +23,7 @@ pub mod source;
 pub mod verify;
 pub mod watch;
 mod watch_text;
+pub mod xmin;
 
 use std::process::ExitCode;
 use std::time::Duration;

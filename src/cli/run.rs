@@ -1,6 +1,5 @@
 //! `walpilot run`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
@@ -12,12 +11,13 @@ use super::duration;
 use super::exit::{Exit, Stop};
 use super::interrupt::Interrupt;
 use super::output::{Format, Output, Paint};
-use super::source::{self, SourceArgs, SshArgs, WantedArgs};
+use super::pair::PairArgs;
+use super::xmin::{self, XminArgs};
 use crate::catalog::Lsn;
 use crate::connection::{self, SessionOptions, Settings};
 use crate::monitor::units;
-use crate::profile::Selection;
-use crate::replication::{self, Phase, Progress, RunError, RunEvent, RunOptions, Summary, TablePhase};
+use crate::profile::Method;
+use crate::replication::{self, Phase, Progress, RunError, RunEvent, RunOptions, Summary};
 
 /// Replicate into a destination PostgreSQL
 ///
@@ -26,27 +26,9 @@ use crate::replication::{self, Phase, Progress, RunError, RunEvent, RunOptions, 
 /// replicated.
 #[derive(clap::Args, Clone, Debug)]
 pub struct RunArgs {
-    /// The source: a postgres:// URI or "host=… dbname=…"; PGPASSWORD is its password if the URI has none
-    #[arg(long, value_name = "URI", required_unless_present = "profile")]
-    pub from: Option<String>,
-    /// A saved profile as the source; what stands beside it on the command line wins
-    #[arg(long, value_name = "NAME")]
-    pub profile: Option<String>,
-    /// The destination; WALPILOT_TO_PASSWORD is its password if the URI has none
-    #[arg(long, value_name = "URI")]
-    pub to: String,
-    /// Reads the source's password from this file's first line (- for standard input)
-    #[arg(long, value_name = "FILE")]
-    pub from_password_file: Option<PathBuf>,
-    /// Reads the destination's password from this file's first line (- for standard input)
-    #[arg(long, value_name = "FILE")]
-    pub to_password_file: Option<PathBuf>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
-    pub ssh: SshArgs,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
-    pub wanted: WantedArgs,
+    pub pair: PairArgs,
     /// Do not create the replication slot when it is missing
     #[arg(long)]
     pub no_create_slot: bool,
@@ -59,6 +41,9 @@ pub struct RunArgs {
     /// Stop when everything that was committed at the source when the stream began is at the destination
     #[arg(long)]
     pub until_caught_up: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
+    pub xmin: XminArgs,
     /// Lines for people, or one JSON object a line for programs
     #[arg(long, value_enum, value_name = "text|json", default_value_t, hide_possible_values = true)]
     pub format: Format,
@@ -69,7 +54,12 @@ pub struct RunArgs {
 /// # Errors
 /// With the exit code and one sentence for standard error.
 pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
-    let options = options(&args)?;
+    let (profile, destination) = args.pair.opened()?;
+    let xmin = args.xmin.options(args.until_caught_up);
+    if profile.method == Method::Cdc && args.xmin.asks_for_something() {
+        return Err(Stop::new(Exit::Usage, "--once and --reconcile need --method xmin; the method cdc sees deletes."));
+    }
+    let options = RunOptions { profile, destination, create_slot: !args.no_create_slot, xmin };
     if args.copy_again {
         replication::forget(&options).await.map_err(|error| stopped_by(&error))?;
     }
@@ -129,25 +119,6 @@ pub(super) fn stopped_by(error: &RunError) -> Stop {
     }
 }
 
-fn options(args: &RunArgs) -> Result<RunOptions, Stop> {
-    let from = SourceArgs {
-        uri: args.from.clone(),
-        profile: args.profile.clone(),
-        password_file: args.from_password_file.clone(),
-        ssh: args.ssh.clone(),
-        wanted: args.wanted.clone(),
-    };
-    let mut profile = from.profile()?;
-    if args.wanted.schemas.is_empty() && args.wanted.tables.is_empty() && args.profile.is_none() {
-        profile.selection = Selection::Schemas(Vec::new());
-    }
-    let mut destination = source::destination(&args.to)?;
-    if let Some(file) = &args.to_password_file {
-        destination = destination.with_password(Some(source::password_from(file)?));
-    }
-    Ok(RunOptions { profile, destination, create_slot: !args.no_create_slot })
-}
-
 /// Where the source's log ends now; `None` when it can't be asked, to be asked again.
 async fn source_position(settings: &Settings) -> Option<Lsn> {
     let session = connection::connect(settings, &SessionOptions::inspect()).await.ok()?;
@@ -189,6 +160,7 @@ impl Lines {
     fn summary(&self, summary: &Summary) -> Result<(), Stop> {
         match self.format {
             Format::Json => self.json(&json!({ "summary": summary }))?,
+            Format::Text if summary.progress.xmin.is_some() => self.output.line(&xmin::summary(summary))?,
             Format::Text => {
                 let copied: u64 = summary.progress.tables.iter().map(|table| table.rows_copied).sum();
                 self.output.line(&format!(
@@ -217,7 +189,7 @@ fn line(progress: &Progress, before: Option<&Progress>) -> String {
         Phase::Reconnecting => "reconnecting".to_owned(),
         Phase::Stopping => "stopping".to_owned(),
         Phase::Copying => {
-            let done = progress.tables.iter().filter(|table| table.phase == TablePhase::Streaming).count();
+            let done = progress.tables.iter().filter(|table| table.phase.has_all()).count();
             let bytes: u64 = progress.tables.iter().map(|table| table.bytes_copied).sum();
             let rows = copied(progress);
             let rate = rows.saturating_sub(before.map_or(0, copied));
@@ -227,6 +199,8 @@ fn line(progress: &Progress, before: Option<&Progress>) -> String {
                 units::bytes(bytes)
             )
         }
+        Phase::Reading => xmin::reading(progress),
+        Phase::Waiting => xmin::waiting(progress),
         Phase::Streaming => {
             let rate = progress.changes.saturating_sub(before.map_or(0, |before| before.changes));
             format!(
