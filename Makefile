@@ -9,6 +9,10 @@ CARGO ?= cargo
 ARGS ?=
 # Server versions for `make test-matrix`, beside the installed one.
 VERSIONS ?= 13 14 16 17 18
+# Test programs for `make test-matrix`, for example TESTS="preflight_broken setup"; all without it.
+TESTS ?=
+# Subjects for `make bench`, for example BENCH="check"; all without it.
+BENCH ?=
 # Every test writes the snapshots that it reads into this file, so that forgotten ones are noticed.
 REFERENCES := $(CURDIR)/target/snapshot-references.txt
 
@@ -26,11 +30,11 @@ test: deps ## Run all tests on the installed PostgreSQL version
 	INSTA_UPDATE=no INSTA_SNAPSHOT_REFERENCES_FILE=$(REFERENCES) $(CARGO) test --locked --no-fail-fast
 	@tests/check-snapshots.sh $(REFERENCES)
 
-test-matrix: deps ## Run the server tests on PostgreSQL 13, 14, 16, 17 and 18 (VERSIONS="17 18" for some)
+test-matrix: deps ## Run the server tests on PostgreSQL 13, 14, 16, 17 and 18 (VERSIONS="17 18" TESTS="setup" for some)
 	@tests/fetch-postgres.sh $(VERSIONS)
 	@failed=; for version in $(VERSIONS); do \
 	    echo "--- PostgreSQL $$version"; \
-	    WALPILOT_TEST_PG=$$version INSTA_UPDATE=no $(CARGO) test --locked --no-fail-fast --test '*' || failed="$$failed $$version"; \
+	    WALPILOT_TEST_PG=$$version INSTA_UPDATE=no $(CARGO) test --locked --no-fail-fast $(or $(TESTS:%=--test %),--test '*') || failed="$$failed $$version"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "tests failed on PostgreSQL$$failed"; exit 1; fi
 
@@ -39,8 +43,8 @@ lint: deps ## Check formatting, lints and documentation
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items
 
-bench: ## Run the benchmarks
-	@echo "There are no benchmarks yet."
+bench: deps ## Measure against peers (BENCH="check" for one subject)
+	$(CARGO) bench --locked $(or $(BENCH:%=--bench %),--bench '*')
 
 deps: ## Install what building and testing need (Debian, Ubuntu)
 	@tests/install-dependencies.sh

@@ -5,16 +5,9 @@ mod support;
 
 use std::process::Command;
 
-use support::{execute, started};
+use support::{demote, execute, started};
 use walpilot::connection::{Class, SessionOptions, Settings, attempt, connect, uri};
 use walpilot::demo::Cluster;
-
-/// Makes a server a standby: it recovers for ever and lets readers in.
-async fn demote(cluster: &mut Cluster) {
-    cluster.stop_fast().await.unwrap_or_else(|error| panic!("{error}"));
-    support::servers::make_standby(cluster);
-    cluster.start_again().await.unwrap_or_else(|error| panic!("{error}"));
-}
 
 /// The port that psql arrives at, or nothing.
 fn psql(text: &str, passfile: &std::path::Path) -> Option<String> {

@@ -2,50 +2,14 @@
 
 mod support;
 
-use std::time::Duration;
-
+use support::preflight::{look, look_deep, mend, rank_of, repl};
 use support::{destination, prepare, psql, session, source, source_builder, started};
+use walpilot::catalog::destination as other_side;
 use walpilot::catalog::gather::gather_and_probe;
-use walpilot::catalog::{deep, destination as other_side};
 use walpilot::connection::{Secret, SessionOptions, Settings, connect};
-use walpilot::demo::Cluster;
-use walpilot::preflight::report::{Rank, rank};
-use walpilot::preflight::{FixKind, Report, Status, evaluate};
+use walpilot::preflight::report::Rank;
+use walpilot::preflight::{Status, evaluate};
 use walpilot::profile::{Method, Profile, Selection, TableName};
-
-async fn look(profile: &Profile) -> Report {
-    let session =
-        connect(&profile.source, &SessionOptions::inspect()).await.unwrap_or_else(|failure| panic!("{failure}"));
-    evaluate(&gather_and_probe(&session, profile).await.expect("facts"), profile)
-}
-
-async fn look_deep(profile: &Profile) -> Report {
-    let session =
-        connect(&profile.source, &SessionOptions::inspect()).await.unwrap_or_else(|failure| panic!("{failure}"));
-    let mut facts = gather_and_probe(&session, profile).await.expect("facts");
-    facts.deep = Some(deep::probe(profile, &facts, Duration::from_millis(200)).await);
-    evaluate(&facts, profile)
-}
-
-fn rank_of(report: &Report, id: &str) -> Rank {
-    rank(report.finding(id).unwrap_or_else(|| panic!("{id} is not in {report:#?}")))
-}
-
-/// Runs the SQL fixes of a finding as an administrator, as a user would who copies them.
-fn mend(admin: &Settings, report: &Report, id: &str) {
-    let finding = report.finding(id).unwrap_or_else(|| panic!("{id} is not in {report:#?}"));
-    let fixes: Vec<&str> =
-        finding.fixes.iter().filter(|fix| fix.kind == FixKind::Sql).map(|fix| fix.text.as_str()).collect();
-    assert!(!fixes.is_empty(), "no fix in SQL: {finding:#?}");
-    for fix in fixes {
-        prepare(admin, fix.trim_end_matches(';'));
-    }
-}
-
-fn repl(cluster: &Cluster) -> Settings {
-    prepare(&cluster.settings(), "CREATE ROLE repl LOGIN REPLICATION PASSWORD 'repl'");
-    cluster.settings().as_user("repl", Some(Secret::new("repl")))
-}
 
 #[tokio::test]
 async fn what_the_role_brings_along_is_named_and_mended() {

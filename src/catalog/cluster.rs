@@ -55,6 +55,25 @@ pub struct Cluster {
     pub locks: Vec<HeldLock>,
     /// A program that manages standbys and may drop slots that it does not know.
     pub ha_manager: Option<String>,
+    /// The server that this standby follows, as `host:port`; hidden from roles without `pg_read_all_stats`.
+    pub primary: Option<String>,
+    /// The extension that keeps rows of its tables in chunks of their own (TimescaleDB) is there.
+    pub timescaledb: bool,
+    /// Other publications that publish updates or deletes.
+    pub others: Vec<OtherPublication>,
+}
+
+/// A publication that is not the profile's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct OtherPublication {
+    /// Its name.
+    pub name: String,
+    /// FOR ALL TABLES.
+    pub all: bool,
+    /// The schemas that it holds.
+    pub schemas: Vec<String>,
+    /// The tables that it lists.
+    pub tables: Vec<u32>,
 }
 
 /// A limit of connections.
@@ -77,6 +96,20 @@ pub struct Override {
     pub of_database: bool,
     /// `name=value`.
     pub setting: String,
+}
+
+impl Override {
+    /// The setting.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.setting.split_once('=').map_or(self.setting.as_str(), |(name, _)| name)
+    }
+
+    /// Its value.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        self.setting.split_once('=').map_or("", |(_, value)| value)
+    }
 }
 
 /// How far a database is from its last freeze.
@@ -127,19 +160,29 @@ impl Cluster {
     /// What `name` is set to for the replicating role by role or database; the strongest wins.
     #[must_use]
     pub fn override_of(&self, name: &str) -> Option<&str> {
-        self.overrides.iter().rev().find_map(|one| {
-            let (key, value) = one.setting.split_once('=')?;
-            key.eq_ignore_ascii_case(name).then_some(value)
-        })
+        self.origin_of(name).map(Override::value)
+    }
+
+    /// Where what [`Self::override_of`] says comes from.
+    #[must_use]
+    pub fn origin_of(&self, name: &str) -> Option<&Override> {
+        self.overrides.iter().rev().find(|one| one.name().eq_ignore_ascii_case(name))
     }
 }
 
-/// `$1` role OID, 0 while there is none.
+/// `$1` role OID, 0 while there is none; `$2` the profile's publication.
 pub(super) fn query(version_num: u32) -> String {
     let collation = if version_num >= 150_000 {
-        "(SELECT datcollversion IS DISTINCT FROM pg_database_collation_actual_version(oid) FROM here)"
+        // As the server itself warns at a login: only where both versions are known.
+        "(SELECT coalesce(datcollversion <> pg_database_collation_actual_version(oid), false) FROM here)"
     } else {
         "false"
+    };
+    let schemas = if version_num >= 150_000 {
+        "(SELECT coalesce(json_agg(n.nspname), '[]') FROM pg_publication_namespace m JOIN pg_namespace n ON n.oid = m.pnnspid
+       WHERE m.pnpubid = p.oid)"
+    } else {
+        "json_build_array()"
     };
     let role_may = |group: &str| format!("CASE WHEN $1 = 0 THEN false ELSE pg_has_role($1, '{group}', 'USAGE') END");
     let monitors = role_may("pg_read_all_stats");
@@ -193,7 +236,12 @@ SELECT json_build_object(
   'ha_manager', CASE
      WHEN EXISTS (SELECT FROM pg_stat_activity WHERE application_name ~* '^patroni') THEN 'Patroni'
      WHEN EXISTS (SELECT FROM pg_replication_slots WHERE slot_name ~ '^_cnpg_') THEN 'CloudNativePG'
-     WHEN EXISTS (SELECT FROM pg_namespace WHERE nspname = 'repmgr') THEN 'repmgr' END
+     WHEN EXISTS (SELECT FROM pg_namespace WHERE nspname = 'repmgr') THEN 'repmgr' END,
+  'primary', (SELECT sender_host || ':' || sender_port FROM pg_stat_wal_receiver),
+  'timescaledb', EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb'),
+  'others', (SELECT coalesce(json_agg(json_build_object('name', p.pubname, 'all', p.puballtables, 'schemas', {schemas},
+       'tables', (SELECT coalesce(json_agg(r.prrelid::int8), '[]') FROM pg_publication_rel r WHERE r.prpubid = p.oid))
+       ORDER BY p.pubname), '[]') FROM pg_publication p WHERE p.pubname <> $2 AND (p.pubupdate OR p.pubdelete))
 )::text"
     )
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// A column worth a word: generated, of a type that is not PostgreSQL's own, without an equality operator, not readable,
-/// or of a table with a row filter or a column list.
+/// with a twin, or of a table with a row filter or a column list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Column {
@@ -23,6 +23,8 @@ pub struct Column {
     pub readable: bool,
     /// It belongs to the table's replica identity (by an index).
     pub identity: bool,
+    /// Another column of the table has its name but for capitals.
+    pub twin: bool,
 }
 
 /// A table that is listed in the profile's publication.
@@ -40,11 +42,12 @@ pub struct Member {
 }
 
 /// `$1` role OID, `$2` tables to look at, `$3` those of them that the role may not read as a whole, `$4` those of them of
-/// which every column is wanted, because a row filter or a column list concerns them.
-pub(super) const COLUMNS: &str =
-    "SELECT coalesce(json_agg(json_build_object('relation', x.attrelid::int8, 'name', x.attname,
+/// which every column is wanted, because a row filter or a column list concerns them. Of two twins one has capitals.
+pub(super) const COLUMNS: &str = "WITH capitals AS (SELECT DISTINCT attrelid FROM pg_attribute
+  WHERE attrelid = ANY($2) AND attnum > 0 AND NOT attisdropped AND attname::text <> lower(attname::text))
+SELECT coalesce(json_agg(json_build_object('relation', x.attrelid::int8, 'name', x.attname,
   'data_type', format_type(x.atttypid, x.atttypmod), 'foreign_type', x.foreign_type, 'no_equality', x.no_equality,
-  'generated', x.attgenerated, 'readable', x.readable,
+  'generated', x.attgenerated, 'readable', x.readable, 'twin', x.twin,
   'identity', EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
      WHERE i.indrelid = x.attrelid AND x.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1])
        AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END)
@@ -54,13 +57,16 @@ FROM (
     t.typtype NOT IN ('b', 'p') OR t.typnamespace <> 'pg_catalog'::regnamespace
       OR coalesce(e.typtype NOT IN ('b', 'p') OR e.typnamespace <> 'pg_catalog'::regnamespace, false) AS foreign_type,
     a.atttypid IN (114, 142, 600) AS no_equality,
+    CASE WHEN a.attrelid IN (SELECT attrelid FROM capitals) THEN EXISTS (SELECT FROM pg_attribute b
+      WHERE b.attrelid = a.attrelid AND b.attnum > 0 AND NOT b.attisdropped AND b.attnum <> a.attnum
+        AND lower(b.attname::text) = lower(a.attname::text)) ELSE false END AS twin,
     CASE WHEN a.attrelid = ANY($3) THEN coalesce(has_column_privilege($1, a.attrelid, a.attnum, 'SELECT'), false)
          ELSE true END AS readable
   FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
   LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
   WHERE a.attrelid = ANY($2) AND a.attnum > 0 AND NOT a.attisdropped
 ) x
-WHERE x.foreign_type OR x.no_equality OR x.attgenerated <> '' OR NOT x.readable OR x.attrelid = ANY($4)";
+WHERE x.foreign_type OR x.no_equality OR x.attgenerated <> '' OR NOT x.readable OR x.twin OR x.attrelid = ANY($4)";
 
 /// `$1` publication: the tables that it lists. A filter's columns are read from the stored expression, because
 /// `pg_get_expr` would open the table.

@@ -218,6 +218,12 @@ pub fn publish_everything(publication: &str) -> String {
     format!("ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate')", quote_ident(publication))
 }
 
+/// Publishes stored generated columns too (PostgreSQL 18 and later).
+#[must_use]
+pub fn publish_stored(publication: &str) -> String {
+    format!("ALTER PUBLICATION {} SET (publish_generated_columns = stored)", quote_ident(publication))
+}
+
 /// Lets changes of partitions arrive under their root's name.
 #[must_use]
 pub fn publish_via_root(publication: &str) -> String {

@@ -4,7 +4,10 @@
 //! time limit, and none takes a lock that the application would wait for: CREATE PUBLICATION takes SHARE UPDATE
 //! EXCLUSIVE, which lets reads and writes go on, and gives up when it does not get it at once.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+
+use tokio_postgres::error::SqlState;
 
 use super::probe::{Deep, Probe, Rate, SnapshotProbe};
 use super::{Facts, Lsn, ddl};
@@ -38,7 +41,8 @@ fn refused(error: &tokio_postgres::Error) -> Probe {
     }
 }
 
-/// CREATE PUBLICATION of the chosen tables, rolled back: decides permission exactly, and nobody else ever sees it.
+/// CREATE PUBLICATION, rolled back in the same message: decides permission exactly, and nobody else ever sees it. One
+/// table of each owner is enough for that; thousands would need more locks than a server has for all of its sessions.
 async fn publication(profile: &Profile, facts: &Facts) -> Probe {
     if facts.the_publication().is_some() {
         return Probe::NotTried("the publication exists already".to_owned());
@@ -46,8 +50,12 @@ async fn publication(profile: &Profile, facts: &Facts) -> Probe {
     if facts.server.in_recovery {
         return Probe::NotTried("the server is a standby".to_owned());
     }
-    let tables: Vec<TableName> =
-        facts.chosen().filter(|table| table.publishable).map(super::relation::Relation::table).collect();
+    let mut owners = BTreeSet::new();
+    let tables: Vec<TableName> = facts
+        .chosen()
+        .filter(|table| table.publishable && owners.insert(table.owner.as_str()))
+        .map(super::relation::Relation::table)
+        .collect();
     if tables.is_empty() {
         return Probe::NotTried("no chosen table can be published".to_owned());
     }
@@ -56,12 +64,13 @@ async fn publication(profile: &Profile, facts: &Facts) -> Probe {
         Ok(session) => session,
         Err(failure) => return Probe::NotTried(failure.message),
     };
-    let sql = format!("BEGIN; {}", ddl::create_publication(&profile.publication, &tables));
-    let created = session.client.batch_execute(&sql).await;
-    // Should this fail, the end of the session rolls back.
-    let _ = session.client.batch_execute("ROLLBACK").await;
-    match created {
+    let sql = format!("BEGIN; {}; ROLLBACK", ddl::create_publication(&profile.publication, &tables));
+    // Where it fails the end of the session rolls back.
+    match session.client.batch_execute(&sql).await {
         Ok(()) => Probe::Worked,
+        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            Probe::NotTried("a table is locked by others".to_owned())
+        }
         Err(error) => refused(&error),
     }
 }
@@ -147,7 +156,14 @@ async fn rate(settings: &Settings, watch: Duration) -> Option<Rate> {
         seconds: begun.elapsed().as_secs_f64(),
         wal_bytes: i64::try_from(after.0.0.saturating_sub(before.0.0)).unwrap_or(i64::MAX),
         xids: after.1 - before.1,
+        directory_bytes: directory_bytes(&session).await,
     })
+}
+
+/// Denied to roles without `pg_monitor`.
+async fn directory_bytes(session: &Session) -> Option<i64> {
+    let row = session.client.query_one("SELECT sum(size)::int8 FROM pg_catalog.pg_ls_waldir()", &[]).await.ok()?;
+    row.try_get(0).ok()
 }
 
 async fn position(session: &Session) -> Option<(Lsn, i64)> {

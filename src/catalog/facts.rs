@@ -85,6 +85,8 @@ pub struct Facts {
     pub deep: Option<Deep>,
     /// The destination; `None` when none was named.
     pub destination: Option<OtherSide>,
+    /// Free bytes on the disk that holds the log, as the user says: no query tells.
+    pub free_disk: Option<i64>,
 }
 
 /// The server.
@@ -99,6 +101,10 @@ pub struct Server {
     /// The backend's process id changed between two statements: a pooler hands out sessions by transaction.
     #[serde(default)]
     pub pid_changed: bool,
+    /// The process id that was announced at the login is another one than that of the backend: somebody in between
+    /// answered the login.
+    #[serde(default)]
+    pub pid_foreign: bool,
 }
 
 impl Server {
@@ -218,6 +224,14 @@ pub struct Slot {
     pub catalog_age: Option<i64>,
     /// Bytes decoded so far (14 and later).
     pub decoded_bytes: Option<i64>,
+    /// Bytes of transactions that did not fit into memory while they were decoded (14 and later).
+    pub spill_bytes: Option<i64>,
+    /// How many such transactions there were.
+    pub spill_txns: Option<i64>,
+    /// It was invalidated on a standby, because the primary removed what it needs (16).
+    pub conflicting: bool,
+    /// The `application_name` of its reader; `None` while nobody reads it, or where that is hidden.
+    pub reader: Option<String>,
 }
 
 /// What is going on in the cluster.
@@ -233,6 +247,29 @@ pub struct Activity {
     pub pid: i32,
 }
 
+impl Activity {
+    /// Whether one look can't tell what lasts from what is passing by.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.writers.iter().any(|one| one.seconds.is_none_or(|seconds| seconds < LONG_S))
+            || self.prepared.iter().any(|one| one.seconds < LONG_S)
+    }
+
+    /// Marks what a later look still finds.
+    pub fn mark_lasting(&mut self, later: &Self) {
+        for one in &mut self.writers {
+            one.lasting = later.writers.iter().any(|other| (other.pid, &other.xid) == (one.pid, &one.xid));
+        }
+        for one in &mut self.prepared {
+            let same = |other: &Prepared| (&other.gid, &other.database) == (&one.gid, &one.database);
+            one.lasting = later.prepared.iter().any(same);
+        }
+    }
+}
+
+/// From this age on, in seconds, an open transaction is more than a passing one.
+pub const LONG_S: i64 = 10;
+
 /// A session with an open transaction that has written (`pg_locks` shows it to everybody).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Writer {
@@ -246,6 +283,9 @@ pub struct Writer {
     pub user: Option<String>,
     /// For how long, in seconds; hidden from roles without `pg_read_all_stats`.
     pub seconds: Option<i64>,
+    /// It is a transaction that waits for its client (`idle in transaction`); hidden as well.
+    #[serde(default)]
+    pub idle: Option<bool>,
     /// It was still there when walpilot looked again.
     #[serde(default)]
     pub lasting: bool,
@@ -262,6 +302,9 @@ pub struct Prepared {
     pub owner: String,
     /// For how long, in seconds.
     pub seconds: i64,
+    /// It was still there when walpilot looked again.
+    #[serde(default)]
+    pub lasting: bool,
 }
 
 /// A publication (`pg_publication`).

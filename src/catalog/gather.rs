@@ -3,7 +3,7 @@
 //! Promises: no query waits for a lock on a user's table, none writes, and each has the session's time limits. A part
 //! that can't be read becomes [`Seen::No`]; only a broken connection is an error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fallible_iterator::FallibleIterator;
@@ -46,10 +46,11 @@ struct Basics {
     pid: i32,
     reader: Reader,
     role: Option<Role>,
-    known_roles: Vec<String>,
+    /// Names that tell the provider.
+    signs: Vec<String>,
 }
 
-/// A wait between two looks at open transactions whose age is hidden: long enough for ordinary ones to end.
+/// A wait between two looks at open transactions that are young or hide their age: long enough for ordinary ones to end.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// Reads everything that the checks of `profile` need, as the role that is logged in. The privileges are those of the
@@ -59,7 +60,11 @@ const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// When the connection breaks. A missing privilege or a locked table is a value in the facts, not an error.
 pub async fn gather(session: &Session, profile: &Profile) -> Result<Facts, GatherError> {
     let user = profile.source.user.as_str();
-    let basics: Basics = match read(session, &queries::basics(), &[(&user, Type::TEXT)]).await? {
+    let begun = our_clock();
+    let basics_sql = queries::basics();
+    let basics_args: [(&(dyn ToSql + Sync), Type); 1] = [(&user, Type::TEXT)];
+    let (_, basics) = tokio::join!(without_jit(session), read(session, &basics_sql, &basics_args));
+    let basics: Basics = match basics? {
         Seen::Yes(Some(basics)) => basics,
         Seen::Yes(None) => return Err(GatherError("The server gave no answer about itself.".to_owned())),
         Seen::No(reason) => return Err(GatherError(format!("The server's catalogs can't be read: {reason}."))),
@@ -88,6 +93,7 @@ pub async fn gather(session: &Session, profile: &Profile) -> Result<Facts, Gathe
     let settings_args: [(&(dyn ToSql + Sync), Type); 1] = [(&names, Type::TEXT_ARRAY)];
     let database_args = [oid.clone()];
     let publication_args: [(&(dyn ToSql + Sync), Type); 1] = [(&publication_name, Type::TEXT)];
+    let cluster_args: [(&(dyn ToSql + Sync), Type); 2] = [oid.clone(), (&publication_name, Type::TEXT)];
     let schema_args: [(&(dyn ToSql + Sync), Type); 2] = [oid.clone(), (&all_schemas, Type::TEXT_ARRAY)];
     let near_args: [(&(dyn ToSql + Sync), Type); 2] =
         [(&table_schemas, Type::TEXT_ARRAY), (&table_names, Type::TEXT_ARRAY)];
@@ -109,7 +115,7 @@ pub async fn gather(session: &Session, profile: &Profile) -> Result<Facts, Gathe
                 read(session, queries::SCHEMAS, &schema_args),
                 read(session, queries::NEAR_MISSES, &near_args),
                 read(session, &relations_sql, &relation_args),
-                read(session, &cluster_sql, &database_args),
+                read(session, &cluster_sql, &cluster_args),
                 read(session, &members_sql, &publication_args),
             )
         })
@@ -133,19 +139,36 @@ pub async fn gather(session: &Session, profile: &Profile) -> Result<Facts, Gathe
         members: row(members),
         ..Facts::default()
     };
-    facts.columns = careful_columns(session, &facts, role_oid).await?;
-    facts.clock_skew = facts.cluster.get().map(|cluster| cluster.clock - our_clock());
+    let ended = our_clock();
+    facts.clock_skew = facts.cluster.get().map(|cluster| skew(cluster.clock, begun, ended));
     if let Some(settings) = facts.settings.get() {
-        facts.provider =
-            Provider::detect(&settings.keys().map(String::as_str).collect::<Vec<_>>(), &basics.known_roles);
+        facts.provider = Provider::detect(&settings.keys().map(String::as_str).collect::<Vec<_>>(), &basics.signs);
     }
-    if let Seen::Yes(activity) = &mut facts.activity {
+    if let Some(activity) = facts.activity.get() {
         facts.server.pid_changed = activity.pid != basics.pid;
-        if profile.method == Method::Cdc {
-            look_again(session, activity).await?;
-        }
+    }
+    facts.server.pid_foreign = session.backend_pid().await.is_some_and(|announced| announced != basics.pid);
+    // The second look at open transactions takes a moment: meanwhile the columns are read.
+    let (columns, again) = tokio::join!(
+        Box::pin(careful_columns(session, &facts, role_oid)),
+        Box::pin(second_look(session, facts.activity.get().filter(|_| profile.method == Method::Cdc)))
+    );
+    facts.columns = columns?;
+    if let (Seen::Yes(activity), Some(again)) = (&mut facts.activity, again?) {
+        activity.mark_lasting(&again);
     }
     Ok(facts)
+}
+
+/// Compiling a query over the catalogs takes the server many times as long as running it. What does not know the
+/// setting has no such compiler.
+async fn without_jit(session: &Session) {
+    let _ = session.client.batch_execute("SET jit = off").await;
+}
+
+/// How far `clock` lies outside of the time in which it was read.
+fn skew(clock: f64, begun: f64, ended: f64) -> f64 {
+    if clock < begun { clock - begun } else { (clock - ended).max(0.0) }
 }
 
 /// The columns worth a word of all relations that were read.
@@ -158,11 +181,11 @@ async fn careful_columns(
         return Ok(Seen::No(reason.clone()));
     }
     let relations = || facts.relations().iter();
-    let all: Vec<u32> = relations().map(|relation| relation.oid).collect();
+    let all: Vec<u32> = relations().filter(|relation| !relation.beside).map(|relation| relation.oid).collect();
     let partly: Vec<u32> = relations().filter(|relation| relation.select_some).map(|relation| relation.oid).collect();
     // A filter or a list of a partitioned table holds for its partitions, and identity belongs to them.
     let members = facts.members.get().map_or(&[][..], Vec::as_slice);
-    let narrowed: Vec<u32> =
+    let narrowed: BTreeSet<u32> =
         members.iter().filter(|m| m.filter.is_some() || m.columns.is_some()).map(|m| m.relation).collect();
     let parents: BTreeMap<u32, Option<u32>> = relations().map(|relation| (relation.oid, relation.parent)).collect();
     let below = |relation: &&Relation| {
@@ -194,6 +217,7 @@ fn our_clock() -> f64 {
 /// As [`gather`].
 pub async fn gather_and_probe(session: &Session, profile: &Profile) -> Result<Facts, GatherError> {
     let mut facts = gather(session, profile).await?;
+    // A connection more would be one walsender too many.
     let free = match (facts.number("max_wal_senders"), facts.activity.get()) {
         (Some(max), Some(activity)) => i64::from(activity.walsenders) < max,
         _ => true,
@@ -207,18 +231,14 @@ pub async fn gather_and_probe(session: &Session, profile: &Profile) -> Result<Fa
     Ok(facts)
 }
 
-/// Tells transactions that last from those that were merely passing by, where their age is hidden.
-async fn look_again(session: &Session, activity: &mut Activity) -> Result<(), GatherError> {
-    if activity.writers.iter().all(|writer| writer.seconds.is_some()) {
-        return Ok(());
+/// What is still going on a moment later; `None` where the first look told everything.
+async fn second_look(session: &Session, first: Option<&Activity>) -> Result<Option<Activity>, GatherError> {
+    if !first.is_some_and(Activity::is_doubtful) {
+        return Ok(None);
     }
     tokio::time::sleep(SECOND_LOOK).await;
     let again: Seen<Option<Activity>> = read(session, queries::ACTIVITY, &[]).await?;
-    let Seen::Yes(Some(again)) = again else { return Ok(()) };
-    for writer in &mut activity.writers {
-        writer.lasting = again.writers.iter().any(|later| (later.pid, &later.xid) == (writer.pid, &writer.xid));
-    }
-    Ok(())
+    Ok(again.get().cloned().flatten())
 }
 
 /// Runs one query that answers with at most one row of JSON text.
@@ -298,6 +318,7 @@ pub async fn probe_replication(settings: &Settings) -> ReplicationProbe {
 /// When the connection breaks or the catalogs can't be read.
 pub async fn list_tables(session: &Session) -> Result<Vec<TableChoice>, GatherError> {
     let failed = |error| GatherError(format!("The tables can't be listed: {}.", describe(&error)));
+    without_jit(session).await;
     let rows = match session.client.query_typed(&queries::tables(true), &[]).await {
         Ok(rows) => rows,
         // A lock was taken between the look at pg_locks and the size, or the table was dropped.

@@ -67,6 +67,8 @@ pub struct Rate {
     pub wal_bytes: i64,
     /// Transaction ids used in that time.
     pub xids: i64,
+    /// What the log's directory holds (`pg_ls_waldir`); hidden from roles without `pg_monitor`.
+    pub directory_bytes: Option<i64>,
 }
 
 impl Rate {

@@ -24,35 +24,39 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// Decides from the names of settings and roles that exist.
+    /// Decides from the names of settings, and from other signs: roles, and what is marked as `database …`,
+    /// `schema …` or `function …`.
     #[must_use]
-    pub fn detect(settings: &[&str], roles: &[String]) -> Self {
+    pub fn detect(settings: &[&str], signs: &[String]) -> Self {
         let setting = |prefix: &str| settings.iter().any(|name| name.starts_with(prefix));
-        let role = |wanted: &str| roles.iter().any(|name| name == wanted);
-        // Resellers before the platform that they run on.
-        if setting("supautils.") || role("supabase_admin") {
+        let any = |wanted: &[&str]| signs.iter().any(|name| wanted.contains(&name.as_str()));
+        // Resellers before the platform that they run on. The extension TimescaleDB alone means nothing: anybody may
+        // have it.
+        if setting("supautils.") || any(&["supabase_admin"]) {
             Self::Supabase
-        } else if setting("neon.") || role("neon_superuser") {
+        } else if setting("neon.") || any(&["neon_superuser", "cloud_admin"]) {
             Self::Neon
-        } else if setting("timescaledb.") || role("tsdbadmin") {
+        } else if any(&["tsdbadmin", "database tsdb"]) {
             Self::Timescale
-        } else if role("heroku_ext") {
+        } else if any(&["schema heroku_ext"]) {
             Self::Heroku
-        } else if role("doadmin") {
+        } else if any(&["doadmin", "_dodb", "database _dodb"]) {
             Self::DigitalOcean
-        } else if setting("aiven.") || role("avnadmin") {
+        } else if setting("aiven.") || any(&["avnadmin", "database _aiven"]) {
             Self::Aiven
-        } else if role("crunchy_superuser") {
+        } else if any(&["crunchy_superuser"]) {
             Self::CrunchyBridge
-        } else if setting("apg_") {
+        } else if setting("apg_") || any(&["function aurora_version"]) {
             Self::AmazonAurora
-        } else if setting("rds.") || role("rds_replication") {
+        } else if setting("rds.") || any(&["rds_replication", "rdsadmin", "rds_superuser", "database rdsadmin"]) {
             Self::AmazonRds
-        } else if setting("alloydb.") || role("alloydbsuperuser") {
+        } else if setting("alloydb.") || any(&["alloydbsuperuser", "alloydbadmin", "database alloydbadmin"]) {
             Self::AlloyDb
-        } else if setting("cloudsql.") || role("cloudsqlsuperuser") {
+        } else if setting("cloudsql.") || any(&["cloudsqlsuperuser", "cloudsqladmin", "database cloudsqladmin"]) {
             Self::CloudSql
-        } else if setting("azure.") || role("azure_pg_admin") {
+        } else if setting("azure.")
+            || any(&["azure_pg_admin", "azuresu", "database azure_maintenance", "database azure_sys"])
+        {
             Self::AzureFlexible
         } else {
             Self::SelfHosted
@@ -79,29 +83,6 @@ impl Provider {
         }
     }
 
-    /// How logical decoding is switched on in its console; `None` where `ALTER SYSTEM` does it.
-    #[must_use]
-    pub fn logical_switch(self) -> Option<&'static str> {
-        match self {
-            Self::SelfHosted => None,
-            Self::AmazonRds => {
-                Some("Set rds.logical_replication = 1 in the instance's parameter group, then reboot it")
-            }
-            Self::AmazonAurora => {
-                Some("Set rds.logical_replication = 1 in the cluster's parameter group, then reboot the writer")
-            }
-            Self::CloudSql => Some("Set the database flag cloudsql.logical_decoding = on; the instance restarts"),
-            Self::AlloyDb => Some("Set the database flag alloydb.logical_decoding = on; the primary instance restarts"),
-            Self::AzureFlexible => Some("Set the server parameter wal_level = logical, then restart the server"),
-            Self::Supabase => Some("Ask Supabase's support: wal_level is logical there unless it was changed"),
-            Self::Heroku => Some("Heroku does not offer logical replication; use the method xmin"),
-            Self::Aiven | Self::DigitalOcean | Self::Timescale | Self::CrunchyBridge => {
-                Some("Set wal_level = logical in the service's settings, or ask the provider's support")
-            }
-            Self::Neon => Some("Enable logical replication in the project's settings; all computes restart"),
-        }
-    }
-
     /// Whether the attribute REPLICATION is replaced by a membership of `rds_replication`.
     #[must_use]
     pub fn grants_rds_replication(self) -> bool {
@@ -116,9 +97,13 @@ mod tests {
     #[test]
     fn resellers_come_before_the_platform_below_them() {
         let none: [String; 0] = [];
+        let sign = |name: &str| [name.to_owned()];
+        assert_eq!(Provider::detect(&["timescaledb.max_background_workers"], &none), Provider::SelfHosted);
+        assert_eq!(Provider::detect(&["rds.extensions"], &sign("schema heroku_ext")), Provider::Heroku);
+        assert_eq!(Provider::detect(&[], &sign("function aurora_version")), Provider::AmazonAurora);
         assert_eq!(Provider::detect(&["wal_level"], &none), Provider::SelfHosted);
         assert_eq!(Provider::detect(&["rds.extensions"], &none), Provider::AmazonRds);
         assert_eq!(Provider::detect(&["rds.extensions", "apg_x"], &none), Provider::AmazonAurora);
-        assert_eq!(Provider::detect(&["azure.x"], &["neon_superuser".to_owned()]), Provider::Neon);
+        assert_eq!(Provider::detect(&["azure.x"], &sign("neon_superuser")), Provider::Neon);
     }
 }

@@ -7,8 +7,15 @@
 //! the catalogs. Functions that take an OID answer NULL when the relation is dropped meanwhile.
 
 /// Well-known roles, the providers' and PostgreSQL's own, whose existence or membership means something.
-const KNOWN_ROLES: &str = "'rds_replication','rds_superuser','azure_pg_admin','cloudsqlsuperuser','alloydbsuperuser',\
-    'neon_superuser','supabase_admin','tsdbadmin','doadmin','avnadmin','crunchy_superuser','pg_read_all_data','pg_monitor','pg_read_all_stats'";
+const KNOWN_ROLES: &str = "'rds_replication','rds_superuser','rdsadmin','azure_pg_admin','azuresu','cloudsqlsuperuser',\
+    'cloudsqladmin','alloydbsuperuser','alloydbadmin','neon_superuser','cloud_admin','supabase_admin','tsdbadmin',\
+    'doadmin','_dodb','avnadmin','crunchy_superuser','pg_read_all_data','pg_monitor','pg_read_all_stats'";
+
+/// Databases and a function that only one provider has; their names are told from roles' by a mark.
+const OTHER_SIGNS: &str = "SELECT 'database ' || datname FROM pg_database WHERE datname IN ('rdsadmin','cloudsqladmin',
+      'alloydbadmin','azure_maintenance','azure_sys','_aiven','tsdb','_dodb')
+    UNION ALL SELECT 'schema heroku_ext' FROM pg_namespace WHERE nspname = 'heroku_ext'
+    UNION ALL SELECT 'function aurora_version' WHERE to_regproc('pg_catalog.aurora_version') IS NOT NULL";
 
 /// `$1` role: the server, who asks, and the role's attributes.
 pub(super) fn basics() -> String {
@@ -28,9 +35,8 @@ pub(super) fn basics() -> String {
       'member_of', (SELECT coalesce(json_agg(g.rolname ORDER BY g.rolname), '[]') FROM pg_roles g
                     WHERE g.rolname IN ({KNOWN_ROLES}) AND pg_has_role(r.oid, g.oid, 'MEMBER')))
     FROM pg_roles r WHERE r.rolname = $1),
-  'known_roles', (SELECT coalesce(json_agg(name), '[]') FROM (
-    SELECT rolname AS name FROM pg_roles WHERE rolname IN ({KNOWN_ROLES})
-    UNION ALL SELECT nspname FROM pg_namespace WHERE nspname = 'heroku_ext') k)
+  'signs', (SELECT coalesce(json_agg(name), '[]') FROM (
+    SELECT rolname::text AS name FROM pg_roles WHERE rolname IN ({KNOWN_ROLES}) UNION ALL {OTHER_SIGNS}) k)
 )::text"
     )
 }
@@ -80,9 +86,12 @@ pub(super) const SETTING_NAMES: [&str; 27] = [
 /// All slots, with what they hold back.
 pub(super) fn slots(version_num: u32) -> String {
     let (decoded, stats) = if version_num >= 140_000 {
-        ("t.total_bytes", "LEFT JOIN pg_stat_replication_slots t ON t.slot_name = s.slot_name")
+        (
+            "'decoded_bytes', t.total_bytes, 'spill_bytes', t.spill_bytes, 'spill_txns', t.spill_txns",
+            "LEFT JOIN pg_stat_replication_slots t ON t.slot_name = s.slot_name",
+        )
     } else {
-        ("NULL", "")
+        ("'decoded_bytes', NULL", "")
     };
     format!(
         "SELECT coalesce(json_agg(to_jsonb(s) || jsonb_build_object(
@@ -91,7 +100,9 @@ pub(super) fn slots(version_num: u32) -> String {
     'catalog_age', age(s.catalog_xmin)::int8,
     'synced', coalesce((to_jsonb(s) ->> 'synced')::bool, false),
     'failover', coalesce((to_jsonb(s) ->> 'failover')::bool, false),
-    'decoded_bytes', {decoded}) ORDER BY s.slot_name), '[]')::text
+    'conflicting', coalesce((to_jsonb(s) ->> 'conflicting')::bool, false),
+    'reader', (SELECT a.application_name FROM pg_stat_activity a WHERE a.pid = s.active_pid),
+    {decoded}) ORDER BY s.slot_name), '[]')::text
 FROM pg_replication_slots s {stats}"
     )
 }
@@ -103,11 +114,12 @@ pub(super) const ACTIVITY: &str = "SELECT json_build_object(
   'pid', pg_backend_pid(),
   'writers', (SELECT coalesce(json_agg(w ORDER BY w.seconds DESC NULLS LAST, w.pid), '[]') FROM (
      SELECT l.pid, min(l.transactionid::text) AS xid, a.datname AS database, a.usename AS user,
-            extract(epoch FROM clock_timestamp() - a.xact_start)::int8 AS seconds
+            extract(epoch FROM clock_timestamp() - a.xact_start)::int8 AS seconds,
+            a.state ~ '^idle in transaction' AS idle
      FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
      WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted
        AND l.pid IS NOT NULL AND l.pid <> pg_backend_pid()
-     GROUP BY l.pid, a.datname, a.usename, a.xact_start) w),
+     GROUP BY l.pid, a.datname, a.usename, a.xact_start, a.state) w),
   'prepared', (SELECT coalesce(json_agg(json_build_object('gid', gid, 'database', database, 'owner', owner,
        'seconds', extract(epoch FROM clock_timestamp() - prepared)::int8) ORDER BY prepared), '[]')
      FROM pg_prepared_xacts))::text";
@@ -164,8 +176,8 @@ const CONSTANT_TRUE: &str =
 /// `$1` role OID, `$2` wanted schemas, `$3` and `$4` wanted tables (schemas and names, pairwise), `$5` publication.
 ///
 /// `member` is what the publication lists, `down` that with all partitions below: their changes are published, under
-/// one name or the other. `wanted` is what was chosen, `tree` that with the partitions. A partition is not chosen by
-/// its schema when a partitioned table above it is.
+/// one name or the other. `wanted` is what was chosen, `tree` that with the partitions; `beside` are the views and
+/// foreign tables of a chosen schema. A partition is not chosen by its schema when a partitioned table above it is.
 ///
 /// The rules of identity are those of `RelationGetIndexList` in the server's `relcache.c`; those of row-level security
 /// of `check_enable_rls` in `rls.c`.
@@ -205,6 +217,9 @@ pub(super) fn relations(version_num: u32) -> String {
   SELECT oid FROM wanted
   UNION SELECT i.inhrelid FROM tree t JOIN pg_class c ON c.oid = t.oid AND c.relkind = 'p'
     JOIN pg_inherits i ON i.inhparent = t.oid
+), beside AS (
+  SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = ANY($2) AND c.relkind IN ('v', 'm', 'f') AND NOT c.relispartition
 ), me AS (
   SELECT coalesce((SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE oid = $1), false) AS sees_all
 )
@@ -213,6 +228,7 @@ SELECT coalesce(json_agg(json_build_object(
   'owner', pg_get_userbyid(c.relowner),
   'chosen', c.oid IN (SELECT oid FROM wanted),
   'wanted', c.oid IN (SELECT oid FROM tree),
+  'beside', c.oid IN (SELECT oid FROM beside),
   'parent', (SELECT i.inhparent::int8 FROM pg_inherits i WHERE c.relispartition AND i.inhrelid = c.oid),
   'publishable', coalesce(pg_relation_is_publishable(c.oid), false),
   'select', coalesce(has_table_privilege($1, c.oid, 'SELECT'), false),
@@ -262,7 +278,7 @@ SELECT coalesce(json_agg(json_build_object(
             LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k
             WHERE k <= 0 OR NOT coalesce(a.attnotnull, false))))
   ) ORDER BY n.nspname, c.relname), '[]')::text
-FROM (SELECT oid FROM tree UNION SELECT oid FROM down) every
+FROM (SELECT oid FROM tree UNION SELECT oid FROM down UNION SELECT oid FROM beside) every
 JOIN pg_class c ON c.oid = every.oid JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN me"
     )
 }

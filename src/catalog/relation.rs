@@ -25,6 +25,8 @@ pub struct Relation {
     pub chosen: bool,
     /// It is a chosen relation or a partition of one.
     pub wanted: bool,
+    /// It is a view or a foreign table in a chosen schema: not chosen, because replication can't hold it.
+    pub beside: bool,
     /// The partitioned table that it is a partition of.
     pub parent: Option<u32>,
     /// The server's own verdict whether a publication may hold it (`pg_relation_is_publishable`).

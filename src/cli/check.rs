@@ -1,19 +1,13 @@
 //! `walpilot check`.
 
-use std::collections::BTreeMap;
-
 use super::connect_only;
 use super::exit::{Exit, Stop};
-use super::output::{Format, Output, Paint};
-use super::report_format;
+use super::output::{Format, Output};
 use super::source::{self, SourceArgs};
+use super::{report_format, report_text};
 use crate::catalog::{deep, destination, gather};
 use crate::connection::{SessionOptions, connect};
-use crate::preflight::report::{Rank, rank};
-use crate::preflight::{Family, Finding, FixKind, Report, Verdict, check, evaluate, unreachable};
-
-/// How many fixes of one finding are printed; JSON has them all.
-const MAX_FIXES: usize = 5;
+use crate::preflight::{Report, Verdict, evaluate, unreachable};
 
 /// Check a source: everything that would make replication fail or hurt the application, with the fix
 #[derive(clap::Args, Clone, Debug)]
@@ -24,6 +18,9 @@ pub struct CheckArgs {
     /// Also try what replication will do, and undo it: takes about 10 s, leaves no trace
     #[arg(long)]
     pub deep: bool,
+    /// How much is free on the disk that holds the log, for example 200GB: no query tells
+    #[arg(long, value_name = "SIZE", requires = "deep", value_parser = bytes)]
+    pub free_disk: Option<i64>,
     /// Also look at this destination
     #[arg(long, value_name = "URI")]
     pub to: Option<String>,
@@ -36,6 +33,22 @@ pub struct CheckArgs {
     /// Only connect, and say what was negotiated with the server or why it failed
     #[arg(long)]
     pub connect_only: bool,
+}
+
+/// A size as PostgreSQL's settings write it, in bytes.
+fn bytes(text: &str) -> Result<i64, String> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let power = match unit.trim().to_ascii_lowercase().as_str() {
+        "b" => 0,
+        "kb" => 10,
+        "mb" => 20,
+        "gb" => 30,
+        "tb" => 40,
+        _ => return Err("it is a number with a unit: kB, MB, GB or TB".to_owned()),
+    };
+    let number: i64 = number.parse().map_err(|_| "it begins with no number".to_owned())?;
+    number.checked_mul(1 << power).ok_or_else(|| "no disk is as large as that".to_owned())
 }
 
 /// The format of a report.
@@ -92,6 +105,7 @@ pub async fn run(args: CheckArgs, output: Output) -> Result<Exit, Stop> {
     let mut facts = gather::gather_and_probe(&session, &profile)
         .await
         .map_err(|error| Stop::new(Exit::Failed, error.to_string()))?;
+    facts.free_disk = args.free_disk;
     if args.deep {
         facts.deep = Some(deep::probe(&profile, &facts, deep::WATCH).await);
     }
@@ -117,7 +131,7 @@ fn print(report: &Report, args: &CheckArgs, output: Output) -> std::io::Result<(
         ReportFormat::Json => output.json(report),
         ReportFormat::Junit => output.line(report_format::junit(report, args.fail_on == FailOn::Warning).trim_end()),
         ReportFormat::Markdown => output.line(report_format::markdown(report).trim_end()),
-        ReportFormat::Text => text(report, output).iter().try_for_each(|line| output.line(line)),
+        ReportFormat::Text => report_text::text(report, output).iter().try_for_each(|line| output.line(line)),
     }
 }
 
@@ -125,100 +139,4 @@ fn print(report: &Report, args: &CheckArgs, output: Output) -> std::io::Result<(
 #[must_use]
 pub fn exit_of(report: &Report) -> Exit {
     if report.verdict == Verdict::Blocked { Exit::Blockers } else { Exit::Fine }
-}
-
-/// One line: the verdict and how many findings there are of each rank.
-#[must_use]
-pub fn verdict_line(report: &Report, output: Output) -> String {
-    let counts = report.counts();
-    let (paint, word) = match report.verdict {
-        Verdict::Ready => (Paint::Good, "READY"),
-        Verdict::Warnings => (Paint::Warn, "READY, WITH WARNINGS"),
-        Verdict::Blocked => (Paint::Bad, "BLOCKED"),
-    };
-    let word = output.paint(paint, word);
-    let of = |number: usize, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
-    let mut parts = vec![of(counts.blockers, "blocker"), of(counts.warnings, "warning")];
-    if counts.infos > 0 {
-        parts.push(of(counts.infos, "note"));
-    }
-    if counts.skipped > 0 {
-        parts.push(format!("{} not judged", counts.skipped));
-    }
-    parts.push(format!("{} passed", counts.passed));
-    format!("{word}: {}", parts.join(", "))
-}
-
-/// The report for people: what did not pass by family, the family with the worst finding first; then what passed.
-#[must_use]
-pub fn text(report: &Report, output: Output) -> Vec<String> {
-    let mut lines = vec![verdict_line(report, output)];
-    let width = report.findings.iter().map(|finding| finding.id.len()).max().unwrap_or(0);
-    let mut families: Vec<(Family, Vec<&Finding>)> = Vec::new();
-    let mut passed: BTreeMap<Family, Vec<&'static str>> = BTreeMap::new();
-    for finding in &report.findings {
-        let family = check(finding.id).map_or(Family::Connection, |check| check.family);
-        if rank(finding) == Rank::Passed {
-            passed.entry(family).or_default().push(finding.id);
-            continue;
-        }
-        // Findings come worst first, so families do as well.
-        match families.iter_mut().find(|(known, _)| *known == family) {
-            Some((_, findings)) => findings.push(finding),
-            None => families.push((family, vec![finding])),
-        }
-    }
-    for (family, findings) in families {
-        lines.push(String::new());
-        lines.push(output.paint(Paint::Bold, family.name()));
-        for finding in findings {
-            lines.extend(finding_lines(finding, width, output));
-        }
-    }
-    if !passed.is_empty() {
-        lines.push(String::new());
-        lines.push(output.paint(Paint::Bold, "Passed"));
-    }
-    for (family, ids) in passed {
-        let name = format!("{:<22}", family.name());
-        lines.push(format!(
-            "  {} {name} {}",
-            output.paint(Paint::Good, "✔"),
-            output.paint(Paint::Dim, &ids.join(", "))
-        ));
-    }
-    lines
-}
-
-fn finding_lines(finding: &Finding, width: usize, output: Output) -> Vec<String> {
-    let (paint, mark, word) = match rank(finding) {
-        Rank::Blocker => (Paint::Bad, "✖", "blocker"),
-        Rank::Warning => (Paint::Warn, "▲", "warning"),
-        Rank::Info => (Paint::Dim, "•", "note"),
-        Rank::Skipped => (Paint::Dim, "•", "skipped"),
-        Rank::Passed => (Paint::Good, "✔", "passed"),
-    };
-    let label = output.paint(paint, &format!("{mark} {word:<7}"));
-    let mut lines = vec![format!("  {label}  {:<width$}  {}", finding.id, finding.summary)];
-    if rank(finding) == Rank::Skipped {
-        return lines;
-    }
-    let indent = " ".repeat(15 + width);
-    lines.push(format!("{indent}{}", output.paint(Paint::Dim, &finding.why)));
-    for fix in finding.fixes.iter().take(MAX_FIXES) {
-        let mut who = fix.who.clone();
-        if let Some(lock) = &fix.lock {
-            who.push_str(&format!("; lock: {lock}"));
-        }
-        if fix.restart {
-            who.push_str("; needs a restart");
-        }
-        let code = matches!(fix.kind, FixKind::Sql | FixKind::Setting);
-        let text = if code { output.paint(Paint::Bold, &fix.text) } else { fix.text.clone() };
-        lines.push(format!("{indent}→ {text} {}", output.paint(Paint::Dim, &format!("({who})"))));
-    }
-    if finding.fixes.len() > MAX_FIXES {
-        lines.push(format!("{indent}→ and {} more; walpilot script prints all", finding.fixes.len() - MAX_FIXES));
-    }
-    lines
 }

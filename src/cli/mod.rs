@@ -15,6 +15,7 @@ pub mod pair;
 pub mod profiles;
 mod prompt;
 mod report_format;
+mod report_text;
 pub mod run;
 pub mod script;
 pub mod setup;

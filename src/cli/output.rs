@@ -47,6 +47,7 @@ pub enum Paint {
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
     color: bool,
+    width: Option<u16>,
 }
 
 impl Output {
@@ -61,7 +62,15 @@ impl Output {
                 io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
             }
         };
-        Self { color }
+        let width = io::stdout().is_terminal().then(crossterm::terminal::size).and_then(Result::ok);
+        // A terminal that does not know its size says 0.
+        Self { color, width: width.map(|(columns, _)| columns).filter(|columns| *columns > 0) }
+    }
+
+    /// Columns of the terminal; `None` where the text goes into a file or a pipe, where no line is broken.
+    #[must_use]
+    pub fn width(self) -> Option<u16> {
+        self.width
     }
 
     /// Whether colours are used.

@@ -6,6 +6,7 @@
 
 pub mod askpass;
 pub mod attempt;
+mod backend_key;
 pub mod cause;
 pub mod certificate;
 pub mod class;

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::tls::TlsConnect;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use super::backend_key;
 use super::cause::{Failure, Stage, Trouble};
 use super::dial::{Encryption, Mark, dial};
 use super::hosts::{self, ServerState};
@@ -44,6 +45,12 @@ impl Session {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The process id that was announced at the login. Behind a pooler it is often not that of the backend
+    /// (`pg_backend_pid()`). Nothing is sent for it.
+    pub async fn backend_pid(&self) -> Option<i32> {
+        backend_key::announced_pid(&self.client).await
     }
 
     /// Asks the server to stop what this session is doing. The request goes to the same address over the same kind of

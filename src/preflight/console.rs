@@ -6,36 +6,11 @@
 use super::finding::{Fix, FixKind};
 use crate::catalog::Provider;
 
-/// Switches logical decoding on.
-pub(crate) fn enable_decoding(provider: Provider) -> Vec<Fix> {
-    let Some(words) = provider.logical_switch() else {
-        return vec![setting("ALTER SYSTEM SET wal_level = 'logical';".to_owned(), true)];
-    };
-    let commands = match provider {
-        Provider::AmazonRds | Provider::AmazonAurora => commands(provider, "rds.logical_replication", "1", true),
-        Provider::CloudSql => commands(provider, "cloudsql.logical_decoding", "on", true),
-        Provider::AlloyDb => commands(provider, "alloydb.logical_decoding", "on", true),
-        Provider::Neon => vec![
-            "curl -X PATCH https://console.neon.tech/api/v2/projects/PROJECT -H \"Authorization: Bearer $NEON_API_KEY\" \
-             -H 'Content-Type: application/json' -d '{\"project\":{\"settings\":{\"enable_logical_replication\":true}}}'"
-                .to_owned(),
-        ],
-        Provider::AzureFlexible => commands(provider, "wal_level", "logical", true),
-        // Logical from the start, decided by the provider, or not offered.
-        _ => Vec::new(),
-    };
-    told(provider, words, commands, true)
-}
-
-/// Gives a setting another value.
+/// What to do in the console of a platform so that `name` becomes `value`, in the setting's own unit. For `wal_level` it is
+/// the platform's own switch.
 pub(crate) fn set(provider: Provider, name: &str, value: &str, restart: bool) -> Vec<Fix> {
     match provider {
-        Provider::SelfHosted => {
-            let reload = if restart { "" } else { " SELECT pg_reload_conf();" };
-            let number = value.bytes().all(|byte| byte.is_ascii_digit());
-            let value = if number { value.to_owned() } else { format!("'{value}'") };
-            vec![setting(format!("ALTER SYSTEM SET {name} = {value};{reload}"), restart)]
-        }
+        _ if name == "wal_level" => enable_decoding(provider),
         // Azure documents it as read-only there.
         Provider::AzureFlexible if name == "max_slot_wal_keep_size" => told(
             provider,
@@ -50,8 +25,48 @@ pub(crate) fn set(provider: Provider, name: &str, value: &str, restart: bool) ->
     }
 }
 
-fn setting(text: String, restart: bool) -> Fix {
-    Fix { kind: FixKind::Setting, text, who: "superuser".to_owned(), lock: None, restart }
+fn enable_decoding(provider: Provider) -> Vec<Fix> {
+    let commands = match provider {
+        Provider::AmazonRds | Provider::AmazonAurora => commands(provider, "rds.logical_replication", "1", true),
+        Provider::CloudSql => commands(provider, "cloudsql.logical_decoding", "on", true),
+        Provider::AlloyDb => commands(provider, "alloydb.logical_decoding", "on", true),
+        Provider::Neon => vec![
+            "curl -X PATCH https://console.neon.tech/api/v2/projects/PROJECT -H \"Authorization: Bearer $NEON_API_KEY\" \
+             -H 'Content-Type: application/json' -d '{\"project\":{\"settings\":{\"enable_logical_replication\":true}}}'"
+                .to_owned(),
+        ],
+        Provider::AzureFlexible => commands(provider, "wal_level", "logical", true),
+        // Logical from the start, decided by the provider, or not offered.
+        _ => Vec::new(),
+    };
+    told(provider, switch(provider), commands, true)
+}
+
+/// The platform's own switch for `wal_level = logical`.
+fn switch(provider: Provider) -> &'static str {
+    match provider {
+        Provider::AmazonRds => {
+            "Set rds.logical_replication = 1 in the instance's own parameter group (default groups can't be changed), \
+             then reboot it"
+        }
+        Provider::AmazonAurora => {
+            "Set rds.logical_replication = 1 in the cluster's own parameter group (default groups can't be changed), \
+             then reboot the writer"
+        }
+        Provider::CloudSql => "Set the database flag cloudsql.logical_decoding = on; the instance restarts",
+        Provider::AlloyDb => "Set the database flag alloydb.logical_decoding = on; the primary instance restarts",
+        Provider::AzureFlexible => "Set the server parameter wal_level = logical, then restart the server",
+        Provider::Supabase => "Ask Supabase's support: wal_level is logical there unless it was changed",
+        Provider::Heroku => "Heroku does not offer logical replication; use the method xmin",
+        Provider::Neon => {
+            "Enable logical replication in the project's settings; all computes restart, and it can't be undone"
+        }
+        Provider::Aiven
+        | Provider::DigitalOcean
+        | Provider::Timescale
+        | Provider::CrunchyBridge
+        | Provider::SelfHosted => "Set wal_level = logical in the service's settings, or ask the provider's support",
+    }
 }
 
 /// The sentence, then each command.
@@ -167,10 +182,6 @@ mod tests {
         ] {
             assert!(all(provider).contains(command), "{}", all(provider));
         }
-        let own = enable_decoding(Provider::SelfHosted);
-        assert_eq!((own.len(), own[0].text.as_str()), (1, "ALTER SYSTEM SET wal_level = 'logical';"));
-        let kept = set(Provider::SelfHosted, "max_slot_wal_keep_size", "50GB", false);
-        assert_eq!(kept[0].text, "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB'; SELECT pg_reload_conf();");
         let supabase = set(Provider::Supabase, "max_slot_wal_keep_size", "50GB", false);
         assert!(supabase[1].text.starts_with("supabase --experimental postgres-config update"), "{supabase:?}");
         assert!(set(Provider::AzureFlexible, "max_slot_wal_keep_size", "50GB", false)[0].text.contains("-1"));

@@ -14,6 +14,7 @@ pub mod certificates;
 pub mod fakes;
 pub mod oracle;
 pub mod pki;
+pub mod preflight;
 pub mod program;
 pub mod pty;
 pub mod servers;
@@ -61,6 +62,13 @@ pub async fn destination() -> Cluster {
 /// Starts a described cluster.
 pub async fn started(builder: Builder) -> Cluster {
     builder.start().await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Makes a server a standby: it recovers for ever and lets readers in.
+pub async fn demote(cluster: &mut Cluster) {
+    cluster.stop_fast().await.unwrap_or_else(|error| panic!("{error}"));
+    servers::make_standby(cluster);
+    cluster.start_again().await.unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// A session that may write.
@@ -130,7 +138,7 @@ pub fn prepare(settings: &Settings, script: &str) {
     assert_eq!(code, 0, "{stderr}");
 }
 
-fn psql_command(settings: &Settings) -> Command {
+pub fn psql_command(settings: &Settings) -> Command {
     let mut command = psql_program(settings, "psql");
     command.args(["-X", "-A", "-t"]);
     command

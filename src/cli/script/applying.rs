@@ -6,9 +6,9 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{ScriptArgs, make_plan};
-use crate::cli::check;
 use crate::cli::exit::{Exit, Stop};
 use crate::cli::output::{Format, Output, Paint};
+use crate::cli::{check, report_text};
 use crate::connection::{SessionOptions, Settings, connect};
 use crate::profile::Profile;
 use crate::setup::Plan;
@@ -45,7 +45,7 @@ pub(super) async fn run(
     };
     if teller.text {
         output.line("")?;
-        for line in check::text(&report, output) {
+        for line in report_text::text(&report, output) {
             output.line(&line)?;
         }
         for note in &left.by_hand {

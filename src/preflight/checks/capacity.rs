@@ -1,7 +1,9 @@
 //! What the server's machinery can bear: senders, memory, log, workers, transaction ids.
 
 use super::cause::cluster;
-use super::outcome::{Judged, Outcome, duration, settle, size};
+use super::outcome::{Judged, Outcome, duration, settle, size, some_of};
+use super::setting::Value;
+use super::unseen::unseen_setting;
 use super::{Check, Family};
 use crate::catalog::probe::Probe;
 use crate::catalog::{Facts, Provider};
@@ -12,6 +14,10 @@ use crate::profile::{Method, Profile};
 const DECODING_KB: i64 = 64 * 1024;
 /// Half of the transaction ids that there are before the server refuses to write.
 const OLD_XIDS: i64 = 1_000_000_000;
+/// So much spilled is more than a migration's one large transaction.
+const SPILLED: i64 = 1 << 30;
+/// A hold younger than this explains no old database.
+const HELD_XIDS: i64 = 100_000;
 /// What Azure asks for.
 const AZURE_WORKERS: i64 = 16;
 /// A slot that a day's pause costs is worth a warning.
@@ -28,14 +34,13 @@ pub(crate) static SENDERS_BELOW_SLOTS: Check = Check {
 };
 
 fn senders_below_slots(facts: &Facts, _: &Profile) -> Judged {
-    let (Some(senders), Some(slots)) = (facts.number("max_wal_senders"), facts.number("max_replication_slots")) else {
-        return Ok(None);
-    };
+    let number = |name: &str| facts.number(name).ok_or_else(|| unseen_setting(facts, name));
+    let (senders, slots) = (number("max_wal_senders")?, number("max_replication_slots")?);
     let outcome = if senders >= slots {
         Outcome::pass(format!("{senders} walsenders for {slots} slots"))
     } else {
         Outcome::warn(format!("max_wal_senders ({senders}) is below max_replication_slots ({slots})"))
-            .advice(format!("ALTER SYSTEM SET max_wal_senders = {slots}; at the next restart."), "superuser")
+            .fixes(Value::at_restart("max_wal_senders", &slots.to_string()).fixes(facts))
     };
     Ok(Some(outcome.evidence("max_wal_senders", senders).evidence("max_replication_slots", slots)))
 }
@@ -54,22 +59,33 @@ fn wal_rate(facts: &Facts, _: &Profile) -> Judged {
     let Some(deep) = &facts.deep else { return Ok(None) };
     let Some(rate) = deep.rate else {
         return Ok(Some(
-            Outcome::unseen("how fast the log grows", "the server did not tell", None).severity(Severity::Info),
+            Outcome::unseen("how fast the log grows", "the server did not tell")
+                .severity(Severity::Info)
+                .advice("Run walpilot check --deep again.", "you"),
         ));
     };
     #[expect(clippy::cast_possible_truncation, reason = "a rate, for people")]
     let per_second = rate.wal_per_second() as i64;
     let text = format!("{} of log a second, {} a day", size(per_second), size(per_second.saturating_mul(DAY_S)));
     let limit = facts.number("max_slot_wal_keep_size").filter(|limit| *limit > 0).map(|mb| mb.saturating_mul(1 << 20));
-    let outcome = match limit.map(|limit| limit / per_second.max(1)) {
-        Some(seconds) if seconds < DAY_S => {
-            Outcome::warn(format!("{text}: at this rate max_slot_wal_keep_size lasts {}", duration(seconds)))
-                .advice("Raise max_slot_wal_keep_size if the disk can bear it; no restart is needed.", "superuser")
+    let limit = limit.map(|bytes| (bytes, "max_slot_wal_keep_size"));
+    // Whatever is reached first: the slot's limit, or the end of the disk.
+    let room = facts.free_disk.map(|bytes| (bytes, "the free disk")).into_iter().chain(limit).min();
+    let outcome = match room.map(|(bytes, what)| (bytes / per_second.max(1), what)) {
+        Some((seconds, what)) if seconds < DAY_S => {
+            let outcome = Outcome::warn(format!("{text}: at this rate {what} lasts {}", duration(seconds)));
+            if limit.is_some_and(|(_, name)| name == what) {
+                outcome
+                    .advice("Raise max_slot_wal_keep_size if the disk can bear it; no restart is needed.", "superuser")
+            } else {
+                outcome.advice("Make room, or set max_slot_wal_keep_size below what is free.", "superuser")
+            }
         }
-        Some(seconds) => Outcome::pass(format!("{text}: max_slot_wal_keep_size lasts {}", duration(seconds))),
-        None => Outcome::pass(text),
+        Some((seconds, what)) => Outcome::pass(format!("{text}: {what} lasts {}", duration(seconds))),
+        None => Outcome::pass(format!("{text}; --free-disk says how long the disk lasts")),
     };
-    Ok(Some(outcome.evidence("wal_bytes_per_second", per_second).evidence("watched_s", rate.seconds.round())))
+    let outcome = outcome.evidence("wal_bytes_per_second", per_second).evidence("watched_s", rate.seconds.round());
+    Ok(Some(outcome.evidence("free_bytes", facts.free_disk).evidence("wal_directory_bytes", rate.directory_bytes)))
 }
 
 pub(crate) static DECODING_MEMORY: Check = Check {
@@ -82,16 +98,35 @@ pub(crate) static DECODING_MEMORY: Check = Check {
     judge: |facts, profile| settle(decoding_memory(facts, profile)),
 };
 
-fn decoding_memory(facts: &Facts, _: &Profile) -> Judged {
-    let Some(kb) = facts.number("logical_decoding_work_mem") else { return Ok(None) };
+fn decoding_memory(facts: &Facts, profile: &Profile) -> Judged {
+    let Some(kb) = facts.number("logical_decoding_work_mem") else {
+        return Err(unseen_setting(facts, "logical_decoding_work_mem"));
+    };
     let text = format!("logical_decoding_work_mem is {}", size(kb.saturating_mul(1024)));
-    let outcome = if kb >= DECODING_KB {
+    // What the server counted since its statistics were reset, for the slots of this database.
+    let here = facts.database.get().map_or(profile.source.database.as_str(), |database| &database.name);
+    let slots = facts.slots.get().map_or(&[][..], Vec::as_slice);
+    let mine = slots.iter().filter(|slot| slot.database.as_deref() == Some(here));
+    let spilled: Vec<_> = mine.filter(|slot| slot.spill_bytes.unwrap_or(0) >= SPILLED).collect();
+    let names: Vec<String> = spilled
+        .iter()
+        .map(|slot| {
+            let (bytes, number) = (slot.spill_bytes.unwrap_or(0), slot.spill_txns.unwrap_or(0));
+            format!("{} ({} in {number} transactions)", slot.slot_name, size(bytes))
+        })
+        .collect();
+    let outcome = if kb < DECODING_KB {
+        Outcome::warn(text).fixes(Value::at_reload("logical_decoding_work_mem", "64MB", "65536").fixes(facts))
+    } else if names.is_empty() {
         Outcome::pass(text)
     } else {
-        Outcome::warn(text)
-            .sql("ALTER SYSTEM SET logical_decoding_work_mem = '64MB'; SELECT pg_reload_conf()", "superuser")
+        let (double, raw) = (format!("{}MB", kb / 512), (kb * 2).to_string());
+        Outcome::warn(format!("{text}; larger transactions went to disk: {}", some_of(&names)))
+            .severity(Severity::Info)
+            .fixes(Value::at_reload("logical_decoding_work_mem", &double, &raw).fixes(facts))
     };
-    Ok(Some(outcome.evidence("kb", kb)))
+    let outcome = outcome.objects(spilled.iter().map(|slot| &slot.slot_name));
+    Ok(Some(outcome.evidence("kb", kb).evidence("spilled", names)))
 }
 
 pub(crate) static WRAPAROUND: Check = Check {
@@ -110,11 +145,28 @@ fn wraparound(facts: &Facts, _: &Profile) -> Judged {
     let outcome = if oldest.age < OLD_XIDS.min(limit.saturating_mul(3)) {
         Outcome::pass(format!("the oldest database, {}, is {} transactions old", oldest.database, oldest.age))
     } else {
-        Outcome::warn(format!("database {} is {} transactions old", oldest.database, oldest.age))
+        let outcome = Outcome::warn(format!("database {} is {} transactions old", oldest.database, oldest.age))
             .objects([&oldest.database])
-            .advice(format!("Run in database {}: VACUUM (FREEZE);", oldest.database), "superuser")
+            .advice(format!("Run in database {}: VACUUM (FREEZE);", oldest.database), "superuser");
+        match held_back(facts) {
+            Some(holder) => outcome.advice(format!("First end what holds it back: {holder}."), "superuser"),
+            None => outcome,
+        }
     };
     Ok(Some(outcome.evidence("age", oldest.age).evidence("autovacuum_freeze_max_age", limit)))
+}
+
+/// The slot, prepared transaction or session that is most likely to keep rows from being frozen.
+fn held_back(facts: &Facts) -> Option<String> {
+    let slots = facts.slots.get().into_iter().flatten();
+    let slot = slots.filter_map(|slot| Some((slot.catalog_age?, format!("slot {}", slot.slot_name))));
+    let sessions = facts.cluster.get().into_iter().flat_map(|cluster| &cluster.snapshots);
+    let session = sessions.map(|one| (one.age, format!("process {}", one.pid)));
+    let oldest = slot.chain(session).max().filter(|(age, _)| *age >= HELD_XIDS);
+    let prepared = facts.activity.get().and_then(|activity| activity.prepared.first());
+    oldest
+        .map(|(age, name)| format!("{name} ({age} transactions)"))
+        .or_else(|| prepared.map(|one| format!("prepared transaction {}", one.gid)))
 }
 
 pub(crate) static PLUGIN_AVAILABLE: Check = Check {
@@ -151,10 +203,12 @@ pub(crate) static WORKERS: Check = Check {
 };
 
 fn workers(facts: &Facts, _: &Profile) -> Judged {
-    let Some(workers) = facts.number("max_worker_processes") else { return Ok(None) };
+    let Some(workers) = facts.number("max_worker_processes") else {
+        return Err(unseen_setting(facts, "max_worker_processes"));
+    };
     let outcome = if facts.provider == Provider::AzureFlexible && workers < AZURE_WORKERS {
         Outcome::warn(format!("max_worker_processes is {workers}; Azure asks for {AZURE_WORKERS}"))
-            .advice("Set the server parameter max_worker_processes = 16, then restart the server.", "provider console")
+            .fixes(Value::at_restart("max_worker_processes", "16").fixes(facts))
     } else {
         Outcome::pass(format!("max_worker_processes is {workers}"))
     };

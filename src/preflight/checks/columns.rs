@@ -2,24 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use super::cause::relations_unseen;
+use super::cause::{Tree, columns, relations_unseen};
 use super::identity::Remedy;
 use super::outcome::{Judged, Outcome, settle, size, some_of};
 use super::{Check, Family};
 use crate::catalog::facts::Column;
-use crate::catalog::{Facts, Seen, ddl};
+use crate::catalog::{Facts, ddl};
 use crate::preflight::finding::Severity;
 use crate::profile::{Method, Profile};
 
-fn columns(facts: &Facts) -> Result<&[Column], Outcome> {
-    match &facts.columns {
-        Seen::Yes(columns) => Ok(columns),
-        Seen::No(reason) => Err(Outcome::unseen("the columns", reason, None)),
-    }
-}
-
 /// The columns that `wanted` picks, by their table, as far as the table is chosen or below a chosen one.
 fn by_table(facts: &Facts, wanted: impl Fn(&Column) -> bool) -> Result<Vec<(u32, Vec<&Column>)>, Outcome> {
+    if let Some(unseen) = relations_unseen(facts) {
+        return Err(unseen);
+    }
     let mut tables: BTreeMap<u32, Vec<&Column>> = BTreeMap::new();
     for column in columns(facts)?.iter().filter(|column| wanted(column)) {
         tables.entry(column.relation).or_default().push(column);
@@ -30,12 +26,18 @@ fn by_table(facts: &Facts, wanted: impl Fn(&Column) -> bool) -> Result<Vec<(u32,
 
 /// "s.t (a, b)" for each table.
 fn named(facts: &Facts, tables: &[(u32, Vec<&Column>)]) -> Vec<String> {
+    let tree = Tree::of(facts);
     let name = |(oid, columns): &(u32, Vec<&Column>)| {
         let list: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-        let table = facts.relation(*oid).map(|table| table.table().to_string()).unwrap_or_default();
+        let table = tree.get(*oid).map(|table| table.table().to_string()).unwrap_or_default();
         format!("{table} ({})", some_of(&list))
     };
     tables.iter().map(name).collect()
+}
+
+/// Columns of a chosen table whose names differ only in capitals, together with their table.
+pub(crate) fn twins(facts: &Facts) -> Result<Vec<String>, Outcome> {
+    Ok(named(facts, &by_table(facts, |column| column.twin)?))
 }
 
 pub(crate) static SELECT: Check = Check {
@@ -62,7 +64,8 @@ fn select(facts: &Facts, profile: &Profile) -> Judged {
     if profile.method == Method::Cdc && !profile.initial_copy {
         outcome = outcome.severity(Severity::Info);
     }
-    for table in closed.iter().filter_map(|(oid, _)| facts.relation(*oid)) {
+    let tree = Tree::of(facts);
+    for table in closed.iter().filter_map(|(oid, _)| tree.get(*oid)) {
         outcome = outcome.sql(ddl::grant_select(&table.table(), user), &format!("table owner ({})", table.owner));
     }
     Ok(Some(outcome))
@@ -73,7 +76,7 @@ pub(crate) static TYPES: Check = Check {
     family: Family::Tables,
     method: None,
     severity: Severity::Info,
-    why: "A type that is not PostgreSQL's own has to exist at the destination as well.",
+    why: "A type that somebody made has to exist at the destination as well; ranges and composites not every destination knows.",
     doc: "https://www.postgresql.org/docs/current/datatype.html",
     judge: |facts, profile| settle(types(facts, profile)),
 };
@@ -81,14 +84,14 @@ pub(crate) static TYPES: Check = Check {
 fn types(facts: &Facts, _: &Profile) -> Judged {
     let odd = by_table(facts, |column| column.foreign_type)?;
     if odd.is_empty() {
-        return Ok(Some(Outcome::pass("all columns have types of PostgreSQL's own")));
+        return Ok(Some(Outcome::pass("all columns have plain types of PostgreSQL's own")));
     }
     let mut types: Vec<String> =
         odd.iter().flat_map(|(_, columns)| columns.iter().map(|column| column.data_type.clone())).collect();
     types.sort_unstable();
     types.dedup();
     Ok(Some(
-        Outcome::warn(format!("types that the destination has to know: {}", some_of(&types)))
+        Outcome::warn(format!("types that not every destination knows: {}", some_of(&types)))
             .evidence("types", types)
             .objects(named(facts, &odd))
             .advice("Create these types or their extension at the destination first.", "destination's administrator"),
@@ -110,8 +113,9 @@ fn no_equality(facts: &Facts, _: &Profile) -> Judged {
         return Ok(Some(unseen));
     }
     let major = facts.server.major();
+    let tree = Tree::of(facts);
     let by_whole_row = |oid: u32| {
-        facts.relation(oid).is_some_and(|table| {
+        tree.get(oid).is_some_and(|table| {
             table.identity.setting == "f"
                 || (!table.identity.usable() && Remedy::for_table(table, major) == Remedy::Full)
         })
@@ -205,11 +209,11 @@ fn generated(facts: &Facts, profile: &Profile) -> Judged {
     }
     let names = named(facts, &kept);
     let outcome = Outcome::warn(format!("generated columns that are not sent: {}", some_of(&names))).objects(names);
-    let publication = crate::catalog::ident::quote_ident(&profile.publication);
-    Ok(Some(if facts.server.major() >= 18 && facts.the_publication().is_some() {
+    let stored = kept.iter().any(|(_, columns)| columns.iter().any(|column| column.generated == "s"));
+    Ok(Some(if facts.server.major() >= 18 && facts.the_publication().is_some() && stored {
         outcome.sql(
-            format!("ALTER PUBLICATION {publication} SET (publish_generated_columns = stored)"),
-            "publication owner; or let the destination generate them",
+            ddl::publish_stored(&profile.publication),
+            "publication owner; virtual columns are never sent, so let the destination generate those",
         )
     } else {
         outcome.advice("Generate them at the destination as well.", "destination's administrator")

@@ -1,10 +1,11 @@
 //! The connection and the server behind it.
 
 use super::outcome::Outcome;
+use super::unseen::{Part, unseen};
 use super::{Check, Family};
 use crate::catalog::facts::ReplicationProbe;
 use crate::catalog::{Facts, Seen, ddl};
-use crate::connection::Class;
+use crate::connection::{Class, SslMode};
 use crate::preflight::finding::Severity;
 use crate::profile::{Method, Profile};
 
@@ -14,6 +15,17 @@ const OLDEST: u32 = 13;
 const NEWEST_TESTED: u32 = 18;
 /// What the names of providers' poolers hold (Neon, Supabase, Amazon RDS Proxy).
 const POOLER_HOSTS: [&str; 3] = ["-pooler.", ".pooler.supabase.com", ".proxy-"];
+/// Where poolers listen by default (PgBouncer, Supavisor's transaction mode, DigitalOcean's pools).
+const POOLER_PORTS: [u16; 3] = [6432, 6543, 25061];
+/// When the community's support of a major version ends, in seconds since 1970 (PostgreSQL, "Versioning Policy").
+const SUPPORT_ENDS: [(u32, f64); 6] = [
+    (13, 1_762_992_000.0),
+    (14, 1_794_441_600.0),
+    (15, 1_825_891_200.0),
+    (16, 1_857_340_800.0),
+    (17, 1_888_790_400.0),
+    (18, 1_920_844_800.0),
+];
 
 pub(crate) static AUTH: Check = Check {
     id: "connect-auth",
@@ -49,8 +61,16 @@ pub(crate) static TLS: Check = Check {
     doc: "https://www.postgresql.org/docs/current/libpq-ssl.html",
     judge: |facts, profile| {
         let mode = profile.source.ssl_mode;
-        let outcome = if facts.link.encrypted {
+        let outcome = if facts.link.encrypted && (mode == SslMode::VerifyFull || facts.link.local) {
             Outcome::pass(format!("encrypted with TLS (sslmode {mode})"))
+        } else if facts.link.encrypted {
+            // Whoever can redirect the connection can read along; but nothing shows that somebody does.
+            Outcome::warn(format!("encrypted with TLS, but the server's identity is not checked (sslmode {mode})"))
+                .severity(Severity::Info)
+                .advice(
+                    "Connect with sslmode=verify-full and sslrootcert=<the provider's certificate> or system.",
+                    "you",
+                )
         } else if facts.link.local {
             Outcome::pass("not encrypted, but the server is on this machine")
         } else {
@@ -76,12 +96,22 @@ pub(crate) static VERSION: Check = Check {
         } else if major > NEWEST_TESTED {
             Outcome::warn(format!("PostgreSQL {version} is newer than walpilot was tested with ({NEWEST_TESTED})"))
                 .severity(Severity::Info)
+        } else if is_out_of_support(major, facts.cluster.get().map(|cluster| cluster.clock)) {
+            Outcome::warn(format!("PostgreSQL {version} gets no more fixes: the support of {major} has ended"))
+                .severity(Severity::Info)
+                .advice("Plan an upgrade; walpilot itself works with it.", "superuser")
         } else {
             Outcome::pass(format!("PostgreSQL {version}"))
         };
         Some(outcome.evidence("server_version_num", facts.server.version_num))
     },
 };
+
+/// By the server's clock.
+fn is_out_of_support(major: u32, clock: Option<f64>) -> bool {
+    let end = SUPPORT_ENDS.iter().find(|(version, _)| *version == major);
+    end.zip(clock).is_some_and(|((_, end), clock)| clock > *end)
+}
 
 pub(crate) static RECOVERY: Check = Check {
     id: "in-recovery",
@@ -91,6 +121,8 @@ pub(crate) static RECOVERY: Check = Check {
     why: "A standby takes no publication, and before PostgreSQL 16 no logical slot.",
     doc: "https://www.postgresql.org/docs/current/logicaldecoding-explanation.html",
     judge: |facts, profile| {
+        let primary = facts.cluster.get().and_then(|cluster| cluster.primary.as_ref());
+        let of = primary.map_or_else(String::new, |address| format!(" ({address})"));
         let outcome = if !facts.server.in_recovery {
             Outcome::pass("the server is a primary")
         } else if profile.method == Method::Xmin {
@@ -100,10 +132,10 @@ pub(crate) static RECOVERY: Check = Check {
         } else if facts.server.major() >= 16 {
             Outcome::warn("the server is a standby: publication and grants have to be made on its primary")
                 .severity(Severity::Warning)
-                .advice("Connect to the primary if you can.", "you")
+                .advice(format!("Connect to the primary{of} if you can."), "you")
         } else {
             Outcome::fail("the server is a standby, and logical decoding on standbys needs PostgreSQL 16")
-                .advice("Connect to the primary.", "you")
+                .advice(format!("Connect to the primary{of}."), "you")
         };
         Some(outcome.evidence("in_recovery", facts.server.in_recovery))
     },
@@ -117,30 +149,51 @@ pub(crate) static POOLER: Check = Check {
     why: "A pooler does not carry the replication protocol, and may change the session between two statements.",
     doc: "https://www.postgresql.org/docs/current/protocol-replication.html",
     judge: |facts, profile| {
-        let host = &profile.source.host;
-        let cdc = profile.method == Method::Cdc;
-        let sign = match &facts.replication {
-            Some(ReplicationProbe::NotAWalsender(reason)) => {
-                Some(format!("a replication connection opened, but is no walsender: {reason}"))
-            }
-            Some(ReplicationProbe::Refused(failure)) if failure.sqlstate.as_deref() == Some("08P01") => {
-                Some(format!("the parameter replication was refused: {}", failure.message))
-            }
-            _ if facts.server.pid_changed => Some("two statements ran in different sessions".to_owned()),
-            // What a replication connection proved counts for more than a name.
-            Some(ReplicationProbe::Opened { .. }) => None,
-            _ => POOLER_HOSTS.iter().find(|mark| host.contains(*mark)).map(|mark| format!("its name holds {mark}")),
+        let Some((sign, weight)) = pooler_sign(facts, profile) else {
+            return Some(Outcome::pass("no connection pooler in between, as far as can be told"));
         };
-        let outcome = match sign {
-            Some(sign) if cdc => Outcome::fail(format!("{host} looks like a connection pooler: {sign}")),
-            Some(sign) => {
-                Outcome::warn(format!("{host} looks like a connection pooler: {sign}")).severity(Severity::Warning)
-            }
-            None => return Some(Outcome::pass("no connection pooler in between, as far as can be told")),
+        let text = format!("{} looks like a connection pooler: {sign}", profile.source.host);
+        let outcome = match weight {
+            Severity::Blocker if profile.method == Method::Cdc => Outcome::fail(text),
+            Severity::Blocker => Outcome::warn(text).severity(Severity::Warning),
+            weight => Outcome::warn(text).severity(weight),
         };
         Some(outcome.advice("Connect to the server's own host and port, not to the pooler's.", "you"))
     },
 };
+
+/// The strongest sign of a pooler, and how much it says: what the replication connection met decides, a name or a
+/// number only makes one wonder.
+fn pooler_sign(facts: &Facts, profile: &Profile) -> Option<(String, Severity)> {
+    let (host, port) = (&profile.source.host, profile.source.port);
+    match &facts.replication {
+        Some(ReplicationProbe::NotAWalsender(reason)) => {
+            return Some((
+                format!("a replication connection opened, but is no walsender: {reason}"),
+                Severity::Blocker,
+            ));
+        }
+        Some(ReplicationProbe::Refused(failure)) if failure.sqlstate.as_deref() == Some("08P01") => {
+            return Some((format!("the parameter replication was refused: {}", failure.message), Severity::Blocker));
+        }
+        _ => {}
+    }
+    if facts.server.pid_changed {
+        return Some(("two statements ran in different sessions".to_owned(), Severity::Blocker));
+    }
+    if facts.server.pid_foreign {
+        // It may well carry replication, as PgBouncer does from 1.23 on.
+        let text = "the process that was announced at the login is not the one that answers";
+        return Some((text.to_owned(), Severity::Warning));
+    }
+    if matches!(facts.replication, Some(ReplicationProbe::Opened { .. })) {
+        return None;
+    }
+    if let Some(mark) = POOLER_HOSTS.iter().find(|mark| host.contains(*mark)) {
+        return Some((format!("its name holds {mark}"), Severity::Blocker));
+    }
+    POOLER_PORTS.contains(&port).then(|| (format!("poolers listen on port {port}"), Severity::Info))
+}
 
 pub(crate) static CONNECT_PRIVILEGE: Check = Check {
     id: "db-connect-privilege",
@@ -152,7 +205,7 @@ pub(crate) static CONNECT_PRIVILEGE: Check = Check {
     judge: |facts, profile| {
         let database = match &facts.database {
             Seen::Yes(database) => database,
-            Seen::No(reason) => return Some(Outcome::unseen("the database's privileges", reason, None)),
+            Seen::No(reason) => return Some(unseen(facts, Part::Database, reason)),
         };
         let user = &profile.source.user;
         Some(if database.connect {

@@ -7,7 +7,8 @@ use crate::catalog::facts::{
     Activity, Cluster, Database, Facts, Identity, Link, Member, Publication, Reader, Relation, Role, Schema, Seen,
     Server, Setting, Slot,
 };
-use crate::connection::Settings;
+use crate::catalog::probe::{Deep, Destination, OtherSide, Probe, Rate, SnapshotProbe};
+use crate::connection::{Settings, SslMode};
 use crate::preflight::{Finding, Severity, Status, check};
 use crate::profile::{Profile, Selection};
 
@@ -15,7 +16,12 @@ use crate::profile::{Profile, Selection};
 pub(crate) fn profile() -> Profile {
     Profile {
         selection: Selection::Schemas(vec!["public".to_owned()]),
-        ..Profile::new(Settings { user: "repl".to_owned(), database: "shop".to_owned(), ..Settings::default() })
+        ..Profile::new(Settings {
+            user: "repl".to_owned(),
+            database: "shop".to_owned(),
+            ssl_mode: SslMode::VerifyFull,
+            ..Settings::default()
+        })
     }
 }
 
@@ -83,7 +89,7 @@ pub(crate) fn healthy() -> Facts {
     .map(|(name, value)| (name.to_owned(), setting(value)))
     .collect();
     Facts {
-        server: Server { version_num: 180_004, version: "18.4".to_owned(), in_recovery: false, pid_changed: false },
+        server: Server { version_num: 180_004, version: "18.4".to_owned(), ..Server::default() },
         reader: Reader { name: "repl".to_owned(), superuser: false },
         link: Link { encrypted: true, local: false },
         role: Some(Role { oid: 16_500, replication: true, login: true, ..Role::default() }),
@@ -193,5 +199,30 @@ pub(crate) fn partitioned(facts: &mut Facts) {
 }
 
 pub(crate) fn no() -> String {
-    "permission denied".to_owned()
+    "permission denied for view pg_settings (SQLSTATE 42501)".to_owned()
+}
+
+/// The results of deep probes on a source that is in order.
+pub(crate) fn deep(facts: &mut Facts) -> &mut Deep {
+    facts.deep.insert(Deep {
+        publication: Probe::Worked,
+        slot: Probe::Worked,
+        snapshot: SnapshotProbe::Shared(4),
+        rate: Some(Rate { seconds: 10.0, wal_bytes: 1000, xids: 10, directory_bytes: None }),
+    })
+}
+
+/// An empty destination.
+pub(crate) fn destination(facts: &mut Facts, change: impl Fn(&mut Destination)) {
+    let mut destination = Destination {
+        place: "w@there:5432/shop".into(),
+        system_id: "8".into(),
+        database: "shop".into(),
+        version_num: 180_000,
+        may_create: true,
+        workers: (4, 8, 10),
+        ..Destination::default()
+    };
+    change(&mut destination);
+    facts.destination = Some(OtherSide::Seen(destination));
 }

@@ -4,9 +4,10 @@
 //! fail on the source, with or without a slot (PostgreSQL documentation, "Publication"; the verdict is
 //! `CheckCmdReplicaIdentity` in the server's `execReplication.c`). It is decided for each leaf of a partition tree.
 
-use super::cause::relations_unseen;
+use super::cause::{Tree, columns, relations_unseen};
 use super::outcome::{Outcome, count, size, some_of};
 use super::{Check, Family};
+use crate::catalog::cluster::OtherPublication;
 use crate::catalog::relation::Relation;
 use crate::catalog::{Facts, ddl};
 use crate::preflight::finding::Severity;
@@ -82,12 +83,20 @@ fn judge(tables: &[&Relation], fine: &str, facts: &Facts) -> Outcome {
     let names: Vec<String> = tables.iter().map(|table| format!("{} ({})", table.table(), reason(table))).collect();
     let summary = format!("no usable replica identity: {}", some_of(&names));
     let objects = tables.iter().map(|table| table.table());
-    if !publishes_changes(facts) {
+    let broken_by = publications_over(tables, facts);
+    let mut outcome = if !broken_by.is_empty() {
+        // Whatever the profile's publication sends: their updates fail at this moment.
+        let list = some_of(&broken_by);
+        Outcome::fail(format!("{summary}; their UPDATE and DELETE fail already, because of publication {list}"))
+            .evidence("publications", broken_by)
+            .objects(objects)
+    } else if publishes_changes(facts) {
+        Outcome::fail(summary).objects(objects)
+    } else {
         return Outcome::warn(format!("{summary}; harmless while only inserts are published"))
             .severity(Severity::Info)
             .objects(objects);
-    }
-    let mut outcome = Outcome::fail(summary).objects(objects);
+    };
     for table in tables {
         let who = format!("table owner ({})", table.owner);
         outcome = match Remedy::for_table(table, facts.server.major()).sql(table) {
@@ -99,6 +108,20 @@ fn judge(tables: &[&Relation], fine: &str, facts: &Facts) -> Outcome {
         };
     }
     outcome
+}
+
+/// Other publications of updates or deletes that hold one of these tables, themselves or through what is above them.
+fn publications_over(tables: &[&Relation], facts: &Facts) -> Vec<String> {
+    let tree = Tree::of(facts);
+    let others = facts.cluster.get().map_or(&[][..], |cluster| cluster.others.as_slice());
+    let holds = |other: &OtherPublication, table: &Relation| {
+        other.all
+            || tree
+                .with_ancestors(table)
+                .any(|one| other.tables.contains(&one.oid) || other.schemas.contains(&one.schema))
+    };
+    let named = others.iter().filter(|other| tables.iter().any(|table| table.publishable && holds(other, table)));
+    named.map(|other| other.name.clone()).collect()
 }
 
 pub(crate) static USABLE: Check = Check {
@@ -135,7 +158,7 @@ pub(crate) static LEAF_PARTITIONS: Check = Check {
         let leaves: Vec<_> =
             facts.relations().iter().filter(|table| table.wanted && !table.chosen && table.is_leaf()).collect();
         if leaves.is_empty() {
-            return None;
+            return Some(Outcome::pass("no chosen table has partitions"));
         }
         let bad: Vec<_> =
             leaves.iter().copied().filter(|table| table.publishable && !table.identity.usable()).collect();
@@ -186,7 +209,13 @@ pub(crate) static FULL_GENERATED: Check = Check {
     severity: Severity::Blocker,
     why: "From PostgreSQL 18 on UPDATE and DELETE fail where FULL includes generated columns that are not published.",
     doc: "https://www.postgresql.org/docs/current/logical-replication-gencols.html",
-    judge: |facts, _| {
+    judge: |facts, profile| {
+        if let Some(unseen) = relations_unseen(facts) {
+            return Some(unseen);
+        }
+        if let Err(unseen) = columns(facts) {
+            return Some(unseen);
+        }
         // Stored ones may be published, virtual ones never.
         let stored_sent = facts.the_publication().is_some_and(|one| one.pubgencols.as_deref() == Some("s"));
         let kept_back = |table: &Relation| {
@@ -200,18 +229,53 @@ pub(crate) static FULL_GENERATED: Check = Check {
             .filter(|table| kept_back(table))
             .collect();
         if bad.is_empty() {
-            return None;
+            return Some(Outcome::pass("no chosen table has both REPLICA IDENTITY FULL and generated columns"));
         }
         let names: Vec<String> = bad.iter().map(|table| table.table().to_string()).collect();
         let text = format!("REPLICA IDENTITY FULL and generated columns: {}", some_of(&names));
-        let outcome = if facts.server.major() >= 18 && publishes_changes(facts) {
+        let outcome = if facts.server.major() < 18 {
+            Outcome::warn(format!("{text}; an upgrade to 18 makes their updates fail")).severity(Severity::Info)
+        } else if publishes_changes(facts) {
             Outcome::fail(text)
         } else {
-            Outcome::warn(format!("{text}; an upgrade to 18 makes their updates fail")).severity(Severity::Info)
+            Outcome::warn(format!("{text}; harmless while only inserts are published")).severity(Severity::Info)
         };
-        Some(outcome.objects(names).advice("Use a primary key or a unique index as the identity.", "table owner"))
+        Some(full_generated_fixes(outcome.objects(names), &bad, facts, profile))
     },
 };
+
+/// A key where there is one; else the publication may send stored columns, but virtual ones never.
+fn full_generated_fixes(mut outcome: Outcome, tables: &[&Relation], facts: &Facts, profile: &Profile) -> Outcome {
+    let known = facts.columns.get().map_or(&[][..], Vec::as_slice);
+    let mut stored = false;
+    for table in tables {
+        let who = format!("table owner ({})", table.owner);
+        if let Some(sql) = by_key(table) {
+            outcome = outcome.sql_with_lock(sql, &who, "ACCESS EXCLUSIVE, for a moment; set lock_timeout");
+        } else if known.iter().any(|column| column.relation == table.oid && column.generated == "v") {
+            let text = format!("Add a primary key to {}: virtual columns can't be published.", table.table());
+            outcome = outcome.advice(text, &who);
+        } else {
+            stored = true;
+        }
+    }
+    if !stored || facts.server.major() < 18 {
+        return outcome.advice("Or make a primary key or a unique index the identity.", "table owner");
+    }
+    match facts.the_publication() {
+        Some(publication) => outcome
+            .sql(ddl::publish_stored(&profile.publication), &format!("publication owner ({})", publication.owner)),
+        None => outcome.advice("Create the publication WITH (publish_generated_columns = stored).", "superuser"),
+    }
+}
+
+/// The identity by a key, where the table has a usable one.
+fn by_key(table: &Relation) -> Option<String> {
+    match Remedy::for_table(table, 0) {
+        Remedy::Full | Remedy::AddKey => None,
+        key => key.sql(table),
+    }
+}
 
 pub(crate) static AFFECTS_OTHERS: Check = Check {
     id: "publish-affects-others",
@@ -221,8 +285,11 @@ pub(crate) static AFFECTS_OTHERS: Check = Check {
     why: "A publication breaks UPDATE and DELETE also on tables that were not chosen but that it covers.",
     doc: DOC,
     judge: |facts: &Facts, profile: &Profile| {
-        if facts.the_publication().is_none() || facts.relations.get().is_none() {
-            return None;
+        if let Err(skipped) = super::cause::publication(facts) {
+            return Some(skipped);
+        }
+        if let Some(unseen) = relations_unseen(facts) {
+            return Some(unseen);
         }
         let bad: Vec<_> = facts
             .relations()

@@ -37,13 +37,13 @@ pub(crate) static EXTENSION: Check = Check {
 
 fn extension(facts: &Facts, _: &Profile) -> Judged {
     let owned = chosen(facts, |table| table.extension.is_some())?;
-    let hypertables = facts.provider == crate::catalog::Provider::Timescale;
+    let hypertables = facts.cluster.get().is_some_and(|cluster| cluster.timescaledb);
     if owned.is_empty() && !hypertables {
         return Ok(Some(Outcome::pass("no chosen table belongs to an extension")));
     }
     if owned.is_empty() {
         return Ok(Some(Outcome::warn("TimescaleDB keeps the rows of hypertables in chunks of their own").advice(
-            "Publish the schema _timescaledb_internal too, or all tables: new chunks are not covered else.",
+            "If a chosen table is a hypertable, publish the schema _timescaledb_internal too, or all tables.",
             "superuser",
         )));
     }
@@ -124,7 +124,7 @@ fn never_analyzed(facts: &Facts, _: &Profile) -> Judged {
     }
     let list = names(&unknown);
     let outcome = Outcome::warn(format!("never analysed: {}", some_of(&list))).objects(list);
-    Ok(Some(unknown.iter().take(20).fold(outcome, |outcome, table| {
+    Ok(Some(unknown.iter().fold(outcome, |outcome, table| {
         outcome.sql(format!("ANALYZE {}", quote_table(&table.table())), &format!("table owner ({})", table.owner))
     })))
 }
@@ -147,10 +147,11 @@ fn collisions(facts: &Facts, _: &Profile) -> Judged {
             .or_default()
             .push(table.table().to_string());
     }
-    let twins: Vec<String> =
+    let mut twins: Vec<String> =
         groups.into_values().filter(|names| names.len() > 1).map(|names| names.join(" and ")).collect();
+    twins.extend(super::columns::twins(facts)?);
     Ok(Some(if twins.is_empty() {
-        Outcome::pass("no two chosen tables have names that differ only in capitals")
+        Outcome::pass("no two chosen tables or columns have names that differ only in capitals")
     } else {
         Outcome::warn(format!("names that differ only in capitals: {}", some_of(&twins)))
             .objects(twins)

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::cause::{publication, publication_is_empty, relations_unseen};
+use super::cause::{Tree, columns, publication, publication_is_empty, relations_unseen};
 use super::outcome::{Judged, Outcome, count, settle, some_of};
 use super::publication::publishable;
+use super::unseen::{Part, unseen};
 use super::{Check, Family};
 use crate::catalog::facts::{Member, Publication};
 use crate::catalog::ident::quote_ident;
@@ -17,27 +18,12 @@ use crate::profile::{Method, Profile, Selection};
 fn members(facts: &Facts) -> Result<&[Member], Outcome> {
     match &facts.members {
         Seen::Yes(members) => Ok(members),
-        Seen::No(reason) => Err(Outcome::unseen("the publication's tables", reason, None)),
+        Seen::No(reason) => Err(unseen(facts, Part::Members, reason)),
     }
 }
 
-fn name_of(facts: &Facts, oid: u32) -> String {
-    facts.relation(oid).map_or_else(|| format!("table {oid}"), |table| table.table().to_string())
-}
-
-/// The tables that hold the rows of a member: itself, or the partitions below it.
-fn leaves(facts: &Facts, member: u32) -> Vec<&Relation> {
-    let below = |table: &&Relation| {
-        let mut at = Some(table.oid);
-        while let Some(oid) = at {
-            if oid == member {
-                return true;
-            }
-            at = facts.relation(oid).and_then(|one| one.parent);
-        }
-        false
-    };
-    facts.relations().iter().filter(|table| table.is_leaf()).filter(below).collect()
+fn name_of(tree: &Tree<'_>, oid: u32) -> String {
+    tree.get(oid).map_or_else(|| format!("table {oid}"), |table| table.table().to_string())
 }
 
 /// The columns of a table's replica identity by an index.
@@ -103,15 +89,12 @@ fn surplus(facts: &Facts, profile: &Profile) -> Judged {
     let text = count(names.len(), "table that was not chosen", "tables that were not chosen");
     let mut outcome =
         Outcome::warn(format!("publication {name} also sends {text}: {}", some_of(&names))).objects(names);
-    let listed = facts.members.get().map_or(&[][..], Vec::as_slice);
+    let members = facts.members.get().into_iter().flatten();
+    let listed: BTreeSet<u32> = members.map(|member| member.relation).collect();
     if !publication.puballtables {
-        for table in surplus.iter().filter(|table| listed.iter().any(|member| member.relation == table.oid)) {
+        for table in surplus.iter().filter(|table| listed.contains(&table.oid)) {
             outcome = outcome.sql(
-                format!(
-                    "ALTER PUBLICATION {} DROP TABLE {}",
-                    quote_ident(name),
-                    crate::catalog::ident::quote_table(&table.table())
-                ),
+                ddl::drop_table(name, &table.table()),
                 &format!("publication owner ({}), if nobody else relies on it", publication.owner),
             );
         }
@@ -131,36 +114,24 @@ pub(crate) static OVERLAP: Check = Check {
 
 fn overlap(facts: &Facts, profile: &Profile) -> Judged {
     publication(facts)?;
+    if let Some(unseen) = relations_unseen(facts) {
+        return Ok(Some(unseen));
+    }
     let members = members(facts)?;
     let listed: BTreeSet<u32> = members.iter().map(|member| member.relation).collect();
+    let tree = Tree::of(facts);
     let mut twice = Vec::new();
-    for member in members {
-        let mut above = facts.relation(member.relation).and_then(|table| table.parent);
-        while let Some(oid) = above {
-            if listed.contains(&oid) {
-                twice.push((
-                    member.relation,
-                    format!("{} below {}", name_of(facts, member.relation), name_of(facts, oid)),
-                ));
-                break;
-            }
-            above = facts.relation(oid).and_then(|table| table.parent);
-        }
+    for table in members.iter().filter_map(|member| tree.get(member.relation)) {
+        let above = tree.with_ancestors(table).skip(1).find(|one| listed.contains(&one.oid));
+        twice.extend(above.map(|above| (table, format!("{} below {}", table.table(), above.table()))));
     }
     if twice.is_empty() {
         return Ok(Some(Outcome::pass("no table is listed beside its partitioned table")));
     }
     let names: Vec<String> = twice.iter().map(|(_, name)| name.clone()).collect();
     let mut outcome = Outcome::warn(format!("listed twice: {}", some_of(&names))).objects(names);
-    for table in twice.iter().filter_map(|(oid, _)| facts.relation(*oid)) {
-        outcome = outcome.sql(
-            format!(
-                "ALTER PUBLICATION {} DROP TABLE {}",
-                quote_ident(&profile.publication),
-                crate::catalog::ident::quote_table(&table.table())
-            ),
-            "publication owner",
-        );
+    for (table, _) in &twice {
+        outcome = outcome.sql(ddl::drop_table(&profile.publication, &table.table()), "publication owner");
     }
     Ok(Some(outcome))
 }
@@ -177,13 +148,18 @@ pub(crate) static ROW_FILTER: Check = Check {
 
 fn row_filter(facts: &Facts, _: &Profile) -> Judged {
     let publication = publication(facts)?;
+    if let Some(unseen) = relations_unseen(facts) {
+        return Ok(Some(unseen));
+    }
     let filtered: Vec<&Member> = members(facts)?.iter().filter(|member| member.filter.is_some()).collect();
     if filtered.is_empty() {
-        return Ok(if facts.server.major() < 15 { None } else { Some(Outcome::pass("no row is filtered out")) });
+        return Ok(Some(Outcome::pass("no row is filtered out")));
     }
+    columns(facts)?;
+    let tree = Tree::of(facts);
     let mut broken = Vec::new();
     for member in &filtered {
-        for table in leaves(facts, member.relation) {
+        for table in tree.leaves(member.relation) {
             // FULL holds every column; a table without any identity is another check's.
             if table.identity.setting == "f" || !table.identity.usable() {
                 continue;
@@ -197,7 +173,7 @@ fn row_filter(facts: &Facts, _: &Profile) -> Judged {
         }
     }
     if broken.is_empty() || !publishes_changes(publication) {
-        let names: Vec<String> = filtered.iter().map(|member| name_of(facts, member.relation)).collect();
+        let names: Vec<String> = filtered.iter().map(|member| name_of(&tree, member.relation)).collect();
         return Ok(Some(
             Outcome::warn(format!("rows are filtered: {}", some_of(&names)))
                 .objects(names)
@@ -231,18 +207,19 @@ pub(crate) static COLUMN_LIST: Check = Check {
 
 fn column_list(facts: &Facts, profile: &Profile) -> Judged {
     let publication = publication(facts)?;
+    if let Some(unseen) = relations_unseen(facts) {
+        return Ok(Some(unseen));
+    }
     let listed: Vec<&Member> = members(facts)?.iter().filter(|member| member.columns.is_some()).collect();
     if listed.is_empty() {
-        return Ok(if facts.server.major() < 15 {
-            None
-        } else {
-            Some(Outcome::pass("no column is left out by a list"))
-        });
+        return Ok(Some(Outcome::pass("no column is left out by a list")));
     }
+    columns(facts)?;
+    let tree = Tree::of(facts);
     let mut broken = Vec::new();
     for member in &listed {
         let list: BTreeSet<&str> = member.columns.iter().flatten().map(String::as_str).collect();
-        for table in leaves(facts, member.relation) {
+        for table in tree.leaves(member.relation) {
             let full = table.identity.setting == "f";
             if full || (table.identity.usable() && !identity_columns(facts, table).is_subset(&list)) {
                 broken.push((member.relation, table.table()));
@@ -251,7 +228,7 @@ fn column_list(facts: &Facts, profile: &Profile) -> Judged {
     }
     let owner = format!("publication owner ({})", publication.owner);
     if broken.is_empty() || !publishes_changes(publication) {
-        let names: Vec<String> = listed.iter().map(|member| name_of(facts, member.relation)).collect();
+        let names: Vec<String> = listed.iter().map(|member| name_of(&tree, member.relation)).collect();
         return Ok(Some(
             Outcome::warn(format!("only listed columns are sent: {}", some_of(&names)))
                 .objects(names)
@@ -263,12 +240,10 @@ fn column_list(facts: &Facts, profile: &Profile) -> Judged {
         .severity(Severity::Blocker)
         .objects(&names);
     let roots: BTreeSet<u32> = broken.iter().map(|(oid, _)| *oid).collect();
-    Ok(Some(roots.iter().filter_map(|oid| facts.relation(*oid)).fold(outcome, |outcome, table| {
-        let (name, table) = (quote_ident(&profile.publication), crate::catalog::ident::quote_table(&table.table()));
-        outcome.sql(
-            format!("ALTER PUBLICATION {name} DROP TABLE {table}; ALTER PUBLICATION {name} ADD TABLE {table}"),
-            &owner,
-        )
+    Ok(Some(roots.iter().filter_map(|oid| tree.get(*oid)).fold(outcome, |outcome, table| {
+        let (name, table) = (&profile.publication, table.table());
+        // In one go, or changes in between are lost.
+        outcome.sql(format!("{}; {}", ddl::drop_table(name, &table), ddl::add_table(name, &table)), &owner)
     })))
 }
 
@@ -314,6 +289,9 @@ fn can_create(facts: &Facts, profile: &Profile) -> Judged {
     }
     let user = &profile.source.user;
     let own = super::cause::role(facts)?;
+    if let Some(unseen) = relations_unseen(facts) {
+        return Ok(Some(unseen));
+    }
     match facts.deep.as_ref().map(|deep| &deep.publication) {
         Some(Probe::Worked) => {
             return Ok(Some(Outcome::pass(format!("{user} may create the publication (tried, rolled back)"))));

@@ -17,14 +17,18 @@ pub(crate) mod publication;
 mod role;
 mod server;
 mod session;
+mod setting;
 mod settings;
 mod slot;
 mod slot_state;
 mod standby;
 pub(crate) mod tables;
 mod transactions;
+mod unseen;
 mod xmin;
 
+#[cfg(test)]
+mod coverage_tests;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]

@@ -1,10 +1,16 @@
 //! More cases for `tests`: the server around the tables, the publication's narrowings, deep probes, the destination.
 
-use super::fixture::{Case, keyless, no, partitioned, publication, quiet, relations, role, set, slot, slots, table};
-use crate::catalog::cluster::{ConnectionLimit, EventTrigger, FrozenAge, HeldLock, Override, Snapshot};
-use crate::catalog::facts::{Cluster, Column, Deep, Facts, Member, OtherSide, Relation, Seen, Slot};
-use crate::catalog::probe::{Destination, Probe, Rate, SnapshotProbe};
+use super::fixture::{
+    Case, deep, destination, keyless, no, partitioned, publication, quiet, relations, role, set, slot, slots, table,
+};
+use crate::catalog::cluster::{
+    ConnectionLimit, EventTrigger, FrozenAge, HeldLock, OtherPublication, Override, Snapshot,
+};
+use crate::catalog::facts::{Cluster, Column, Facts, Member, OtherSide, Relation, ReplicationProbe, Seen, Slot};
+use crate::catalog::facts::{Link, Prepared};
+use crate::catalog::probe::{Probe, Rate, SnapshotProbe};
 use crate::catalog::{Lsn, Provider};
+use crate::connection::SslMode;
 use crate::preflight::{Severity, Status};
 use crate::profile::{Method, Profile, Selection};
 
@@ -32,31 +38,8 @@ fn named(name: &str) -> Column {
     Column { name: name.into(), data_type: "text".into(), readable: true, ..Column::default() }
 }
 
-fn deep(facts: &mut Facts) -> &mut Deep {
-    facts.deep.insert(Deep {
-        publication: Probe::Worked,
-        slot: Probe::Worked,
-        snapshot: SnapshotProbe::Shared(4),
-        rate: Some(Rate { seconds: 10.0, wal_bytes: 1000, xids: 10 }),
-    })
-}
-
 fn refused(sqlstate: &str) -> Probe {
     Probe::Refused { sqlstate: sqlstate.into(), reason: "the server's reason".into() }
-}
-
-fn destination(facts: &mut Facts, change: impl Fn(&mut Destination)) {
-    let mut destination = Destination {
-        place: "w@there:5432/shop".into(),
-        system_id: "8".into(),
-        database: "shop".into(),
-        version_num: 180_000,
-        may_create: true,
-        workers: (4, 8, 10),
-        ..Destination::default()
-    };
-    change(&mut destination);
-    facts.destination = Some(OtherSide::Seen(destination));
 }
 
 fn setting(text: &str) -> Override {
@@ -78,6 +61,37 @@ fn physical(name: &str) -> Slot {
 
 #[rustfmt::skip]
 pub(super) const CASES: &[Case] = &[
+    ("connect-tls", |_, p| p.source.ssl_mode = SslMode::Require, Warn, Info, "is not checked"),
+    ("connect-tls", |f, _| f.link = Link { encrypted: false, local: true }, Pass, Warning, "on this machine"),
+    ("server-version", |f, _| { f.server.version_num = 140_023; cluster(f).clock = 1_800_000_000.0; }, Warn, Info, "support of 14 has ended"),
+    ("server-version", |f, _| { f.server.version_num = 140_023; cluster(f).clock = 1_790_000_000.0; }, Pass, Blocker, "PostgreSQL"),
+    ("in-recovery", |f, _| { f.server.in_recovery = true; f.server.version_num = 150_000; cluster(f).primary = Some("10.0.0.1:5432".into()); }, Fail, Blocker, "the primary (10.0.0.1:5432)."),
+    ("pooler-detected", |f, _| f.server.pid_foreign = true, Warn, Warning, "announced at the login"),
+    ("pooler-detected", |_, p| p.source.port = 6543, Warn, Info, "port 6543"),
+    ("pooler-detected", |f, p| { p.source.port = 6543; f.replication = Some(ReplicationProbe::Opened { system_id: "7".into() }); }, Pass, Blocker, "no connection pooler"),
+    ("pooler-detected", |_, p| p.source.host = "ep-x-pooler.eu.neon.tech".into(), Fail, Blocker, "-pooler."),
+    ("replication-hba", |f, _| f.replication = Some(ReplicationProbe::Opened { system_id: "7".into() }), Pass, Blocker, "opened"),
+    ("wal-level", |f, _| { set(f, "wal_level", "replica"); f.provider = Provider::AzureFlexible; }, Fail, Blocker, "az postgres flexible-server parameter set"),
+    ("slots-free", |f, _| { set(f, "max_replication_slots", "1"); f.provider = Provider::CloudSql; }, Fail, Blocker, "--database-flags=max_replication_slots=2"),
+    ("slot-wal-keep-size", |f, _| { set(f, "max_slot_wal_keep_size", "-1"); f.provider = Provider::AzureFlexible; }, Warn, Warning, "keeps max_slot_wal_keep_size at -1"),
+    ("dead-slots-present", |f, _| slots(f).push(Slot { slot_name: "standby".into(), slot_type: "physical".into(), ..Slot::default() }), Warn, Info, "standby"),
+    ("connections-headroom", |f, _| cluster(f).limits.push(ConnectionLimit { of: "role".into(), limit: 0, used: 0 }), Fail, Blocker, "ALTER ROLE \"repl\" CONNECTION LIMIT -1;"),
+    ("connections-headroom", |f, _| cluster(f).limits.push(ConnectionLimit { of: "database".into(), limit: 5, used: 4 }), Warn, Warning, "ALTER DATABASE \"shop\" CONNECTION LIMIT -1;"),
+    ("wal-rate-and-disk", |f, _| { deep(f).rate = Some(Rate { seconds: 1.0, wal_bytes: 1 << 20, xids: 1, directory_bytes: None }); f.free_disk = Some(1 << 30); }, Warn, Warning, "the free disk lasts 17 min"),
+    ("logical-decoding-work-mem", |f, _| { slot(f).spill_bytes = Some(2 << 30); slot(f).spill_txns = Some(3); }, Warn, Info, "walpilot_slot (2.0 GB in 3 transactions)"),
+    ("autovacuum-wraparound-risk", |f, _| { cluster(f).oldest = Some(FrozenAge { database: "old".into(), age: 1_500_000_000 }); slot(f).catalog_age = Some(1_400_000_000); }, Warn, Warning, "slot walpilot_slot"),
+    ("default-privileges", |f, _| { role(f).member_of = vec!["pg_read_all_data".into()]; cluster(f).not_inherited = vec!["pg_read_all_data".into()]; let Seen::Yes(s) = &mut f.schemas else { return }; s[0].covered.clear(); }, Warn, Warning, "FOR ROLE \"app\""),
+    ("relation-publishable", |f, _| relations(f).push(Relation { kind: "v".into(), beside: true, chosen: false, wanted: false, publishable: false, ..table("report") }), Warn, Info, "public.report is a view"),
+    ("relation-publishable", |f, _| relations(f).push(Relation { kind: "f".into(), beside: true, chosen: false, wanted: false, publishable: false, ..table("remote") }), Warn, Warning, "public.remote is a foreign table"),
+    ("name-collisions", |f, _| { column(f, Column { twin: true, ..named("Id") }); column(f, Column { twin: true, ..named("id") }); }, Warn, Warning, "public.orders (Id, id)"),
+    ("identity-usable", |f, _| { relations(f)[0] = keyless("orders"); publication(f).pubupdate = false; publication(f).pubdelete = false; cluster(f).others.push(OtherPublication { name: "dbz".into(), all: true, ..OtherPublication::default() }); }, Fail, Blocker, "fail already, because of publication dbz"),
+    ("identity-usable", |f, _| { relations(f)[0] = keyless("orders"); publication(f).pubupdate = false; publication(f).pubdelete = false; cluster(f).others.push(OtherPublication { name: "dbz".into(), tables: vec![1], ..OtherPublication::default() }); }, Warn, Info, "harmless"),
+    ("identity-full-generated-18", |f, _| { relations(f)[0].identity.setting = "f".into(); relations(f)[0].generated = true; column(f, Column { generated: "s".into(), ..named("sum") }); }, Fail, Blocker, "REPLICA IDENTITY DEFAULT;"),
+    ("identity-full-generated-18", |f, _| { relations(f)[0] = Relation { generated: true, ..keyless("orders") }; relations(f)[0].identity.setting = "f".into(); column(f, Column { generated: "s".into(), ..named("sum") }); }, Fail, Blocker, "publish_generated_columns = stored"),
+    ("identity-full-generated-18", |f, _| { relations(f)[0] = Relation { generated: true, ..keyless("orders") }; relations(f)[0].identity.setting = "f".into(); column(f, Column { generated: "v".into(), ..named("sum") }); publication(f).pubgencols = Some("s".into()); }, Fail, Blocker, "virtual columns can't be published"),
+    ("slot-lost", |f, _| slot(f).conflicting = true, Fail, Blocker, "the primary removed rows"),
+    ("prepared-transactions", |f, _| if let Seen::Yes(a) = &mut f.activity { a.prepared.push(Prepared { gid: "xa".into(), seconds: 1, lasting: true, ..Prepared::default() }) }, Fail, Blocker, "xa"),
+    ("prepared-transactions", |f, _| if let Seen::Yes(a) = &mut f.activity { a.prepared.push(Prepared { gid: "xa".into(), seconds: 1, ..Prepared::default() }) }, Pass, Blocker, "no transaction"),
     ("server-is-fork", |_, _| (), Pass, Warning, "PostgreSQL"),
     ("server-is-fork", |f, _| cluster(f).full_version = "PostgreSQL 11.2-YB-2.1".into(), Warn, Warning, "YugabyteDB"),
     ("server-is-fork", |f, _| cluster(f).full_version = "CockroachDB CCL v23".into(), Fail, Blocker, "CockroachDB"),
@@ -95,7 +109,7 @@ pub(super) const CASES: &[Case] = &[
     ("connections-headroom", |f, _| cluster(f).sessions = 95, Warn, Warning, "2 of 100 connections free"),
     ("connections-headroom", |f, _| cluster(f).sessions = 97, Fail, Blocker, "0 of 100"),
     ("connections-headroom", |f, _| cluster(f).limits.push(ConnectionLimit { of: "role".into(), limit: 2, used: 1 }), Warn, Warning, "the role's own limit"),
-    ("standby-decoding-prereqs", |f, _| { f.server.in_recovery = true; set(f, "hot_standby_feedback", "off"); }, Fail, Blocker, "hot_standby_feedback = on"),
+    ("standby-decoding-prereqs", |f, _| { f.server.in_recovery = true; set(f, "hot_standby_feedback", "off"); }, Fail, Blocker, "hot_standby_feedback = 'on'"),
     ("standby-decoding-prereqs", |f, _| f.server.in_recovery = true, Pass, Blocker, "is on"),
     ("standby-decoding-prereqs", |f, _| { f.server.in_recovery = true; set(f, "wal_level", "replica"); }, Skipped, Blocker, "wal-level"),
     ("standby-idle-primary", |f, _| { f.server.in_recovery = true; f.slots = Seen::Yes(vec![]); }, Warn, Warning, "pg_log_standby_snapshot()"),
@@ -111,7 +125,7 @@ pub(super) const CASES: &[Case] = &[
     ("walsenders-below-slots", |f, _| set(f, "max_wal_senders", "5"), Warn, Info, "below"),
     ("walsenders-below-slots", |_, _| (), Pass, Info, "10 walsenders"),
     ("wal-rate-and-disk", |f, _| { deep(f); }, Pass, Warning, "a day"),
-    ("wal-rate-and-disk", |f, _| deep(f).rate = Some(Rate { seconds: 1.0, wal_bytes: 100 << 20, xids: 1 }), Warn, Warning, "lasts 8 min"),
+    ("wal-rate-and-disk", |f, _| deep(f).rate = Some(Rate { seconds: 1.0, wal_bytes: 100 << 20, xids: 1, directory_bytes: None }), Warn, Warning, "lasts 8 min"),
     ("wal-rate-and-disk", |f, _| deep(f).rate = None, Unseen, Info, "how fast"),
     ("logical-decoding-work-mem", |f, _| set(f, "logical_decoding_work_mem", "1024"), Warn, Warning, "1.0 MB"),
     ("logical-decoding-work-mem", |_, _| (), Pass, Warning, "64.0 MB"),
@@ -127,6 +141,8 @@ pub(super) const CASES: &[Case] = &[
     ("session-timeouts", |f, _| cluster(f).overrides.push(setting("statement_timeout=5min")), Warn, Info, "statement_timeout = 5min"),
     ("session-timeouts", |f, _| cluster(f).overrides.push(setting("statement_timeout=0ms")), Pass, Warning, "no time limit"),
     ("default-read-only", |f, _| cluster(f).overrides.push(setting("default_transaction_read_only=true")), Warn, Warning, "read-only"),
+    ("session-timeouts", |f, _| cluster(f).overrides.push(Override { of_database: true, ..setting("lock_timeout=1s") }), Warn, Info, "ALTER ROLE \"repl\" IN DATABASE \"shop\" SET lock_timeout = 0;"),
+    ("role-settings", |f, _| cluster(f).overrides.push(Override { of_role: false, of_database: true, ..setting("search_path=app") }), Warn, Info, "ALTER DATABASE \"shop\" RESET search_path;"),
     ("default-read-only", |_, _| (), Pass, Warning, "may write"),
     ("role-settings", |f, _| cluster(f).overrides.push(setting("search_path=app")), Warn, Info, "search_path=app"),
     ("role-settings", |f, _| cluster(f).overrides.push(setting("role=app")), Warn, Warning, "role=app"),
@@ -144,7 +160,7 @@ pub(super) const CASES: &[Case] = &[
     ("unsupported-types", |f, _| column(f, Column { data_type: "app.mood".into(), foreign_type: true, ..named("m") }), Warn, Info, "app.mood"),
     ("unsupported-types", |_, _| (), Pass, Info, "own"),
     ("extension-owned-table", |f, _| relations(f)[0].extension = Some("postgis".into()), Warn, Info, "public.orders (postgis)"),
-    ("extension-owned-table", |f, _| f.provider = Provider::Timescale, Warn, Info, "_timescaledb_internal"),
+    ("extension-owned-table", |f, _| cluster(f).timescaledb = true, Warn, Info, "_timescaledb_internal"),
     ("extension-owned-table", |_, _| (), Pass, Info, "no chosen table"),
     ("inheritance-parent", |f, _| relations(f)[0].heirs = 2, Warn, Warning, "public.orders"),
     ("inheritance-parent", |_, _| (), Pass, Warning, "no chosen"),
@@ -225,7 +241,9 @@ pub(super) const CASES: &[Case] = &[
     ("xmin-relation-kind", |f, p| { xmin(p); relations(f)[0].access_method = Some("columnar".into()); }, Fail, Blocker, "columnar"),
     ("xmin-epoch", |f, p| { xmin(p); cluster(f).xid_xmin = 3 << 32; }, Warn, Warning, "3 times"),
     ("xmin-epoch", |_, p| xmin(p), Pass, Warning, "not come round"),
-    ("xmin-rate", |f, p| { xmin(p); deep(f).rate = Some(Rate { seconds: 1.0, wal_bytes: 1, xids: 10_000 }); }, Warn, Warning, "864000000"),
+    ("xmin-rate", |f, p| { xmin(p); deep(f).rate = Some(Rate { seconds: 1.0, wal_bytes: 1, xids: 10_000, directory_bytes: None }); }, Warn, Warning, "864000000"),
+    ("can-create-publication", |f, _| { f.publication = Seen::Yes(None); f.cluster = Seen::No(no()); }, Unseen, Info, "GRANT SELECT"),
+    ("xmin-rate", |f, p| { xmin(p); deep(f).rate = None; }, Unseen, Info, "--deep"),
     ("xmin-rate", |f, p| { xmin(p); deep(f); }, Pass, Warning, "86400"),
     ("xmin-long-writers", |f, p| { xmin(p); cluster(f).xid_xmax = 9_000_000; }, Warn, Warning, "8999000 transactions old"),
     ("xmin-long-writers", |_, p| xmin(p), Pass, Warning, "1 transactions"),

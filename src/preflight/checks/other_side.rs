@@ -82,7 +82,12 @@ fn basics(facts: &Facts, profile: &Profile) -> Judged {
                     .advice(failure.remedy.clone(), "you"),
             ));
         }
-        Some(OtherSide::Unreadable(reason)) => return Ok(Some(Outcome::unseen("the destination", reason, None))),
+        Some(OtherSide::Unreadable(reason)) => {
+            return Ok(Some(
+                Outcome::unseen("the destination", reason)
+                    .advice("Name a role that may read its catalogs.", "destination's administrator"),
+            ));
+        }
         Some(OtherSide::Seen(destination)) => destination,
     };
     let (place, major) = (&destination.place, destination.version_num / 10_000);

@@ -59,13 +59,9 @@ impl Outcome {
         Self::new(Status::Fail, summary)
     }
 
-    /// It could not be seen, for that reason; `grant` would open it.
-    pub(crate) fn unseen(what: &str, reason: &str, grant: Option<String>) -> Self {
-        let outcome = Self::new(Status::Unseen, format!("{what} can't be seen: {reason}"));
-        match grant {
-            Some(sql) => outcome.sql(sql, "superuser"),
-            None => outcome,
-        }
+    /// It could not be seen, for that reason. A fix has to say what would open it.
+    pub(crate) fn unseen(what: &str, reason: &str) -> Self {
+        Self::new(Status::Unseen, format!("{what} can't be seen: {reason}"))
     }
 
     /// The check of that id owns the cause.
@@ -87,9 +83,13 @@ impl Outcome {
 
     /// A value that it was decided on.
     pub(crate) fn evidence(mut self, key: &str, value: impl Into<Value>) -> Self {
-        let value = match value.into() {
+        let safe = |value| match value {
             Value::String(text) => Value::String(printable(&text).into_owned()),
             other => other,
+        };
+        let value = match value.into() {
+            Value::Array(values) => Value::Array(values.into_iter().map(safe).collect()),
+            other => safe(other),
         };
         self.evidence.insert(key.to_owned(), value);
         self
@@ -123,8 +123,8 @@ impl Outcome {
         self
     }
 
-    /// Several fixes, the best first.
-    pub(crate) fn fixes(mut self, fixes: Vec<Fix>) -> Self {
+    /// Fixes that belong together.
+    pub(crate) fn fixes(mut self, fixes: impl IntoIterator<Item = Fix>) -> Self {
         self.fixes.extend(fixes);
         self
     }

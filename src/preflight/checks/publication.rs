@@ -2,6 +2,7 @@
 
 use super::cause::{publication, relations_unseen};
 use super::outcome::{Outcome, count, some_of};
+use super::unseen::{Part, unseen};
 use super::{Check, Family};
 use crate::catalog::facts::{Slot, SlotOrder};
 use crate::catalog::relation::Relation;
@@ -23,7 +24,7 @@ pub(crate) static EXISTS: Check = Check {
         let name = &profile.publication;
         Some(match &facts.publication {
             Seen::Yes(Some(_)) => Outcome::pass(format!("publication {name} exists")),
-            Seen::No(reason) => Outcome::unseen(&format!("publication {name}"), reason, None),
+            Seen::No(reason) => unseen(facts, Part::Publication, reason),
             Seen::Yes(None) => {
                 let tables: Vec<TableName> = publishable(facts).map(Relation::table).collect();
                 let outcome =
@@ -139,10 +140,13 @@ pub(crate) static VIA_ROOT: Check = Check {
             Ok(publication) => publication,
             Err(skipped) => return Some(skipped),
         };
+        if let Some(unseen) = relations_unseen(facts) {
+            return Some(unseen);
+        }
         let roots: Vec<String> =
             facts.chosen().filter(|table| table.is_partitioned()).map(|table| table.table().to_string()).collect();
         if roots.is_empty() {
-            return None;
+            return Some(Outcome::pass("no chosen table is partitioned"));
         }
         if publication.pubviaroot {
             return Some(Outcome::pass("changes of partitions arrive under the partitioned table's name"));
@@ -210,7 +214,8 @@ fn after_slot(facts: &Facts, profile: &Profile) -> Option<Outcome> {
             .evidence("publication_age", publication.age)
             .evidence("slot_catalog_age", age)
             .objects([name.as_str(), slot_name.as_str()])
-            .sql(format!("{}; {}", ddl::drop_slot(slot_name), ddl::create_slot(slot_name)), who),
+            .sql(ddl::drop_slot(slot_name), who)
+            .sql(ddl::create_slot(slot_name), who),
     )
 }
 

@@ -2,11 +2,13 @@
 
 use super::cause::{cluster, in_words};
 use super::outcome::{Judged, Outcome, settle};
+use super::setting::Value;
+use super::unseen::unseen_setting;
 use super::{Check, Family};
-use crate::catalog::Facts;
 use crate::catalog::ident::quote_ident;
 use crate::catalog::probe::SnapshotProbe;
-use crate::preflight::finding::Severity;
+use crate::catalog::{Facts, Provider};
+use crate::preflight::finding::{Fix, FixKind, Severity};
 use crate::profile::{Method, Profile};
 
 /// A mark in `version()`, the product, and whether it lacks PostgreSQL's logical replication.
@@ -61,6 +63,9 @@ pub(crate) static PROVIDER: Check = Check {
 };
 
 fn provider(facts: &Facts, _: &Profile) -> Judged {
+    if facts.settings.get().is_none() && facts.provider == Provider::SelfHosted {
+        return Err(unseen_setting(facts, "of the platform's own"));
+    }
     let name = facts.provider.name();
     Ok(Some(Outcome::pass(format!("looks like {name}")).evidence("provider", name)))
 }
@@ -90,9 +95,9 @@ fn single_instance(facts: &Facts, profile: &Profile) -> Judged {
                     "you",
                 )
         }
-        SnapshotProbe::NotTried(reason) => {
-            Outcome::unseen("whether one server stands behind the address", reason, None).severity(Severity::Info)
-        }
+        SnapshotProbe::NotTried(reason) => Outcome::unseen("whether one server stands behind the address", reason)
+            .severity(Severity::Info)
+            .advice("Run walpilot check --deep again when connections are free.", "you"),
     }))
 }
 
@@ -107,6 +112,7 @@ pub(crate) static CLOCK_SKEW: Check = Check {
 };
 
 fn clock_skew(facts: &Facts, _: &Profile) -> Judged {
+    cluster(facts)?;
     let Some(skew) = facts.clock_skew else { return Ok(None) };
     let outcome = if skew.abs() < SKEW_S {
         Outcome::pass("the server's clock and ours agree")
@@ -181,14 +187,26 @@ pub(crate) static HEADROOM: Check = Check {
     judge: |facts, profile| settle(headroom(facts, profile)),
 };
 
-fn headroom(facts: &Facts, _: &Profile) -> Judged {
+/// How the limit that binds is raised.
+fn more_connections(of: &str, max: i64, facts: &Facts, profile: &Profile) -> Vec<Fix> {
+    let database = facts.database.get().map_or(profile.source.database.as_str(), |database| &database.name);
+    let (text, who) = match of {
+        "role" => (format!("ALTER ROLE {} CONNECTION LIMIT -1;", quote_ident(&profile.source.user)), "superuser"),
+        "database" => (format!("ALTER DATABASE {} CONNECTION LIMIT -1;", quote_ident(database)), "database owner"),
+        _ => return Value::at_restart("max_connections", &(max + 20).to_string()).fixes(facts),
+    };
+    vec![Fix { kind: FixKind::Sql, text, who: who.to_owned(), lock: None, restart: false }]
+}
+
+fn headroom(facts: &Facts, profile: &Profile) -> Judged {
     let cluster = cluster(facts)?;
-    let Some(max) = facts.number("max_connections") else { return Ok(None) };
+    let Some(max) = facts.number("max_connections") else { return Err(unseen_setting(facts, "max_connections")) };
     let reserved =
         facts.number("superuser_reserved_connections").unwrap_or(0) + facts.number("reserved_connections").unwrap_or(0);
     let free = (max - reserved - cluster.sessions).max(0);
-    let own = cluster.limits.iter().map(|one| (one.limit - one.used, format!("the {}'s own limit", one.of)));
-    let (left, which) = own.chain([(free, "max_connections".to_owned())]).min().unwrap_or((free, String::new()));
+    let own = cluster.limits.iter().map(|one| (one.limit - one.used, one.of.as_str()));
+    let (left, of) = own.chain([(free, "")]).min().unwrap_or((free, ""));
+    let which = if of.is_empty() { "max_connections".to_owned() } else { format!("the {of}'s own limit") };
     let summary = format!("{} of {max} connections free, {} needed", left.max(0), CONNECTIONS);
     let outcome = match left {
         ..=0 => Outcome::fail(format!("{summary} (bound by {which})")).severity(Severity::Blocker),
@@ -199,6 +217,7 @@ fn headroom(facts: &Facts, _: &Profile) -> Judged {
         outcome
             .evidence("free", left)
             .evidence("bound_by", which)
-            .advice("End idle sessions, or raise the limit (max_connections needs a restart).", "superuser"),
+            .fixes(more_connections(of, max, facts, profile))
+            .advice("Or end sessions that lie idle.", "their owners"),
     ))
 }

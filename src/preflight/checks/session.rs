@@ -2,7 +2,10 @@
 
 use super::cause::{cluster, is_on, role, switched_off};
 use super::outcome::{Judged, Outcome, settle, some_of};
+use super::setting::Value;
+use super::unseen::unseen_setting;
 use super::{Check, Family};
+use crate::catalog::cluster::Override;
 use crate::catalog::ident::quote_ident;
 use crate::catalog::{Facts, ddl};
 use crate::preflight::finding::Severity;
@@ -31,6 +34,10 @@ pub(crate) static TIMEOUTS_SET: Check = Check {
 
 fn timeouts_set(facts: &Facts, profile: &Profile) -> Judged {
     let user = &profile.source.user;
+    cluster(facts)?;
+    if facts.settings.get().is_none() {
+        return Err(unseen_setting(facts, "statement_timeout"));
+    }
     let mut set = Vec::new();
     for (name, overridden) in TIMEOUTS {
         if let Some(value) = facts.role_setting(name).filter(|value| !switched_off(value)) {
@@ -49,7 +56,7 @@ fn timeouts_set(facts: &Facts, profile: &Profile) -> Judged {
     for (name, value, _) in &set {
         outcome = outcome
             .evidence(name, *value)
-            .sql(format!("ALTER ROLE {} SET {name} = 0", quote_ident(user)), "superuser, or the role itself");
+            .sql(format!("{} SET {name} = 0", of_role(name, facts, profile)), "superuser, or the role itself");
     }
     Ok(Some(outcome.objects(names)))
 }
@@ -66,12 +73,18 @@ pub(crate) static READ_ONLY: Check = Check {
 
 fn read_only(facts: &Facts, profile: &Profile) -> Judged {
     let user = &profile.source.user;
-    let Some(value) = facts.role_setting("default_transaction_read_only") else { return Ok(None) };
+    let Some(value) = facts.role_setting("default_transaction_read_only") else {
+        return Err(unseen_setting(facts, "default_transaction_read_only"));
+    };
     if !is_on(value) {
         return Ok(Some(Outcome::pass(format!("sessions of {user} may write"))));
     }
     Ok(Some(Outcome::warn(format!("sessions of {user} start read-only")).evidence("value", value).sql(
-        format!("ALTER ROLE {} SET default_transaction_read_only = off", quote_ident(user)),
+        // Whoever runs it may start read-only as well.
+        format!(
+            "BEGIN READ WRITE; {} SET default_transaction_read_only = off; COMMIT",
+            of_role("default_transaction_read_only", facts, profile)
+        ),
         "superuser, or let the administrator run walpilot script",
     )))
 }
@@ -92,18 +105,44 @@ fn settings(facts: &Facts, profile: &Profile) -> Judged {
         return Ok(Some(Outcome::pass("no settings come with the role or the database")));
     }
     let names: Vec<String> = overrides.iter().map(|one| one.setting.clone()).collect();
-    let bites = |setting: &str| {
-        let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
-        name.eq_ignore_ascii_case("role") || (name.eq_ignore_ascii_case("row_security") && !is_on(value))
+    // SET ROLE changes whose rights count, and without row_security a read under a policy is an error.
+    let bites = |one: &Override| {
+        one.name().eq_ignore_ascii_case("role")
+            || (one.name().eq_ignore_ascii_case("row_security") && !is_on(one.value()))
     };
-    let outcome = Outcome::warn(format!("set by role or database: {}", some_of(&names)));
-    let outcome = if names.iter().any(|name| bites(name)) { outcome.severity(Severity::Warning) } else { outcome };
+    let mut outcome = Outcome::warn(format!("set by role or database: {}", some_of(&names))).objects(&names);
+    if overrides.iter().any(bites) {
+        outcome = outcome.severity(Severity::Warning);
+    }
+    let (user, database) = (quote_ident(&profile.source.user), database_of(facts, profile));
+    let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));
+    for one in overrides.iter().filter(|one| plain(one.name())) {
+        let whose = match (one.of_role, one.of_database) {
+            (true, true) => format!("ALTER ROLE {user} IN DATABASE {database}"),
+            (true, false) => format!("ALTER ROLE {user}"),
+            (false, _) => format!("ALTER DATABASE {database}"),
+        };
+        outcome =
+            outcome.sql(format!("{whose} RESET {}", one.name()), "superuser, where it is not meant for replication");
+    }
+    Ok(Some(outcome))
+}
+
+fn database_of(facts: &Facts, profile: &Profile) -> String {
+    quote_ident(facts.database.get().map_or(profile.source.database.as_str(), |database| &database.name))
+}
+
+/// The beginning of the statement that outdoes whatever sets `name` for the role: its own settings beat the database's,
+/// those in one database beat its general ones.
+fn of_role(name: &str, facts: &Facts, profile: &Profile) -> String {
     let user = quote_ident(&profile.source.user);
-    Ok(Some(
-        outcome
-            .objects(&names)
-            .advice(format!("Where one is not meant for replication: ALTER ROLE {user} RESET <name>;"), "superuser"),
-    ))
+    let origin = facts.cluster.get().and_then(|cluster| cluster.origin_of(name));
+    match origin {
+        Some(one) if one.of_role && one.of_database => {
+            format!("ALTER ROLE {user} IN DATABASE {}", database_of(facts, profile))
+        }
+        _ => format!("ALTER ROLE {user}"),
+    }
 }
 
 pub(crate) static INHERIT: Check = Check {
@@ -175,7 +214,9 @@ fn keepalive(facts: &Facts, _: &Profile) -> Judged {
     if facts.link.local {
         return Ok(Some(Outcome::pass("the server is on this machine")));
     }
-    let Some(idle) = facts.number("tcp_keepalives_idle") else { return Ok(None) };
+    let Some(idle) = facts.number("tcp_keepalives_idle") else {
+        return Err(unseen_setting(facts, "tcp_keepalives_idle"));
+    };
     if (1..=NAT_PATIENCE_S).contains(&idle) {
         return Ok(Some(Outcome::pass(format!("the server asks idle connections for a sign of life after {idle} s"))));
     }
@@ -183,6 +224,6 @@ fn keepalive(facts: &Facts, _: &Profile) -> Judged {
     Ok(Some(
         Outcome::warn(format!("tcp_keepalives_idle is {text}"))
             .evidence("tcp_keepalives_idle", idle)
-            .sql("ALTER SYSTEM SET tcp_keepalives_idle = 60; SELECT pg_reload_conf()", "superuser"),
+            .fixes(Value::at_reload("tcp_keepalives_idle", "60", "60").fixes(facts)),
     ))
 }

@@ -1,9 +1,12 @@
 //! The server's settings, and what is left of its slots and walsenders.
 
-use super::outcome::{Outcome, count, duration, size, some_of};
+use super::cause::slots;
+use super::outcome::{Judged, Outcome, count, duration, settle, size, some_of};
+use super::setting::Value;
+use super::unseen::{Part, unseen, unseen_setting};
 use super::{Check, Family};
+use crate::catalog::facts::Slot;
 use crate::catalog::{Facts, Seen, ddl};
-use crate::preflight::console;
 use crate::preflight::finding::{Fix, FixKind, Severity};
 use crate::profile::{Method, Profile};
 
@@ -16,17 +19,6 @@ const SHORT_IDLE_TIMEOUT_S: i64 = 3 * 86_400;
 
 const CDC: Option<Method> = Some(Method::Cdc);
 
-fn unseen(facts: &Facts, name: &str) -> Outcome {
-    let reason = match &facts.settings {
-        Seen::No(reason) => reason.as_str(),
-        Seen::Yes(_) => "this role may not read it",
-    };
-    Outcome::unseen(&format!("setting {name}"), reason, None).advice(
-        format!("GRANT pg_read_all_settings TO {};", crate::catalog::ident::quote_ident(&facts.reader.name)),
-        "superuser",
-    )
-}
-
 pub(crate) static WAL_LEVEL: Check = Check {
     id: "wal-level",
     family: Family::Settings,
@@ -35,7 +27,7 @@ pub(crate) static WAL_LEVEL: Check = Check {
     why: "Only wal_level = logical writes into the log what a logical slot needs.",
     doc: "https://www.postgresql.org/docs/current/runtime-config-wal.html",
     judge: |facts, _| {
-        let Some(value) = facts.setting("wal_level") else { return Some(unseen(facts, "wal_level")) };
+        let Some(value) = facts.setting("wal_level") else { return Some(unseen_setting(facts, "wal_level")) };
         if value == "logical" {
             return Some(Outcome::pass("wal_level is logical").evidence("wal_level", value));
         }
@@ -45,8 +37,8 @@ pub(crate) static WAL_LEVEL: Check = Check {
         } else {
             format!("wal_level is {value}, and has to be logical")
         };
-        let fixes = console::enable_decoding(facts.provider);
-        Some(Outcome::fail(summary).evidence("wal_level", value).evidence("pending_restart", waiting).fixes(fixes))
+        let fix = Value::at_restart("wal_level", "logical").fixes(facts);
+        Some(Outcome::fail(summary).evidence("wal_level", value).evidence("pending_restart", waiting).fixes(fix))
     },
 };
 
@@ -60,7 +52,7 @@ pub(crate) static PENDING_RESTART: Check = Check {
     judge: |facts, _| {
         let settings = match &facts.settings {
             Seen::Yes(settings) => settings,
-            Seen::No(reason) => return Some(Outcome::unseen("pending restarts", reason, None)),
+            Seen::No(reason) => return Some(unseen(facts, Part::Settings, reason)),
         };
         let names: Vec<String> =
             settings.iter().filter(|(_, one)| one.pending_restart).map(|(name, _)| name.clone()).collect();
@@ -94,39 +86,36 @@ pub(crate) static SLOTS_FREE: Check = Check {
     severity: Severity::Blocker,
     why: "Without a free slot the slot can't be created; the initial copy needs a temporary one of its own.",
     doc: "https://www.postgresql.org/docs/current/runtime-config-replication.html",
-    judge: |facts, profile| {
-        let Some(max) = facts.number("max_replication_slots") else {
-            return Some(unseen(facts, "max_replication_slots"));
-        };
-        let slots = match &facts.slots {
-            Seen::Yes(slots) => slots,
-            Seen::No(reason) => return Some(Outcome::unseen("replication slots", reason, None)),
-        };
-        let used = slots.len();
-        let free = usize::try_from(max).unwrap_or(0).saturating_sub(used);
-        let needed = slots_needed(facts, profile);
-        let summary = format!("{free} of {max} replication slots free, {needed} needed");
-        let outcome = if free >= needed {
-            Outcome::pass(summary)
-        } else {
-            let idle: Vec<&str> = slots
-                .iter()
-                .filter(|slot| !slot.active && slot.slot_name != profile.slot)
-                .map(|slot| slot.slot_name.as_str())
-                .collect();
-            let mut outcome = Outcome::fail(summary);
-            if !idle.is_empty() {
-                outcome = outcome.advice(
-                    format!("Drop slots that nobody needs; not in use now: {}.", idle.join(", ")),
-                    "slot owner",
-                );
-            }
-            let enough = (used + needed).to_string();
-            outcome.fixes(console::set(facts.provider, "max_replication_slots", &enough, true))
-        };
-        Some(outcome.evidence("max_replication_slots", max).evidence("used", used).evidence("needed", needed))
-    },
+    judge: |facts, profile| settle(slots_free(facts, profile)),
 };
+
+fn slots_free(facts: &Facts, profile: &Profile) -> Judged {
+    let Some(max) = facts.number("max_replication_slots") else {
+        return Err(unseen_setting(facts, "max_replication_slots"));
+    };
+    let slots = slots(facts)?;
+    let used = slots.len();
+    let free = usize::try_from(max).unwrap_or(0).saturating_sub(used);
+    let needed = slots_needed(facts, profile);
+    let summary = format!("{free} of {max} replication slots free, {needed} needed");
+    let outcome = if free >= needed {
+        Outcome::pass(summary)
+    } else {
+        let idle: Vec<&str> = slots
+            .iter()
+            .filter(|slot| !slot.active && slot.slot_name != profile.slot)
+            .map(|slot| slot.slot_name.as_str())
+            .collect();
+        let enough = (used + needed).to_string();
+        let mut outcome =
+            Outcome::fail(summary).fixes(Value::at_restart("max_replication_slots", &enough).fixes(facts));
+        for slot in idle.iter().take(3) {
+            outcome = outcome.sql(ddl::drop_slot(slot), "its owner, if nobody needs it: it has no reader now");
+        }
+        outcome.objects(idle)
+    };
+    Ok(Some(outcome.evidence("max_replication_slots", max).evidence("used", used).evidence("needed", needed)))
+}
 
 pub(crate) static WALSENDERS_FREE: Check = Check {
     id: "walsenders-free",
@@ -136,10 +125,12 @@ pub(crate) static WALSENDERS_FREE: Check = Check {
     why: "Each replication connection takes a walsender; backups and standbys take theirs from the same number.",
     doc: "https://www.postgresql.org/docs/current/runtime-config-replication.html",
     judge: |facts, profile| {
-        let Some(max) = facts.number("max_wal_senders") else { return Some(unseen(facts, "max_wal_senders")) };
+        let Some(max) = facts.number("max_wal_senders") else {
+            return Some(unseen_setting(facts, "max_wal_senders"));
+        };
         let activity = match &facts.activity {
             Seen::Yes(activity) => activity,
-            Seen::No(reason) => return Some(Outcome::unseen("walsenders in use", reason, None)),
+            Seen::No(reason) => return Some(unseen(facts, Part::Activity, reason)),
         };
         let used = i64::from(activity.walsenders);
         // A run that streams already holds its own.
@@ -151,7 +142,7 @@ pub(crate) static WALSENDERS_FREE: Check = Check {
             Outcome::pass(summary)
         } else {
             let enough = (used + needed).to_string();
-            Outcome::fail(summary).fixes(console::set(facts.provider, "max_wal_senders", &enough, true))
+            Outcome::fail(summary).fixes(Value::at_restart("max_wal_senders", &enough).fixes(facts))
         };
         Some(outcome.evidence("max_wal_senders", max).evidence("used", used).evidence("needed", needed))
     },
@@ -166,24 +157,24 @@ pub(crate) static SLOT_WAL_KEEP_SIZE: Check = Check {
     doc: "https://www.postgresql.org/docs/current/runtime-config-replication.html",
     judge: |facts, _| {
         let Some(limit) = facts.number("max_slot_wal_keep_size") else {
-            return Some(unseen(facts, "max_slot_wal_keep_size"));
+            return Some(unseen_setting(facts, "max_slot_wal_keep_size"));
         };
-        let raise = |text: &str| console::set(facts.provider, "max_slot_wal_keep_size", text, false);
+        let raise = Value::at_reload("max_slot_wal_keep_size", "50GB", "51200").fixes(facts);
         let outcome = match limit {
-            ..0 => Outcome::warn("max_slot_wal_keep_size is -1: a stopped reader can fill the disk")
-                .advice(
+            ..0 => {
+                Outcome::warn("max_slot_wal_keep_size is -1: a stopped reader can fill the disk").fixes(raise).advice(
                     "Choose a limit that the disk can bear and that outlasts the longest pause you expect.",
                     "superuser",
                 )
-                .fixes(raise("50GB")),
+            }
             0 => {
                 Outcome::fail("max_slot_wal_keep_size is 0: the slot is lost at the first checkpoint behind its reader")
                     .severity(Severity::Blocker)
-                    .fixes(raise("50GB"))
+                    .fixes(raise)
             }
             1..SMALL_KEEP_MB => {
                 Outcome::warn(format!("max_slot_wal_keep_size is only {limit} MB: a short pause may cost the slot"))
-                    .fixes(raise("50GB"))
+                    .fixes(raise)
             }
             _ => Outcome::pass(format!("max_slot_wal_keep_size is {}", size(limit.saturating_mul(1024 * 1024)))),
         };
@@ -198,37 +189,40 @@ pub(crate) static DEAD_SLOTS: Check = Check {
     severity: Severity::Warning,
     why: "A slot that nobody reads holds WAL and dead catalog rows back for as long as it exists.",
     doc: "https://www.postgresql.org/docs/current/view-pg-replication-slots.html",
-    judge: |facts, profile| {
-        let slots = match &facts.slots {
-            Seen::Yes(slots) => slots,
-            Seen::No(reason) => return Some(Outcome::unseen("replication slots", reason, None)),
-        };
-        let dead: Vec<_> = slots
-            .iter()
-            .filter(|slot| !slot.active && !slot.synced && !slot.temporary && slot.slot_name != profile.slot)
-            .collect();
-        if dead.is_empty() {
-            return Some(Outcome::pass("no other slot lies idle"));
-        }
-        let named: Vec<String> = dead
-            .iter()
-            .map(|slot| match slot.retained {
-                Some(bytes) => format!("{} (holds {})", slot.slot_name, size(bytes.max(0))),
-                None => slot.slot_name.clone(),
-            })
-            .collect();
-        let mut outcome = Outcome::warn(format!(
-            "{}: {}",
-            count(dead.len(), "other slot has no reader", "other slots have no reader"),
-            some_of(&named)
-        ))
-        .objects(dead.iter().map(|slot| &slot.slot_name));
-        for slot in dead.iter().take(3) {
-            outcome = outcome.sql(ddl::drop_slot(&slot.slot_name), "its owner, who confirms that nobody needs it");
-        }
-        Some(outcome)
-    },
+    judge: |facts, profile| settle(dead_slots(facts, profile)),
 };
+
+fn dead_slots(facts: &Facts, profile: &Profile) -> Judged {
+    let dead: Vec<&Slot> = slots(facts)?
+        .iter()
+        .filter(|slot| !slot.active && !slot.synced && !slot.temporary && slot.slot_name != profile.slot)
+        .collect();
+    if dead.is_empty() {
+        return Ok(Some(Outcome::pass("no other slot lies idle")));
+    }
+    let named: Vec<String> = dead
+        .iter()
+        .map(|slot| match slot.retained {
+            Some(bytes) => format!("{} (holds {})", slot.slot_name, size(bytes.max(0))),
+            None => slot.slot_name.clone(),
+        })
+        .collect();
+    let mut outcome = Outcome::warn(format!(
+        "{}: {}",
+        count(dead.len(), "other slot has no reader", "other slots have no reader"),
+        some_of(&named)
+    ))
+    .objects(dead.iter().map(|slot| &slot.slot_name));
+    // One that reserves nothing, or is lost already, only takes a place.
+    let holds = |slot: &&Slot| slot.retained.is_some() || slot.catalog_age.is_some();
+    if !dead.iter().any(holds) {
+        outcome = outcome.severity(Severity::Info);
+    }
+    for slot in &dead {
+        outcome = outcome.sql(ddl::drop_slot(&slot.slot_name), "its owner, who confirms that nobody needs it");
+    }
+    Ok(Some(outcome))
+}
 
 pub(crate) static IDLE_SLOT_TIMEOUT: Check = Check {
     id: "idle-slot-timeout",
@@ -242,7 +236,7 @@ pub(crate) static IDLE_SLOT_TIMEOUT: Check = Check {
             return None;
         }
         let Some(seconds) = facts.number("idle_replication_slot_timeout") else {
-            return Some(unseen(facts, "idle_replication_slot_timeout"));
+            return Some(unseen_setting(facts, "idle_replication_slot_timeout"));
         };
         let outcome = match seconds {
             0 => Outcome::pass("idle_replication_slot_timeout is off"),
@@ -251,7 +245,7 @@ pub(crate) static IDLE_SLOT_TIMEOUT: Check = Check {
                 "idle_replication_slot_timeout is {}: a longer pause costs the slot",
                 duration(seconds)
             ))
-            .fixes(console::set(facts.provider, "idle_replication_slot_timeout", "0", false)),
+            .fixes(Value::at_reload("idle_replication_slot_timeout", "0", "0").fixes(facts)),
         };
         Some(outcome.evidence("idle_replication_slot_timeout_s", seconds))
     },
@@ -265,7 +259,9 @@ pub(crate) static WAL_SENDER_TIMEOUT: Check = Check {
     why: "A reader that does not answer for that long is disconnected, also while it applies a big transaction.",
     doc: "https://www.postgresql.org/docs/current/runtime-config-replication.html",
     judge: |facts, profile| {
-        let Some(limit) = facts.number("wal_sender_timeout") else { return Some(unseen(facts, "wal_sender_timeout")) };
+        let Some(limit) = facts.number("wal_sender_timeout") else {
+            return Some(unseen_setting(facts, "wal_sender_timeout"));
+        };
         let outcome = if (1..SHORT_SENDER_TIMEOUT_MS).contains(&limit) {
             let user = crate::catalog::ident::quote_ident(&profile.source.user);
             Outcome::warn(format!("wal_sender_timeout is only {limit} ms"))

@@ -1,10 +1,11 @@
 //! How the slot stands: whether it fits what was replicated so far, and what else reads from this cluster.
 
-use super::cause::slot;
+use super::cause::{on_slot, slot, slots};
 use super::outcome::{Judged, Outcome, settle, size, some_of};
 use super::{Check, Family};
+use crate::catalog::facts::Slot;
 use crate::catalog::probe::{OtherSide, Probe};
-use crate::catalog::{Facts, Seen, ddl};
+use crate::catalog::{Facts, ddl};
 use crate::preflight::finding::Severity;
 use crate::profile::{Method, Profile};
 
@@ -43,7 +44,7 @@ fn ahead(facts: &Facts, profile: &Profile) -> Judged {
             "slot {name} stands at {confirmed}, {place} only at {saved}: the changes in between are lost"
         ))
         .objects([name])
-        .advice("Drop slot and publication's rows at the destination, and copy everything anew.", "you")
+        .advice("Drop the slot, empty the tables at the destination, and copy everything anew.", "you")
     } else {
         Outcome::pass(format!("slot {name} still has everything that {place} lacks"))
     };
@@ -61,11 +62,7 @@ pub(crate) static HALF_CREATED: Check = Check {
 };
 
 fn half_created(facts: &Facts, _: &Profile) -> Judged {
-    let slots = match &facts.slots {
-        Seen::Yes(slots) => slots,
-        Seen::No(reason) => return Ok(Some(Outcome::unseen("replication slots", reason, None))),
-    };
-    let half: Vec<_> = slots
+    let half: Vec<_> = slots(facts)?
         .iter()
         .filter(|slot| slot.slot_type == "logical" && slot.active && slot.confirmed_flush_lsn.is_none())
         .collect();
@@ -87,11 +84,10 @@ pub(crate) static RETAINED: Check = Check {
     severity: Severity::Warning,
     why: "What the slot holds back already has to be read first, and is lost when a limit is reached.",
     doc: "https://www.postgresql.org/docs/current/view-pg-replication-slots.html",
-    judge: |facts, profile| settle(retained(facts, profile)),
+    judge: |facts, profile| on_slot(facts, profile, |slot| retained(slot, facts, profile)),
 };
 
-fn retained(facts: &Facts, profile: &Profile) -> Judged {
-    let slot = slot(facts, profile)?;
+fn retained(slot: &Slot, facts: &Facts, profile: &Profile) -> Outcome {
     let held = slot.retained.unwrap_or(0).max(0);
     let limit = facts.number("max_slot_wal_keep_size").filter(|mb| *mb > 0).map(|mb| mb.saturating_mul(1 << 20));
     let text = format!("slot {} holds back {}", profile.slot, size(held));
@@ -102,7 +98,7 @@ fn retained(facts: &Facts, profile: &Profile) -> Judged {
     } else {
         Outcome::pass(text)
     };
-    Ok(Some(outcome.evidence("bytes", held)))
+    outcome.evidence("bytes", held)
 }
 
 pub(crate) static SYNCED: Check = Check {
@@ -112,21 +108,16 @@ pub(crate) static SYNCED: Check = Check {
     severity: Severity::Blocker,
     why: "A slot that a standby keeps in step with its primary can be read only after a failover.",
     doc: "https://www.postgresql.org/docs/current/logicaldecoding-explanation.html",
-    judge: |facts, profile| settle(synced(facts, profile)),
+    judge: |facts, profile| on_slot(facts, profile, |slot| synced(slot, profile)),
 };
 
-fn synced(facts: &Facts, profile: &Profile) -> Judged {
-    let slot = slot(facts, profile)?;
-    if !facts.server.in_recovery && !slot.synced {
-        return Ok(None);
+fn synced(slot: &Slot, profile: &Profile) -> Outcome {
+    if !slot.synced {
+        return Outcome::pass(format!("slot {} is this server's own", profile.slot));
     }
-    Ok(Some(if slot.synced {
-        Outcome::fail(format!("slot {} is the standby's copy of a slot on the primary", profile.slot))
-            .objects([&profile.slot])
-            .advice("Connect to the primary, or choose another slot name with --slot.", "you")
-    } else {
-        Outcome::pass(format!("slot {} is this server's own", profile.slot))
-    }))
+    Outcome::fail(format!("slot {} is the standby's copy of a slot on the primary", profile.slot))
+        .objects([&profile.slot])
+        .advice("Connect to the primary, or choose another slot name with --slot.", "you")
 }
 
 pub(crate) static WITHOUT_SNAPSHOT: Check = Check {
@@ -136,19 +127,16 @@ pub(crate) static WITHOUT_SNAPSHOT: Check = Check {
     severity: Severity::Info,
     why: "A slot that was made before brings no snapshot to copy from: the copy needs one of its own, and rows may arrive twice.",
     doc: "https://www.postgresql.org/docs/current/protocol-replication.html",
-    judge: |facts, profile| settle(without_snapshot(facts, profile)),
+    judge: |facts, profile| on_slot(facts, profile, |slot| without_snapshot(slot, profile)),
 };
 
-fn without_snapshot(facts: &Facts, profile: &Profile) -> Judged {
-    let slot = slot(facts, profile)?;
+fn without_snapshot(slot: &Slot, profile: &Profile) -> Outcome {
     if !profile.initial_copy || slot.active {
-        return Ok(Some(Outcome::pass("no initial copy has to fit to the slot")));
+        return Outcome::pass("no initial copy has to fit to the slot");
     }
-    Ok(Some(
-        Outcome::warn(format!("slot {} exists, so the copy takes its snapshot through a temporary slot", profile.slot))
-            .objects([&profile.slot])
-            .advice("walpilot run merges both by position; other tools want to create the slot themselves.", "you"),
-    ))
+    Outcome::warn(format!("slot {} exists, so the copy takes its snapshot through a temporary slot", profile.slot))
+        .objects([&profile.slot])
+        .advice("walpilot run merges both by position; other tools want to create the slot themselves.", "you")
 }
 
 pub(crate) static CREATE_PROBE: Check = Check {
@@ -166,8 +154,8 @@ fn create_probe(facts: &Facts, _: &Profile) -> Judged {
     let (sqlstate, reason) = match &deep.slot {
         Probe::Worked => return Ok(Some(Outcome::pass("a temporary slot was made and dropped"))),
         Probe::NotTried(reason) => {
-            let outcome = Outcome::unseen("whether a slot can be made", reason, None);
-            return Ok(Some(outcome.severity(Severity::Info)));
+            let outcome = Outcome::unseen("whether a slot can be made", reason).severity(Severity::Info);
+            return Ok(Some(outcome.advice("Run walpilot check --deep again when that is mended.", "you")));
         }
         Probe::Refused { sqlstate, reason } => (sqlstate.as_str(), reason),
     };
@@ -180,7 +168,9 @@ fn create_probe(facts: &Facts, _: &Profile) -> Judged {
             .severity(Severity::Warning)
             .evidence("sqlstate", sqlstate)
             .advice("See the checks long-writers and prepared-transactions.", "you"),
-        _ => Outcome::fail(format!("a temporary slot can't be made: {reason}")).evidence("sqlstate", sqlstate),
+        _ => Outcome::fail(format!("a temporary slot can't be made: {reason}"))
+            .evidence("sqlstate", sqlstate)
+            .advice("What the server said is the cause; its log may say more.", "superuser"),
     }))
 }
 
@@ -195,10 +185,7 @@ pub(crate) static DUPLICATE: Check = Check {
 };
 
 fn duplicate(facts: &Facts, profile: &Profile) -> Judged {
-    let slots = match &facts.slots {
-        Seen::Yes(slots) => slots,
-        Seen::No(reason) => return Ok(Some(Outcome::unseen("replication slots", reason, None))),
-    };
+    let slots = slots(facts)?;
     let here = facts.database.get().map(|database| database.name.as_str());
     // Slots without a reader are another check's.
     let others: Vec<String> = slots

@@ -1,13 +1,19 @@
 //! Standbys: replicating from one, surviving the failover to one, and an upgrade.
 
-use super::cause::{is_on, no_decoding};
+use super::cause::{is_on, no_decoding, slots};
 use super::outcome::{Judged, Outcome, settle, some_of};
+use super::setting::Value;
+use super::unseen::unseen_setting;
 use super::{Check, Family};
 use crate::catalog::Facts;
-use crate::preflight::finding::Severity;
+use crate::preflight::finding::{Fix, Severity};
 use crate::profile::{Method, Profile};
 
-const FEEDBACK: &str = "ALTER SYSTEM SET hot_standby_feedback = on; SELECT pg_reload_conf()";
+/// The fixes, to be run at the standby.
+fn feedback(facts: &Facts) -> impl Iterator<Item = Fix> {
+    let fixes = Value::at_reload("hot_standby_feedback", "on", "on").fixes(facts);
+    fixes.into_iter().map(|fix| Fix { who: format!("{}, at the standby", fix.who), ..fix })
+}
 
 pub(crate) static PREREQUISITES: Check = Check {
     id: "standby-decoding-prereqs",
@@ -26,14 +32,14 @@ fn prerequisites(facts: &Facts, _: &Profile) -> Judged {
     if let Some(skipped) = no_decoding(facts) {
         return Ok(Some(skipped));
     }
-    let Some(feedback) = facts.setting("hot_standby_feedback") else {
-        return Ok(Some(Outcome::unseen("hot_standby_feedback", "this role may not read it", None)));
+    let Some(value) = facts.setting("hot_standby_feedback") else {
+        return Ok(Some(unseen_setting(facts, "hot_standby_feedback")));
     };
-    Ok(Some(if is_on(feedback) {
+    Ok(Some(if is_on(value) {
         Outcome::pass("hot_standby_feedback is on")
     } else {
         Outcome::fail("the server is a standby with hot_standby_feedback off: a slot on it dies soon")
-            .sql(FEEDBACK, "superuser, at the standby")
+            .fixes(feedback(facts))
             .advice("Let the standby use a physical slot of the primary as well.", "superuser")
     }))
 }
@@ -49,8 +55,11 @@ pub(crate) static IDLE_PRIMARY: Check = Check {
 };
 
 fn idle_primary(facts: &Facts, profile: &Profile) -> Judged {
-    if !facts.server.in_recovery || facts.server.major() < 16 || facts.slot(&profile.slot).is_some() {
+    if !facts.server.in_recovery || facts.server.major() < 16 {
         return Ok(None);
+    }
+    if slots(facts)?.iter().any(|slot| slot.slot_name == profile.slot) {
+        return Ok(Some(Outcome::pass("the slot exists: nothing waits for the primary")));
     }
     Ok(Some(
         Outcome::warn("the creation of the slot waits for a sign of the primary")
@@ -72,7 +81,7 @@ fn failover(facts: &Facts, profile: &Profile) -> Judged {
     if facts.server.in_recovery {
         return Ok(None);
     }
-    let slots = facts.slots.get().map_or(&[][..], Vec::as_slice);
+    let slots = slots(facts)?;
     let named = facts.setting("synchronized_standby_slots").unwrap_or("");
     let unknown: Vec<String> = named
         .split(',')
@@ -158,8 +167,10 @@ fn xmin_conflict(facts: &Facts, _: &Profile) -> Judged {
     if !facts.server.in_recovery {
         return Ok(None);
     }
-    let Some(feedback) = facts.setting("hot_standby_feedback") else { return Ok(None) };
-    Ok(Some(if is_on(feedback) {
+    let Some(value) = facts.setting("hot_standby_feedback") else {
+        return Err(unseen_setting(facts, "hot_standby_feedback"));
+    };
+    Ok(Some(if is_on(value) {
         Outcome::pass("hot_standby_feedback is on")
     } else {
         let delay = facts.number("max_standby_streaming_delay").unwrap_or(0);
@@ -167,7 +178,7 @@ fn xmin_conflict(facts: &Facts, _: &Profile) -> Judged {
             ..0 => return Ok(Some(Outcome::pass("recovery waits for readers (max_standby_streaming_delay = -1)"))),
             _ => format!("hot_standby_feedback is off: reads longer than {} s may be cancelled", delay / 1000),
         };
-        Outcome::warn(text).evidence("max_standby_streaming_delay_ms", delay).sql(FEEDBACK, "superuser, at the standby")
+        Outcome::warn(text).evidence("max_standby_streaming_delay_ms", delay).fixes(feedback(facts))
     }))
 }
 

@@ -1,9 +1,12 @@
 //! The chosen tables: whether they exist, what they are, and what the role may do with them.
 
+use std::collections::BTreeSet;
+
 use super::cause::relations_unseen;
 use super::outcome::{Outcome, count, some_of};
+use super::unseen::{Part, unseen};
 use super::{Check, Family};
-use crate::catalog::facts::Schema;
+use crate::catalog::facts::{Relation, Schema};
 use crate::catalog::{Facts, Seen, ddl};
 use crate::preflight::finding::Severity;
 use crate::profile::{Method, Profile, Selection, TableName};
@@ -11,7 +14,7 @@ use crate::profile::{Method, Profile, Selection, TableName};
 fn schemas(facts: &Facts) -> Result<&[Schema], Outcome> {
     match &facts.schemas {
         Seen::Yes(schemas) => Ok(schemas),
-        Seen::No(reason) => Err(Outcome::unseen("the schemas", reason, None)),
+        Seen::No(reason) => Err(unseen(facts, Part::Schemas, reason)),
     }
 }
 
@@ -83,11 +86,9 @@ pub(crate) static TABLE_EXISTS: Check = Check {
                 Outcome::pass(format!("{} chosen by schema", count(chosen, "table", "tables")))
             });
         };
-        let missing: Vec<String> = tables
-            .iter()
-            .filter(|table| facts.chosen().all(|relation| relation.table() != **table))
-            .map(TableName::to_string)
-            .collect();
+        let found: BTreeSet<TableName> = facts.chosen().map(Relation::table).collect();
+        let missing: Vec<String> =
+            tables.iter().filter(|table| !found.contains(table)).map(TableName::to_string).collect();
         if tables.is_empty() {
             return Some(Outcome::fail("no table is chosen").advice("Choose tables or a schema.", "you"));
         }
@@ -149,11 +150,8 @@ pub(crate) static TABLE_SELECT: Check = Check {
             return Some(unseen);
         }
         let user = &profile.source.user;
-        let closed: Vec<TableName> = facts
-            .chosen()
-            .filter(|relation| !relation.select && !relation.select_some)
-            .map(crate::catalog::relation::Relation::table)
-            .collect();
+        let closed: Vec<TableName> =
+            facts.chosen().filter(|relation| !relation.select && !relation.select_some).map(Relation::table).collect();
         if closed.is_empty() {
             return Some(Outcome::pass(format!("{user} may read the chosen tables")));
         }
@@ -197,11 +195,7 @@ pub(crate) static DEFAULT_PRIVILEGES: Check = Check {
     judge: |facts, profile| {
         // Exactly the chosen tables are wanted: later ones are not.
         let Selection::Schemas(wanted) = &profile.selection else { return None };
-        if facts
-            .role
-            .as_ref()
-            .is_some_and(|role| role.superuser || role.member_of.iter().any(|group| group == "pg_read_all_data"))
-        {
+        if reads_all(facts) {
             return Some(Outcome::pass(format!("{} reads all tables anyway", profile.source.user)));
         }
         let schemas = match schemas(facts) {
@@ -224,6 +218,14 @@ pub(crate) static DEFAULT_PRIVILEGES: Check = Check {
         })
     },
 };
+
+/// Whether the role reads every table, whoever makes it. A membership that is not inherited opens nothing.
+fn reads_all(facts: &Facts) -> bool {
+    let inherits = |group: &String| facts.cluster.get().is_none_or(|cluster| !cluster.not_inherited.contains(group));
+    facts.role.as_ref().is_some_and(|role| {
+        role.superuser || role.member_of.iter().any(|group| group == "pg_read_all_data" && inherits(group))
+    })
+}
 
 /// Roles that create tables in a wanted schema without default privileges for the replicating role.
 pub(crate) fn uncovered_creators<'a>(
@@ -281,17 +283,25 @@ pub(crate) static PUBLISHABLE: Check = Check {
         if let Some(unseen) = relations_unseen(facts) {
             return Some(unseen);
         }
-        let bad: Vec<_> =
-            facts.relations().iter().filter(|relation| relation.wanted && !relation.publishable).collect();
+        let bad: Vec<_> = facts
+            .relations()
+            .iter()
+            .filter(|relation| relation.beside || (relation.wanted && !relation.publishable))
+            .collect();
         if bad.is_empty() {
             return Some(Outcome::pass("every chosen table can be published"));
         }
         let names: Vec<String> =
             bad.iter().map(|relation| format!("{} is {}", relation.table(), relation.kind_name())).collect();
         let objects: Vec<TableName> = bad.iter().map(|relation| relation.table()).collect();
-        // Chosen by schema it is left out; chosen by name it was wanted.
+        // Chosen by schema it is left out; chosen by name it was wanted. That a view is left out surprises nobody.
         let mut outcome = if matches!(profile.selection, Selection::Schemas(_)) {
-            Outcome::warn(format!("left out: {}", some_of(&names))).severity(Severity::Warning)
+            let has_rows = bad.iter().any(|relation| !matches!(relation.kind.as_str(), "v" | "m"));
+            Outcome::warn(format!("left out: {}", some_of(&names))).severity(if has_rows {
+                Severity::Warning
+            } else {
+                Severity::Info
+            })
         } else {
             Outcome::fail(format!("can't be published: {}", some_of(&names)))
         };

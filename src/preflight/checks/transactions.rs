@@ -1,9 +1,10 @@
 //! Open transactions, for which the creation of a slot waits.
 
-use super::cause::cluster;
+use super::cause::{cluster, relations_unseen};
 use super::outcome::{Judged, Outcome, count, duration, settle, some_of};
+use super::unseen::{Part, unseen, unseen_setting};
 use super::{Check, Family};
-use crate::catalog::facts::{Activity, Writer};
+use crate::catalog::facts::{Activity, LONG_S, Prepared, Writer};
 use crate::catalog::ident::{quote_ident, quote_literal};
 use crate::catalog::relation::Relation;
 use crate::catalog::{Facts, Seen};
@@ -12,8 +13,8 @@ use crate::profile::{Method, Profile};
 
 const CDC: Option<Method> = Some(Method::Cdc);
 const DOC: &str = "https://www.postgresql.org/docs/current/logicaldecoding-explanation.html";
-/// From this age on an open transaction is more than a passing one.
-const LONG_S: i64 = 10;
+/// walpilot run waits so long for its slot: an older transaction will hardly end within that time.
+const PATIENCE_S: i64 = 600;
 /// From this age on a snapshot keeps more than a passing amount of dead rows.
 const OLD_SNAPSHOT_S: i64 = 600;
 /// Locks that no ordinary statement of an application takes.
@@ -22,7 +23,7 @@ const STRONG_LOCKS: [&str; 4] = ["ShareLock", "ShareRowExclusiveLock", "Exclusiv
 fn activity(facts: &Facts) -> Result<&Activity, Outcome> {
     match &facts.activity {
         Seen::Yes(activity) => Ok(activity),
-        Seen::No(reason) => Err(Outcome::unseen("open transactions", reason, None)),
+        Seen::No(reason) => Err(unseen(facts, Part::Activity, reason)),
     }
 }
 
@@ -32,7 +33,11 @@ fn makes_slot(facts: &Facts, profile: &Profile) -> bool {
 }
 
 fn is_long(writer: &Writer) -> bool {
-    writer.seconds.map_or(writer.lasting, |seconds| seconds >= LONG_S)
+    writer.lasting || writer.seconds.is_some_and(|seconds| seconds >= LONG_S)
+}
+
+fn stays(prepared: &Prepared) -> bool {
+    prepared.lasting || prepared.seconds >= LONG_S
 }
 
 pub(crate) static LONG_WRITERS: Check = Check {
@@ -55,22 +60,34 @@ pub(crate) static LONG_WRITERS: Check = Check {
             .iter()
             .map(|writer| {
                 let since = writer.seconds.map_or_else(|| "age hidden".to_owned(), |s| format!("for {}", duration(s)));
-                format!("process {} in {} ({since})", writer.pid, writer.database.as_deref().unwrap_or("?"))
+                let idle = if writer.idle == Some(true) { ", idle in transaction" } else { "" };
+                let user = writer.user.as_ref().map_or_else(String::new, |user| format!(" of {user}"));
+                let database = writer.database.as_deref().unwrap_or("?");
+                format!("process {}{user} in {database} ({since}{idle})", writer.pid)
             })
             .collect();
-        let outcome = Outcome::warn(format!(
-            "{} delays the slot: {}",
-            count(long.len(), "open transaction", "open transactions"),
+        let text = format!(
+            "{} the slot: {}",
+            count(long.len(), "open transaction delays", "open transactions delay"),
             some_of(&names)
-        ))
-        .objects(names)
-        .advice("Wait for it, or let its owner end it. walpilot gives up on its own after a time limit.", "you");
-        Some(if long.iter().any(|writer| writer.seconds.is_none()) {
-            let role = quote_ident(&profile.source.user);
-            outcome.sql(format!("GRANT pg_read_all_stats TO {role}"), "superuser; shows since when and which query")
-        } else {
-            outcome
-        })
+        );
+        let hopeless = long.iter().any(|writer| writer.seconds.is_some_and(|seconds| seconds >= PATIENCE_S));
+        let mut outcome = if hopeless { Outcome::fail(text).severity(Severity::Blocker) } else { Outcome::warn(text) };
+        outcome = outcome
+            .objects(names)
+            .advice("Wait for it, or let its owner end it. walpilot gives up on its own after a time limit.", "you");
+        for writer in &long {
+            outcome = outcome.sql(
+                format!("SELECT pg_catalog.pg_terminate_backend({})", writer.pid),
+                "its owner, or superuser: its transaction is rolled back",
+            );
+        }
+        if long.iter().any(|writer| writer.seconds.is_none()) {
+            let role = quote_ident(&facts.reader.name);
+            outcome = outcome
+                .sql(format!("GRANT pg_read_all_stats TO {role}"), "superuser; shows since when and which query");
+        }
+        Some(outcome)
     },
 };
 
@@ -86,7 +103,7 @@ pub(crate) static PREPARED: Check = Check {
             Ok(activity) => activity,
             Err(unseen) => return Some(unseen),
         };
-        let old: Vec<_> = activity.prepared.iter().filter(|one| one.seconds >= LONG_S).collect();
+        let old: Vec<&Prepared> = activity.prepared.iter().filter(|one| stays(one)).collect();
         if old.is_empty() {
             return Some(Outcome::pass("no transaction lies prepared"));
         }
@@ -127,7 +144,9 @@ pub(crate) static TWO_PHASE: Check = Check {
 };
 
 fn two_phase(facts: &Facts, _: &Profile) -> Judged {
-    let Some(max) = facts.number("max_prepared_transactions") else { return Ok(None) };
+    let Some(max) = facts.number("max_prepared_transactions") else {
+        return Err(unseen_setting(facts, "max_prepared_transactions"));
+    };
     Ok(Some(if max == 0 {
         Outcome::pass("prepared transactions are off")
     } else {
@@ -151,8 +170,9 @@ fn long_readers(facts: &Facts, _: &Profile) -> Judged {
     let cluster = cluster(facts)?;
     if !cluster.reader_monitors {
         let role = quote_ident(&facts.reader.name);
-        let grant = Some(format!("GRANT pg_read_all_stats TO {role}"));
-        return Ok(Some(Outcome::unseen("snapshots of other sessions", "this role may not see them", grant)));
+        let grant = format!("GRANT pg_read_all_stats TO {role}");
+        let outcome = Outcome::unseen("snapshots of other sessions", "this role may not see them");
+        return Ok(Some(outcome.sql(grant, "superuser")));
     }
     let old: Vec<String> = cluster
         .snapshots
@@ -184,6 +204,9 @@ pub(crate) static DDL_LOCKS: Check = Check {
 
 fn ddl_locks(facts: &Facts, _: &Profile) -> Judged {
     let cluster = cluster(facts)?;
+    if let Some(unseen) = relations_unseen(facts) {
+        return Ok(Some(unseen));
+    }
     let needs_alter = |table: &Relation| table.is_leaf() && table.publishable && !table.identity.usable();
     let needs_adding = |table: &Relation| table.publishable && !super::publication::is_covered(table, facts);
     let mut conflicts = Vec::new();

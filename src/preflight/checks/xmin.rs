@@ -134,8 +134,9 @@ fn rate(facts: &Facts, _: &Profile) -> Judged {
     let Some(deep) = &facts.deep else { return Ok(None) };
     let Some(rate) = deep.rate else {
         return Ok(Some(
-            Outcome::unseen("how many transactions a day has", "the server did not tell", None)
-                .severity(Severity::Info),
+            Outcome::unseen("how many transactions a day has", "the server did not tell")
+                .severity(Severity::Info)
+                .advice("Run walpilot check --deep again.", "you"),
         ));
     };
     #[expect(clippy::cast_possible_truncation, reason = "a rate, for people")]

@@ -323,17 +323,15 @@ impl App {
         self.touched = true;
         // A task works for the values that it was started with; its answer would be taken for the new ones.
         let outdated: &[Job] = match self.step {
-            Step::Connection | Step::Encryption => {
-                &[
-                    Job::Secrets,
-                    Job::TestSource,
-                    Job::TestAdmin,
-                    Job::ListTables,
-                    Job::Preflight,
-                    Job::Plan,
-                    Job::Rehearse,
-                ]
-            }
+            Step::Connection | Step::Encryption => &[
+                Job::Secrets,
+                Job::TestSource,
+                Job::TestAdmin,
+                Job::ListTables,
+                Job::Preflight,
+                Job::Plan,
+                Job::Rehearse,
+            ],
             Step::Tables => &[Job::Preflight, Job::Plan, Job::Rehearse],
             Step::Script => &[Job::Plan, Job::Rehearse],
             Step::Destination => &[Job::TestDestination],
