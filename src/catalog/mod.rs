@@ -11,6 +11,7 @@ pub mod gather;
 pub mod ident;
 pub mod lsn;
 mod order;
+pub mod precedence;
 pub mod probe;
 pub mod provider;
 mod queries;

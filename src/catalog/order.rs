@@ -14,9 +14,9 @@ use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::Facts;
 use super::ident::quote_literal;
 use super::probe::SlotOrder;
+use super::{Facts, precedence};
 use crate::connection::login::server_error;
 use crate::connection::server_error::ServerError;
 use crate::connection::stream::PgStream;
@@ -38,15 +38,18 @@ pub(super) async fn ask(settings: &Settings, profile: &Profile, facts: &Facts) -
     let here = facts.database.get().map(|database| database.name.as_str());
     let readable = slot.plugin.as_deref() == Some("pgoutput") && slot.database.as_deref() == here;
     let kept = slot.wal_status.as_deref() != Some("lost") && !slot.synced;
-    let suspected = facts.the_publication()?.age <= slot.catalog_age?;
-    if slot.active || !readable || !kept || !suspected {
+    // Where the order is plain nothing has to be decoded, which would count in the slot's statistics.
+    let unsure = precedence::suspected(facts, slot) && !precedence::horizon_is_exact(facts, slot);
+    if slot.active || !readable || !kept || !unsure {
         return None;
     }
+    // Before PostgreSQL 15 transactions without a published change come as well, as BEGIN and COMMIT.
+    let most = if facts.server.major() < 15 { 1000 } else { 1 };
     // The option is a list of identifiers.
     let publication = format!("\"{}\"", profile.publication.replace('"', "\"\""));
     let peek = format!(
-        "SELECT count(*) FROM pg_catalog.pg_logical_slot_peek_binary_changes({}, NULL, 1, \
-         'proto_version', '1', 'publication_names', {})",
+        "SELECT count(*) FROM pg_catalog.pg_logical_slot_peek_binary_changes({}, NULL, {most}, \
+         'proto_version', '1', 'publication_names', {}) WHERE chr(get_byte(data, 0)) IN ('I', 'U', 'D', 'T')",
         quote_literal(&profile.slot),
         quote_literal(&publication)
     );

@@ -170,6 +170,14 @@ pub(crate) fn slots(facts: &mut Facts) -> &mut Vec<Slot> {
     slots
 }
 
+/// The publication is younger than the slot.
+pub(crate) fn young(facts: &mut Facts) {
+    publication(facts).age = 5;
+    if let Seen::Yes(members) = &mut facts.members {
+        members.iter_mut().for_each(|member| member.age = 5);
+    }
+}
+
 /// The slot was made while no transaction ran, and nobody has read it.
 pub(crate) fn quiet(facts: &mut Facts) {
     let slot = slot(facts);

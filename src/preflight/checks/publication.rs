@@ -4,9 +4,9 @@ use super::cause::{publication, relations_unseen};
 use super::outcome::{Outcome, count, some_of};
 use super::unseen::{Part, unseen};
 use super::{Check, Family};
-use crate::catalog::facts::{Slot, SlotOrder};
+use crate::catalog::facts::SlotOrder;
 use crate::catalog::relation::Relation;
-use crate::catalog::{Facts, Seen, ddl};
+use crate::catalog::{Facts, Seen, ddl, precedence};
 use crate::preflight::finding::Severity;
 use crate::profile::{Method, Profile, TableName};
 
@@ -173,15 +173,9 @@ pub(crate) static AFTER_SLOT: Check = Check {
     judge: |facts, profile| after_slot(facts, profile),
 };
 
-/// Between the start of a slot's creation and its consistent point lies nothing but one record of running transactions,
-/// when no transaction was running (`xl_running_xacts` without ids is 56 bytes long).
-const QUIET_START: u64 = 128;
-
-/// Transaction ids raise the suspicion: the publication's row is younger than the oldest catalog row that the slot still
-/// needs. That alone proves nothing. The horizon of a new slot is also that of the oldest transaction then running and
-/// of every other slot, a slot that is read moves it only now and then, and ALTER PUBLICATION makes the row young too.
-/// So the server was asked to decode; where nothing was written that could be decoded, a slot that was made while no
-/// transaction ran and no other slot held the horizon back is proof enough.
+/// Transaction ids raise the suspicion. That alone proves nothing: the horizon of a new slot is also that of the oldest
+/// transaction then running and of every other slot, and a slot that is read moves it only now and then. Where the horizon
+/// is not exact the server was asked to decode.
 fn after_slot(facts: &Facts, profile: &Profile) -> Option<Outcome> {
     let publication = match publication(facts) {
         Ok(publication) => publication,
@@ -194,13 +188,13 @@ fn after_slot(facts: &Facts, profile: &Profile) -> Option<Outcome> {
     let age = slot.catalog_age?;
     let (name, slot_name) = (&profile.publication, &profile.slot);
     let outcome = match &facts.slot_order {
-        _ if publication.age > age => return Some(added_later(facts, profile, age)),
+        _ if !precedence::suspected(facts, slot) => return Some(added_later(facts, profile, age)),
         Some(SlotOrder::Sees) => return Some(Outcome::pass(format!("slot {slot_name} sees publication {name}"))),
         Some(SlotOrder::Misses(reason)) => {
             Outcome::fail(format!("slot {slot_name} was created before publication {name}: {reason}"))
                 .severity(Severity::Blocker)
         }
-        _ if never_read(slot) && quiet_start(slot, facts) => Outcome::fail(format!(
+        _ if precedence::horizon_is_exact(facts, slot) => Outcome::fail(format!(
             "slot {slot_name} was created before publication {name}: what is written in between can't be decoded"
         ))
         .severity(Severity::Blocker),
@@ -219,19 +213,6 @@ fn after_slot(facts: &Facts, profile: &Profile) -> Option<Outcome> {
     )
 }
 
-fn never_read(slot: &Slot) -> bool {
-    !slot.active && slot.decoded_bytes.unwrap_or(0) == 0
-}
-
-fn quiet_start(slot: &Slot, facts: &Facts) -> bool {
-    let alone = facts.slots.get().is_some_and(|all| all.iter().filter(|one| one.catalog_age.is_some()).count() == 1);
-    let gap = match (slot.restart_lsn, slot.confirmed_flush_lsn) {
-        (Some(start), Some(consistent)) => consistent.0.saturating_sub(start.0),
-        _ => u64::MAX,
-    };
-    alone && gap <= QUIET_START
-}
-
 /// The publication is older than the slot; tables may have been added to it since, and are sent from then on.
 fn added_later(facts: &Facts, profile: &Profile, age: i64) -> Outcome {
     let members = facts.members.get().map_or(&[][..], Vec::as_slice);
@@ -242,7 +223,7 @@ fn added_later(facts: &Facts, profile: &Profile, age: i64) -> Outcome {
         .map(|relation| relation.table().to_string())
         .collect();
     let slot = match super::cause::slot(facts, profile) {
-        Ok(slot) if !late.is_empty() && never_read(slot) && quiet_start(slot, facts) => slot,
+        Ok(slot) if !late.is_empty() && precedence::horizon_is_exact(facts, slot) => slot,
         _ => return Outcome::pass("the publication is older than the slot"),
     };
     Outcome::warn(format!(

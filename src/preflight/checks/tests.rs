@@ -2,6 +2,7 @@
 
 use super::fixture::{
     Case, healthy, keyless, no, partitioned, profile, publication, quiet, relations, role, set, slot, slots, table,
+    young,
 };
 use crate::catalog::facts::{Facts, Prepared, Relation, ReplicationProbe, Schema, Seen, Slot, SlotOrder, Writer};
 use crate::connection::cause::{ServerError, Trouble};
@@ -120,12 +121,12 @@ pub(super) const CASES: &[Case] = &[
     ("publication-covers-tables", |f, _| { partitioned(f); relations(f)[0].published = false; relations(f)[1].published = false; }, Fail, Blocker, "public.events"),
     ("publication-operations", |f, _| publication(f).pubtruncate = false, Warn, Warning, "leaves out truncate"),
     ("publication-via-root", |f, _| { partitioned(f); publication(f).pubviaroot = false; }, Warn, Warning, "public.events"),
-    ("publication-after-slot", |f, _| { publication(f).age = 5; f.slot_order = Some(SlotOrder::Misses("it does not exist".into())); }, Fail, Blocker, "was created before publication walpilot_publication: it does not exist"),
-    ("publication-after-slot", |f, _| { publication(f).age = 5; quiet(f); f.slot_order = Some(SlotOrder::NothingWritten); }, Fail, Blocker, "pg_drop_replication_slot('walpilot_slot'); SELECT pg_catalog.pg_create_logical"),
-    ("publication-after-slot", |f, _| { publication(f).age = 5; quiet(f); f.slot_order = Some(SlotOrder::Sees); }, Pass, Warning, "sees publication"),
-    ("publication-after-slot", |f, _| { publication(f).age = 5; quiet(f); slot(f).decoded_bytes = Some(99); }, Warn, Info, "may be older"),
-    ("publication-after-slot", |f, _| { publication(f).age = 5; quiet(f); slot(f).confirmed_flush_lsn = Some(crate::catalog::Lsn(90_000)); }, Warn, Info, "may be older"),
-    ("publication-after-slot", |f, _| { publication(f).age = 5; quiet(f); let other = Slot { slot_name: "other".into(), ..slot(f).clone() }; slots(f).push(other); }, Warn, Info, "may be older"),
+    ("publication-after-slot", |f, _| { young(f); f.slot_order = Some(SlotOrder::Misses("it does not exist".into())); }, Fail, Blocker, "was created before publication walpilot_publication: it does not exist"),
+    ("publication-after-slot", |f, _| { young(f); quiet(f); f.slot_order = Some(SlotOrder::NothingWritten); }, Fail, Blocker, "pg_drop_replication_slot('walpilot_slot'); SELECT pg_catalog.pg_create_logical"),
+    ("publication-after-slot", |f, _| { young(f); quiet(f); f.slot_order = Some(SlotOrder::Sees); }, Pass, Warning, "sees publication"),
+    ("publication-after-slot", |f, _| { young(f); quiet(f); slot(f).decoded_bytes = Some(99); }, Warn, Info, "may be older"),
+    ("publication-after-slot", |f, _| { young(f); quiet(f); slot(f).confirmed_flush_lsn = Some(crate::catalog::Lsn(90_000)); }, Warn, Info, "may be older"),
+    ("publication-after-slot", |f, _| { young(f); quiet(f); let other = Slot { slot_name: "other".into(), ..slot(f).clone() }; slots(f).push(other); }, Warn, Info, "may be older"),
     ("publication-after-slot", |f, _| f.slots = Seen::Yes(vec![]), Skipped, Warning, "slot-exists"),
     ("slot-name-valid", |_, p| p.slot = "My-Slot".into(), Fail, Blocker, "My-Slot"),
     ("slot-exists", |f, _| f.slots = Seen::Yes(vec![]), Fail, Blocker, "missing; walpilot script creates it"),

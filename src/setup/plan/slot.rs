@@ -81,12 +81,13 @@ impl Planner<'_> {
         let exists = self.facts.relations().iter().any(|relation| relation.table() == table);
         self.record.heartbeat |= !exists;
         let why = "pgoutput of PostgreSQL 13 sends no messages, so a heartbeat needs a table";
+        let schema = condition::schema(ddl::HEARTBEAT_SCHEMA);
         let steps = [
-            ("Create a schema for the heartbeat", ddl::create_heartbeat_schema()),
-            ("Create the table for the heartbeat", ddl::create_heartbeat_table()),
+            ("Create a schema for the heartbeat", ddl::create_heartbeat_schema(), schema),
+            ("Create the table for the heartbeat", ddl::create_heartbeat_table(), condition::table(&table)),
         ];
-        for (title, sql) in steps {
-            let step = Step::new(Person::Administrator, title, why, sql, "superuser");
+        for (title, sql, there) in steps {
+            let step = Step::new(Person::Administrator, title, why, sql, "superuser").unless(there);
             self.step_if(!exists, Stage::Role, step, || condition::table(&table));
         }
         for (title, sql) in ddl::grant_heartbeat(&user) {
