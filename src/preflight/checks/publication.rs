@@ -215,7 +215,10 @@ fn after_slot(facts: &Facts, profile: &Profile) -> Option<Outcome> {
 
 /// The publication is older than the slot; tables may have been added to it since, and are sent from then on.
 fn added_later(facts: &Facts, profile: &Profile, age: i64) -> Outcome {
-    let members = facts.members.get().map_or(&[][..], Vec::as_slice);
+    let members = match &facts.members {
+        Seen::Yes(members) => members,
+        Seen::No(reason) => return unseen(facts, Part::Members, reason),
+    };
     let late: Vec<String> = members
         .iter()
         .filter(|member| member.age <= age)
