@@ -196,11 +196,13 @@ async fn ours(text: &str, env: &[(String, String)]) -> (Outcome, String) {
 /// The differences that `docs/connection.md` and `docs/inputs.md` explain.
 fn is_deliberate(theirs: &Outcome, ours: &Outcome) -> bool {
     let (Outcome::Failed(ours), Outcome::Failed(theirs)) = (ours, theirs) else { return false };
+    let repeats = |tries: &[String]| tries.windows(2).all(|both| both[0] == both[1]);
     let once = |class: &str| ours.as_slice() == [class] && theirs.first().is_some_and(|first| first == class);
-    // A refused password is not offered again without TLS, and `allow` does not repeat a login where there is no TLS.
+    // A refused password is not offered again without TLS, and a login that failed is not repeated as it was: `allow` does
+    // that where there is no TLS, and psql where a start-up option is refused.
     once("password_wrong")
-        || (ours.last().is_some_and(|last| last == "tls_unsupported")
-            && theirs.windows(2).all(|both| both[0] == both[1]))
+        || (repeats(theirs) && (ours.first() == theirs.first()))
+        || (repeats(theirs) && ours.last().is_some_and(|last| last == "tls_unsupported"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
