@@ -7,8 +7,11 @@
 pub mod destination;
 pub mod diagnosis;
 pub mod events;
+pub mod exposition;
 pub mod history;
+pub mod incident;
 pub mod lsn_clock;
+pub mod metrics;
 pub mod moment;
 pub mod reading;
 pub mod report;
