@@ -71,9 +71,23 @@ pub async fn run(args: DiagnoseArgs, output: Output) -> Result<Exit, Stop> {
             return Ok(Exit::Unknown);
         }
     };
-    let Some(report) = Report::of(&watcher) else { return Ok(Exit::Unknown) };
-    let missing = missing(&target, &report);
-    match args.format {
+    print(&target, &target.source.to_string(), &watcher, args.format, output)
+}
+
+/// Prints what is wrong with `target`, which is called `source`, and gives the exit code of that.
+///
+/// # Errors
+/// When the output can't be written.
+pub(super) fn print(
+    target: &Target,
+    source: &str,
+    watcher: &Watcher,
+    format: Format,
+    output: Output,
+) -> Result<Exit, Stop> {
+    let Some(report) = Report::of(watcher) else { return Ok(Exit::Unknown) };
+    let missing = missing(target, &report);
+    match format {
         Format::Line => output.line(&line(&report, missing.as_deref()))?,
         Format::Text => {
             for line in missing.iter().cloned().chain(text(&report, target.slot.as_deref(), output)) {
@@ -82,7 +96,7 @@ pub async fn run(args: DiagnoseArgs, output: Output) -> Result<Exit, Stop> {
         }
         Format::Json => output.json(&report)?,
         Format::Markdown => {
-            let text = incident::markdown(&report, &target.source.to_string(), watcher.events());
+            let text = incident::markdown(&report, source, watcher.events());
             output.raw(text.as_bytes())?;
         }
     }
@@ -95,19 +109,15 @@ async fn look(args: &DiagnoseArgs) -> Result<(Target, Watcher), String> {
     let mut samples = Samples::connected(target.clone()).await.map_err(|failure| failure.to_string())?;
     let mut watcher = Watcher::default();
     watcher.push(samples.next().await?);
-    let end = now() + args.time;
+    let end = Instant::now() + args.time;
     loop {
-        tokio::time::sleep_until((now() + PAIR).min(end.max(now()))).await;
+        let now = Instant::now();
+        tokio::time::sleep_until((now + PAIR).min(end.max(now))).await;
         watcher.push(samples.next().await?);
-        if now() >= end {
+        if Instant::now() >= end {
             return Ok((target, watcher));
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a command's own pace")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 fn missing(target: &Target, report: &Report) -> Option<String> {

@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod output;
 pub mod profiles;
 mod prompt;
+pub mod record;
 mod rehearsal;
 mod report_format;
 pub mod run;
@@ -91,6 +92,10 @@ pub enum Command {
     Diagnose(Box<diagnose::DiagnoseArgs>),
     /// Answer Prometheus: lag, WAL, slots and findings as metrics
     Metrics(Box<metrics::MetricsArgs>),
+    /// Record samples into a file, to replay them later
+    Record(Box<record::RecordArgs>),
+    /// Look at a recording on the dashboard's screens
+    Replay(Box<record::ReplayArgs>),
     /// Keep sources under a name
     Profiles(Box<profiles::ProfilesArgs>),
     /// Try everything on two throwaway clusters
@@ -139,7 +144,6 @@ pub fn main() -> ExitCode {
 }
 
 /// A monitoring system takes 2 for CRITICAL; a command line that can't be understood is UNKNOWN to it.
-#[expect(clippy::disallowed_methods, reason = "the arguments that clap could not read")]
 fn usage_exit() -> Exit {
     let diagnoses = std::env::args_os().any(|argument| argument == "diagnose");
     if diagnoses { Exit::Unknown } else { Exit::Usage }
@@ -165,6 +169,8 @@ async fn run_command(command: Option<Command>, output: Output) -> Result<Exit, S
         Some(Command::Watch(args)) => watch::run(*args, output).await,
         Some(Command::Diagnose(args)) => diagnose::run(*args, output).await,
         Some(Command::Metrics(args)) => metrics::run(*args, output).await,
+        Some(Command::Record(args)) => record::record(*args, output).await,
+        Some(Command::Replay(args)) => record::replay(*args, output).await,
         Some(Command::Profiles(args)) => profiles::run(*args, output).await,
         Some(Command::Demo(args)) => Box::pin(demo::run(*args, output)).await,
         Some(Command::Completions { shell }) => {

@@ -101,10 +101,8 @@ fn source(page: &mut Exposition, watcher: &Watcher, report: &Report) {
     #[expect(clippy::cast_precision_loss, reason = "microseconds of this century fit")]
     let started = server.started.0 as f64 / 1e6;
     let limit = |name| server.number(name).and_then(|value| u32::try_from(value).ok()).map(f64::from);
-    let budget = match server.settings.get("max_slot_wal_keep_size") {
-        Some(_) => Some(server.slot_wal_limit().map_or(f64::INFINITY, number)),
-        None => None,
-    };
+    let known = server.settings.contains_key("max_slot_wal_keep_size");
+    let budget = known.then(|| server.slot_wal_limit().map_or(f64::INFINITY, number));
     let seconds = std::time::Duration::from_micros(sample.pulse_micros).as_secs_f64();
     let used = u32::try_from(sample.slots.len()).ok().map(f64::from);
     for (name, kind, help, value) in [

@@ -14,6 +14,7 @@ pub mod lsn_clock;
 pub mod metrics;
 pub mod moment;
 pub mod reading;
+pub mod recording;
 pub mod report;
 pub mod sample;
 pub mod server;

@@ -23,7 +23,7 @@ use crate::connection::{Failure, Session, SessionOptions, Settings, connect, des
 use crate::profile::TableName;
 
 /// What to watch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Target {
     /// The source.
     pub source: Settings,

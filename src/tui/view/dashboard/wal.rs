@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::paint::{fit, gauge, put, section, spark, squeeze};
 use super::slots::{SMALL_LAG, lags};
 use crate::monitor::units;
-use crate::tui::app::dashboard::Dashboard;
+use crate::tui::app::dashboard::{Dashboard, Panel};
 use crate::tui::view::theme::{Theme, Tone};
 
 /// Draws the section.
@@ -20,12 +20,13 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
         None => "WAL".to_owned(),
     };
     let five = format!("5m {}", rate(reading.wal_rate_5m));
-    let body = section(&title, &five, false, theme, area, buf);
+    let body = section(&title, &five, dashboard.panel() == Panel::Wal, theme, area, buf);
     let Some(sample) = picture.watcher.sample() else { return };
     let width = usize::from(body.width);
     let bars = width.saturating_sub(22);
     let rates: Vec<f64> = picture.watcher.history().wal_rates().iter().copied().collect();
-    let chosen = reading.slots.get(dashboard.selected_slot());
+    let slots = dashboard.slots();
+    let chosen = slots.get(dashboard.selected_slot()).map(|(_, numbers)| *numbers);
     let lag: Vec<f64> =
         chosen.and_then(|slot| picture.watcher.history().slot(&slot.name)).map(lags).unwrap_or_default();
     let last = chosen.and_then(|slot| slot.lag_bytes).map_or_else(|| "?".to_owned(), units::bytes);
