@@ -34,8 +34,10 @@ fn completions_and_the_manual_page_name_every_command() {
     for args in [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]] {
         let output = walpilot(args);
         assert!(output.status.success(), "{args:?}");
-        for command in ["setup", "check", "script", "run", "verify", "watch", "diagnose", "metrics", "record", "replay", "profiles", "demo"]
-        {
+        for command in [
+            "setup", "check", "script", "run", "verify", "watch", "diagnose", "metrics", "record", "replay",
+            "profiles", "demo",
+        ] {
             assert!(text(&output.stdout).contains(command), "{args:?} does not name {command}");
         }
     }

@@ -13,6 +13,7 @@ pub mod interrupt;
 pub mod log;
 pub mod metrics;
 pub mod output;
+pub mod pair;
 pub mod profiles;
 mod prompt;
 pub mod record;

@@ -1,6 +1,5 @@
 //! `walpilot run`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
@@ -12,11 +11,10 @@ use super::duration;
 use super::exit::{Exit, Stop};
 use super::interrupt::Interrupt;
 use super::output::{Format, Output, Paint};
-use super::source::{self, SourceArgs, SshArgs, WantedArgs};
+use super::pair::PairArgs;
 use crate::catalog::Lsn;
 use crate::connection::{self, SessionOptions, Settings};
 use crate::monitor::units;
-use crate::profile::Selection;
 use crate::replication::{self, Phase, Progress, RunError, RunEvent, RunOptions, Summary, TablePhase};
 
 /// Replicate into a destination PostgreSQL
@@ -26,27 +24,9 @@ use crate::replication::{self, Phase, Progress, RunError, RunEvent, RunOptions, 
 /// replicated.
 #[derive(clap::Args, Clone, Debug)]
 pub struct RunArgs {
-    /// The source: a postgres:// URI or "host=… dbname=…"; PGPASSWORD is its password if the URI has none
-    #[arg(long, value_name = "URI", required_unless_present = "profile")]
-    pub from: Option<String>,
-    /// A saved profile as the source; what stands beside it on the command line wins
-    #[arg(long, value_name = "NAME")]
-    pub profile: Option<String>,
-    /// The destination; WALPILOT_TO_PASSWORD is its password if the URI has none
-    #[arg(long, value_name = "URI")]
-    pub to: String,
-    /// Reads the source's password from this file's first line (- for standard input)
-    #[arg(long, value_name = "FILE")]
-    pub from_password_file: Option<PathBuf>,
-    /// Reads the destination's password from this file's first line (- for standard input)
-    #[arg(long, value_name = "FILE")]
-    pub to_password_file: Option<PathBuf>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
-    pub ssh: SshArgs,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
-    pub wanted: WantedArgs,
+    pub pair: PairArgs,
     /// Do not create the replication slot when it is missing
     #[arg(long)]
     pub no_create_slot: bool,
@@ -69,7 +49,8 @@ pub struct RunArgs {
 /// # Errors
 /// With the exit code and one sentence for standard error.
 pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
-    let options = options(&args)?;
+    let (profile, destination) = args.pair.opened()?;
+    let options = RunOptions { profile, destination, create_slot: !args.no_create_slot };
     if args.copy_again {
         replication::forget(&options).await.map_err(|error| stopped_by(&error))?;
     }
@@ -127,25 +108,6 @@ pub(super) fn stopped_by(error: &RunError) -> Stop {
         RunError::Connection { .. } => Stop::new(Exit::CannotConnect, message),
         RunError::Refused(_) => Stop::new(Exit::Failed, message),
     }
-}
-
-fn options(args: &RunArgs) -> Result<RunOptions, Stop> {
-    let from = SourceArgs {
-        uri: args.from.clone(),
-        profile: args.profile.clone(),
-        password_file: args.from_password_file.clone(),
-        ssh: args.ssh.clone(),
-        wanted: args.wanted.clone(),
-    };
-    let mut profile = from.profile()?;
-    if args.wanted.schemas.is_empty() && args.wanted.tables.is_empty() && args.profile.is_none() {
-        profile.selection = Selection::Schemas(Vec::new());
-    }
-    let mut destination = source::destination(&args.to)?;
-    if let Some(file) = &args.to_password_file {
-        destination = destination.with_password(Some(source::password_from(file)?));
-    }
-    Ok(RunOptions { profile, destination, create_slot: !args.no_create_slot })
 }
 
 /// Where the source's log ends now; `None` when it can't be asked, to be asked again.

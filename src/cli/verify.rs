@@ -1,6 +1,5 @@
 //! `walpilot verify`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
@@ -8,10 +7,10 @@ use serde_json::json;
 use super::duration;
 use super::exit::{Exit, Stop};
 use super::output::{Format, Output, Paint};
+use super::pair::PairArgs;
 use super::run;
-use super::source::{self, SourceArgs, SshArgs, WantedArgs};
+
 use crate::connection::printable;
-use crate::profile::Selection;
 use crate::replication::verify::{self, Difference, TableVerdict, Verdict, Verification, VerifyOptions};
 
 /// Compare the rows of source and destination
@@ -20,37 +19,11 @@ use crate::replication::verify::{self, Difference, TableVerdict, Verdict, Verifi
 /// a writing application: a key is called different only when its row stood still while the destination caught up. Exit
 /// code 1 tells that rows differ.
 #[derive(clap::Args, Clone, Debug)]
+#[command(mut_arg("no_initial_copy", |arg| arg.hide(true)))]
 pub struct VerifyArgs {
-    /// The source: a postgres:// URI or "host=… dbname=…"; PGPASSWORD is its password if the URI has none
-    #[arg(long, value_name = "URI", required_unless_present = "profile")]
-    pub from: Option<String>,
-    /// A saved profile as the source; what stands beside it on the command line wins
-    #[arg(long, value_name = "NAME")]
-    pub profile: Option<String>,
-    /// The destination; WALPILOT_TO_PASSWORD is its password if the URI has none
-    #[arg(long, value_name = "URI")]
-    pub to: String,
-    /// Reads the source's password from this file's first line (- for standard input)
-    #[arg(long, value_name = "FILE")]
-    pub from_password_file: Option<PathBuf>,
-    /// Reads the destination's password from this file's first line (- for standard input)
-    #[arg(long, value_name = "FILE")]
-    pub to_password_file: Option<PathBuf>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
-    pub ssh: SshArgs,
-    /// Every table of these schemas [default: the whole publication]
-    #[arg(long, value_name = "S1,S2", value_delimiter = ',', conflicts_with = "tables")]
-    pub schemas: Vec<String>,
-    /// Exactly these tables
-    #[arg(long, value_name = "S.T,…", value_delimiter = ',')]
-    pub tables: Vec<String>,
-    /// The publication's name [default: walpilot_publication]
-    #[arg(long, value_name = "NAME")]
-    pub publication: Option<String>,
-    /// The replication slot's name [default: walpilot_slot]
-    #[arg(long, value_name = "NAME")]
-    pub slot: Option<String>,
+    pub pair: PairArgs,
     /// How many differing keys of a table are named
     #[arg(long, value_name = "NUMBER", default_value_t = 10)]
     pub keys: usize,
@@ -67,8 +40,10 @@ pub struct VerifyArgs {
 /// # Errors
 /// With the exit code and one sentence for standard error.
 pub async fn run(args: VerifyArgs, output: Output) -> Result<Exit, Stop> {
+    let (profile, destination) = args.pair.opened()?;
+    let options = VerifyOptions { profile, destination, keys: args.keys, patience: args.wait };
     let mut failed = Ok(());
-    let result = verify::verify(&options(&args)?, |table| {
+    let result = verify::verify(&options, |table| {
         if args.format == Format::Text && failed.is_ok() {
             failed = lines(table, output);
         }
@@ -89,31 +64,6 @@ pub async fn run(args: VerifyArgs, output: Output) -> Result<Exit, Stop> {
     } else {
         Ok(Exit::Fine)
     }
-}
-
-fn options(args: &VerifyArgs) -> Result<VerifyOptions, Stop> {
-    let from = SourceArgs {
-        uri: args.from.clone(),
-        profile: args.profile.clone(),
-        password_file: args.from_password_file.clone(),
-        ssh: args.ssh.clone(),
-        wanted: WantedArgs {
-            schemas: args.schemas.clone(),
-            tables: args.tables.clone(),
-            publication: args.publication.clone(),
-            slot: args.slot.clone(),
-            ..WantedArgs::default()
-        },
-    };
-    let mut profile = from.profile()?;
-    if args.schemas.is_empty() && args.tables.is_empty() && args.profile.is_none() {
-        profile.selection = Selection::Schemas(Vec::new());
-    }
-    let mut destination = source::destination(&args.to)?;
-    if let Some(file) = &args.to_password_file {
-        destination = destination.with_password(Some(source::password_from(file)?));
-    }
-    Ok(VerifyOptions { profile, destination, keys: args.keys, patience: args.wait })
 }
 
 fn lines(table: &TableVerdict, output: Output) -> std::io::Result<()> {

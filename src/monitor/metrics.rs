@@ -221,10 +221,10 @@ const SLOT_NUMBERS: [SlotNumber; 14] = [
         "walpilot_slot_spilled_bytes",
         Kind::Counter,
         "Decoded changes that did not fit into logical_decoding_work_mem (PostgreSQL 14 and newer).",
-        |one| one.slot.spill_bytes.map(number),
+        |one| one.slot.decoding.as_ref().map(|decoding| number(decoding.spill_bytes)),
     ),
     ("walpilot_slot_decoded_bytes", Kind::Counter, "Decoded changes (PostgreSQL 14 and newer).", |one| {
-        one.slot.total_bytes.map(number)
+        one.slot.decoding.as_ref().map(|decoding| number(decoding.total_bytes))
     }),
 ];
 

@@ -81,6 +81,20 @@ pub(super) const BINDINGS: &[Binding] = &[
     on(Zone::Dashboard, &[plain('6')], Action::Dashboard(DashboardAction::Show(Panel::Tables)), "", "The tables"),
     on(
         Zone::Dashboard,
+        &[plain('7')],
+        Action::Dashboard(DashboardAction::Show(Panel::Horizon)),
+        "",
+        "Who holds back vacuum, and which copies run",
+    ),
+    on(
+        Zone::Dashboard,
+        &[plain('0')],
+        Action::Dashboard(DashboardAction::Show(Panel::Xmin)),
+        "",
+        "What replication by xmin would see and miss",
+    ),
+    on(
+        Zone::Dashboard,
         &[plain('8'), plain('E')],
         Action::Dashboard(DashboardAction::Show(Panel::Events)),
         "",

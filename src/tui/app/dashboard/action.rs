@@ -67,16 +67,20 @@ pub enum Panel {
     Diagnosis,
     /// The tables at both sides.
     Tables,
+    /// Who keeps vacuum from cleaning up, and which copies run.
+    Horizon,
     /// What happened.
     Events,
+    /// What replication by xmin would see and miss.
+    Xmin,
     /// What can be seen, and what would open the rest.
     Visibility,
 }
 
 impl Panel {
     /// The panels of the Tab key, in its order.
-    pub const ALL: [Self; 7] =
-        [Self::Slots, Self::Slot, Self::Wal, Self::Lag, Self::Diagnosis, Self::Tables, Self::Events];
+    pub const ALL: [Self; 8] =
+        [Self::Slots, Self::Slot, Self::Wal, Self::Lag, Self::Diagnosis, Self::Tables, Self::Horizon, Self::Events];
 
     /// The panel's digit and its word.
     #[must_use]
@@ -88,7 +92,9 @@ impl Panel {
             Self::Lag => ('4', "lag"),
             Self::Diagnosis => ('5', "diagnosis"),
             Self::Tables => ('6', "tables"),
+            Self::Horizon => ('7', "horizon"),
             Self::Events => ('8', "events"),
+            Self::Xmin => ('0', "xmin"),
             Self::Visibility => ('v', "visibility"),
         }
     }

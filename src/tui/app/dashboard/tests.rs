@@ -58,8 +58,7 @@ fn stepping_back_shows_the_past_and_forward_the_present() {
 
 #[test]
 fn a_recording_plays_at_its_own_pace_and_stops_at_its_end() {
-    let record =
-        |second| Record { heard: Moment::from(time(second)), outcome: Ok(Box::new(sample(second, &["a"]))) };
+    let record = |second| Record { heard: Moment::from(time(second)), outcome: Ok(Box::new(sample(second, &["a"]))) };
     let mut dashboard = Dashboard::replaying(&Header::default(), (0..5).map(|n| record(2 * n)).collect());
     assert_eq!(dashboard.replay(), Some((5, 5, None)));
     dashboard.act(DashboardAction::First);

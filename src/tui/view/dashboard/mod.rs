@@ -7,6 +7,7 @@ mod chart;
 mod events;
 mod findings;
 mod header;
+mod horizon;
 mod lag;
 mod paint;
 mod ruler;
@@ -16,6 +17,7 @@ mod strip;
 mod tables;
 mod visibility;
 mod wal;
+mod xmin;
 
 use std::time::SystemTime;
 
@@ -77,6 +79,8 @@ fn part(panel: Panel, dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut
         Panel::Tables => tables::draw(dashboard, theme, area, buf),
         Panel::Diagnosis => findings::draw(dashboard, theme, area, buf),
         Panel::Events => events::draw(dashboard, theme, area, buf),
+        Panel::Horizon => horizon::draw(dashboard, theme, area, buf),
+        Panel::Xmin => xmin::draw(dashboard, theme, area, buf),
         Panel::Visibility => visibility::draw(dashboard, theme, area, buf),
     }
 }
@@ -107,11 +111,16 @@ fn two_columns(dashboard: &Dashboard, theme: Theme, mut rest: Rect, buf: &mut Bu
     let (left, right) = halves(top(&mut rest, share));
     lag::draw(dashboard, theme, left, buf);
     findings::draw(dashboard, theme, right, buf);
-    let visible = dashboard.panel() == Panel::Visibility;
-    let last = if visible { Panel::Visibility } else { Panel::Events };
+    let last = match dashboard.panel() {
+        other @ (Panel::Visibility | Panel::Xmin | Panel::Horizon) => other,
+        _ => Panel::Events,
+    };
     if large {
-        let events = bottom(&mut rest, share.min(12));
-        tables::draw(dashboard, theme, rest, buf);
+        let events = bottom(&mut rest, 10);
+        let (left, right) = halves(rest);
+        tables::draw(dashboard, theme, left, buf);
+        horizon::draw(dashboard, theme, right, buf);
+        let last = if last == Panel::Horizon { Panel::Events } else { last };
         part(last, dashboard, theme, events, buf);
     } else {
         let (left, right) = halves(rest);

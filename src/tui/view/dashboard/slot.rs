@@ -140,12 +140,21 @@ impl Page<'_> {
         lines.push(Line::raw(format!(
             "catalog_xmin is {age} transactions old: vacuum of the catalogs waits for it, vacuum of other tables does not."
         )));
-        if let (Some(spilled), Some(total)) = (self.slot.spill_bytes, self.slot.total_bytes) {
+        if let Some(decoding) = &self.slot.decoding {
             lines.push(Line::raw(format!(
-                "Decoded {}, of which {} did not fit into memory.",
-                units::bytes(total),
-                units::bytes(spilled)
+                "Decoded {} in {} transactions; {} in {} did not fit into memory; {} streamed before their commit.",
+                units::bytes(decoding.total_bytes),
+                units::count(decoding.total_txns),
+                units::bytes(decoding.spill_bytes),
+                units::count(decoding.spill_txns),
+                units::bytes(decoding.stream_bytes),
             )));
+        }
+        let spill = self.sample.files.known().and_then(|files| files.spill.as_ref());
+        if let Some(spill) = spill.and_then(|all| all.iter().find(|one| one.slot == self.slot.name && one.files > 0)) {
+            let text =
+                format!("On disk now: {} of open transactions in {} files.", units::bytes(spill.bytes), spill.files);
+            lines.push(Line::raw(text));
         }
         if let Some(failover) = self.slot.failover {
             let text = if failover {

@@ -12,11 +12,12 @@ use crate::tui::view::theme::{Theme, Tone};
 /// Draws them; the second one only where there is room for it.
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
     let mut spans = vec![Span::raw(" ")];
-    for panel in Panel::ALL.into_iter().chain([Panel::Visibility]) {
+    for panel in Panel::ALL.into_iter().chain([Panel::Xmin, Panel::Visibility]) {
         let (digit, word) = panel.name();
         let tone = if panel == dashboard.panel() { Tone::Selected } else { Tone::Dim };
-        spans.push(Span::styled(format!("{digit} {word}"), theme.style(tone)));
-        spans.push(Span::raw("  "));
+        let (gap, after) = if area.width >= 110 { (" ", "  ") } else { ("", " ") };
+        spans.push(Span::styled(format!("{digit}{gap}{word}"), theme.style(tone)));
+        spans.push(Span::raw(after));
     }
     let used: usize = spans.iter().map(Span::width).sum();
     let costs = costs(dashboard);
