@@ -20,8 +20,8 @@ fn the_help_is_what_the_readme_and_people_rely_on() {
     assert!(help.status.success());
     insta::assert_snapshot!("help", text(&help.stdout));
     for command in [
-        "setup", "check", "checks", "explain", "script", "run", "verify", "watch", "diagnose", "metrics", "profiles",
-        "demo",
+        "setup", "check", "checks", "explain", "script", "run", "verify", "watch", "diagnose", "metrics", "record",
+        "replay", "profiles", "demo",
     ] {
         let help = walpilot(&[command, "--help"]);
         assert!(help.status.success(), "{command}");

@@ -24,7 +24,12 @@ impl Exporter {
         let mut args = vec!["metrics", &uri, "--listen", "127.0.0.1:0", "--interval", "500ms"];
         args.extend(more);
         let (mut child, home) = walpilot(args).password(settings).spawn();
-        let line = BufReader::new(child.stdout.take().unwrap()).lines().next_line().await.unwrap().expect("a line");
+        let line = BufReader::new(child.stdout.take().expect("it is there"))
+            .lines()
+            .next_line()
+            .await
+            .expect("it is there")
+            .expect("a line");
         let address = line.split("http://").nth(1).and_then(|rest| rest.strip_suffix("/metrics"));
         let address = address.unwrap_or_else(|| panic!("no address in {line}")).to_owned();
         Self { address, _child: child, _home: home }
@@ -33,9 +38,9 @@ impl Exporter {
     /// The whole answer to a request, headers and all.
     async fn ask(&self, request: &str) -> String {
         let mut client = TcpStream::connect(&self.address).await.expect("it listens");
-        client.write_all(request.as_bytes()).await.unwrap();
+        client.write_all(request.as_bytes()).await.expect("it is there");
         let mut answer = Vec::new();
-        client.read_to_end(&mut answer).await.unwrap();
+        client.read_to_end(&mut answer).await.expect("it is there");
         String::from_utf8(answer).expect("UTF-8")
     }
 
@@ -53,7 +58,11 @@ fn numbers(page: &str) -> BTreeMap<String, f64> {
     let body = page.split_once("\r\n\r\n").map_or(page, |(_, body)| body);
     let samples = body.lines().filter(|line| !line.starts_with('#'));
     samples
-        .map(|line| line.rsplit_once(' ').map(|(name, value)| (name.to_owned(), value.parse().unwrap())).unwrap())
+        .map(|line| {
+            line.rsplit_once(' ')
+                .map(|(name, value)| (name.to_owned(), value.parse().expect("it is there")))
+                .expect("it is there")
+        })
         .collect()
 }
 
@@ -85,7 +94,7 @@ fn well_formed(page: &str, open_metrics: bool) -> BTreeSet<String> {
                 let (name, value) = line.rsplit_once(' ').expect("a value");
                 assert!(value.parse::<f64>().is_ok(), "{line}");
                 assert!(series.insert(name.to_owned()), "{name} comes twice");
-                let bare = name.split('{').next().unwrap();
+                let bare = name.split('{').next().expect("it is there");
                 let suffix = if kind == "counter" && open_metrics { "_total" } else { "" };
                 assert_eq!(bare, format!("{family}{suffix}"), "{line}");
             }

@@ -15,6 +15,7 @@ use crate::monitor::exposition::Exposition;
 use crate::monitor::metrics::Observed;
 use crate::monitor::report::Report;
 use crate::monitor::{Target, Watcher};
+use crate::profile::store::Store;
 
 /// Watch slots, lag, WAL and rows
 #[derive(clap::Args, Clone, Debug)]
@@ -23,6 +24,12 @@ pub struct WatchArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
     pub target: TargetArgs,
+    /// Watch several saved profiles at once: their names, or all
+    #[arg(long, value_name = "NAME,…|all", value_delimiter = ',', conflicts_with_all = ["uri", "profile", "to", "slot", "publication", "once", "interval"])]
+    pub fleet: Vec<String>,
+    /// Let the dashboard run the statements that it proposes, each after its object's name was typed
+    #[arg(long, conflicts_with_all = ["once", "interval"])]
+    pub allow_actions: bool,
     /// Print one report and end
     #[arg(long, conflicts_with = "interval")]
     pub once: bool,
@@ -55,6 +62,7 @@ Examples:
   walpilot watch postgres://watch@db.example/shop --once               one report
   walpilot watch postgres://… --to postgres://… --interval 5s          a line each five seconds
   walpilot watch postgres://… --once --format json | jq '.findings'    for programs
+  walpilot watch --fleet all                                           every saved profile, worst first
 
 The role needs no privilege; GRANT pg_monitor shows the walsenders too. Nothing is written to either server.
 walpilot metrics is the same for Prometheus, walpilot diagnose for Nagios and its kind.";
@@ -73,6 +81,9 @@ pub async fn run(args: WatchArgs, output: Output) -> Result<Exit, Stop> {
             "--format prometheus needs --once; walpilot metrics answers Prometheus for as long as it runs.",
         ));
     }
+    if !args.fleet.is_empty() {
+        return fleet(&args, output).await;
+    }
     let target = args.target.target()?;
     let ended = async {
         if args.once {
@@ -80,7 +91,7 @@ pub async fn run(args: WatchArgs, output: Output) -> Result<Exit, Stop> {
         }
         match args.interval {
             Some(every) => stream(target, every, args.format, output).await,
-            None => dashboard(target, args.screen, output).await,
+            None => dashboard(target, args.allow_actions, args.screen, output).await,
         }
     };
     if !args.once && args.interval.is_none() {
@@ -94,15 +105,35 @@ pub async fn run(args: WatchArgs, output: Output) -> Result<Exit, Stop> {
     }
 }
 
-async fn dashboard(target: Target, screen: ScreenArgs, output: Output) -> Result<Exit, Stop> {
-    if !crate::tui::terminal::is_there() {
-        return Err(Stop::new(
-            Exit::Usage,
-            "The dashboard needs a terminal; use --once for one report or --interval 5s for a stream of lines.",
-        ));
+fn needs_terminal() -> Result<(), Stop> {
+    let why = "The dashboard needs a terminal; use --once for one report or --interval 5s for a stream of lines.";
+    if crate::tui::terminal::is_there() { Ok(()) } else { Err(Stop::new(Exit::Usage, why)) }
+}
+
+/// The dashboards of several saved profiles.
+async fn fleet(args: &WatchArgs, output: Output) -> Result<Exit, Stop> {
+    needs_terminal()?;
+    let mut names = args.fleet.clone();
+    if names == ["all"] {
+        names = Store::of_user().and_then(|store| store.list()).map_err(|e| Stop::new(Exit::Usage, e.to_string()))?;
+        if names.is_empty() {
+            return Err(Stop::new(Exit::Usage, "There is no saved profile; walpilot profiles save keeps one."));
+        }
     }
+    let target = |name: String| {
+        let of_profile = TargetArgs { profile: Some(name.clone()), ..args.target.clone() };
+        Ok((name, of_profile.target()?))
+    };
+    let targets = names.into_iter().map(target).collect::<Result<Vec<_>, Stop>>()?;
+    let theme = args.screen.theme(output);
+    let outcome = Box::pin(crate::tui::fleet(targets, args.allow_actions, theme)).await?;
+    super::setup::report(&outcome, output)
+}
+
+async fn dashboard(target: Target, allow_actions: bool, screen: ScreenArgs, output: Output) -> Result<Exit, Stop> {
+    needs_terminal()?;
     let theme = screen.theme(output);
-    let outcome = Box::pin(crate::tui::watch(target, theme)).await?;
+    let outcome = Box::pin(crate::tui::watch(target, allow_actions, theme)).await?;
     super::setup::report(&outcome, output)
 }
 

@@ -4,6 +4,7 @@
 //! [`sample`] and its helpers `ask` and `side` talk to a server; everything else takes values and returns values, so
 //! that a recorded sample says the same as a live one.
 
+pub mod act;
 mod ask;
 pub mod context;
 pub mod destination;

@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back_to_the_microsecond() {
         let (mut writer, mut reader) = (Writer::default(), Reader::default());
-        for number in 0..400 {
+        for number in 0..400_u64 {
             let (heard, sample) = (Moment(number.cast_signed()), sample(number));
             let line = writer.line(heard, &Ok(sample.clone())).unwrap();
             assert!(!line.contains('\n'));

@@ -23,6 +23,7 @@ use super::app::message::{Answer, Message, Planned, Tested, Work};
 use crate::catalog::gather::{gather, gather_and_probe, list_tables};
 use crate::connection::inputs::Given;
 use crate::connection::{Secret, Session, SessionOptions, Settings, connect, describe, printable};
+use crate::monitor::act::act;
 use crate::monitor::{Sampler, Target};
 use crate::preflight::evaluate;
 use crate::profile::Profile;
@@ -46,7 +47,7 @@ pub struct Tasks {
     inbox: mpsc::Sender<Message>,
     running: HashMap<Job, Running>,
     stop_run: CancellationToken,
-    pace: watch::Sender<Duration>,
+    pace: watch::Sender<Pace>,
 }
 
 struct Running {
@@ -59,7 +60,7 @@ impl Tasks {
     /// Tasks that answer to `inbox`.
     #[must_use]
     pub fn new(inbox: mpsc::Sender<Message>) -> Self {
-        let (pace, _) = watch::channel(SAMPLE_EVERY);
+        let (pace, _) = watch::channel(Pace { every: SAMPLE_EVERY, asked: 0 });
         Self { inbox, running: HashMap::new(), stop_run: CancellationToken::new(), pace }
     }
 
@@ -98,15 +99,26 @@ impl Tasks {
         }
     }
 
-    /// Samples now, and at another pace from now on if one is given.
-    pub fn pace(&self, pace: Option<Duration>) {
-        self.pace.send_modify(|now| *now = pace.unwrap_or(*now));
+    /// Samples at this pace from now on, or if none is given once more right now, with everything read anew.
+    pub fn pace(&self, every: Option<Duration>) {
+        self.pace.send_modify(|pace| match every {
+            Some(every) => pace.every = every,
+            None => pace.asked += 1,
+        });
     }
 
     /// Lets the replication finish its batch and end.
     pub fn stop_run(&self) {
         self.stop_run.cancel();
     }
+}
+
+/// How often the source is looked at.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    every: Duration,
+    /// How often somebody asked to look at once.
+    asked: u64,
 }
 
 /// Stops a task that another one replaces; it gets a moment to cancel its query.
@@ -124,7 +136,7 @@ struct Desk {
     inbox: mpsc::Sender<Message>,
     cancel: CancellationToken,
     stop_run: CancellationToken,
-    pace: watch::Receiver<Duration>,
+    pace: watch::Receiver<Pace>,
 }
 
 impl Desk {
@@ -144,6 +156,10 @@ impl Desk {
             Work::Run(options) => return Box::pin(self.replicate(options)).await,
             Work::Apply(admin, plan) => return Box::pin(self.apply(&admin, &plan)).await,
             Work::Watch(target) => return Box::pin(self.watch(target)).await,
+            Work::Act(settings, sql) => {
+                // Once it was sent, only its answer tells whether it was done.
+                Some(Answer::Acted(Box::pin(act(&settings, &sql)).await))
+            }
             Work::Test(settings) => test(&self, &settings).await,
             Work::Resolve(text, second) => resolve(text, second).await,
             Work::SaveProfile { name, saved, replace } => save_profile(name, *saved, replace).await,
@@ -249,7 +265,9 @@ impl Desk {
                             }
                             Err(reason) => break reason,
                         }
-                        self.next_sample().await;
+                        if self.next_sample().await {
+                            sampler.refresh();
+                        }
                     },
                     Err(failure) => failure.to_string(),
                 };
@@ -261,12 +279,13 @@ impl Desk {
         cancel.run_until_cancelled(Box::pin(sampling)).await;
     }
 
-    /// Waits for the pause between two samples, or until one is asked for.
-    async fn next_sample(&mut self) {
-        let pause = *self.pace.borrow_and_update();
+    /// Waits for the pause between two samples. Returns whether somebody asked for all to be read anew.
+    async fn next_sample(&mut self) -> bool {
+        let before = *self.pace.borrow_and_update();
+        let pause = tokio::time::sleep(before.every);
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            Ok(()) = self.pace.changed() => {}
+            () = pause => false,
+            Ok(()) = self.pace.changed() => self.pace.borrow().asked != before.asked,
         }
     }
 }

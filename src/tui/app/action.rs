@@ -66,6 +66,8 @@ pub enum Action {
     StopRun,
     /// Change a line of text.
     Edit(Edit),
+    /// From one source back to all of them.
+    Fleet,
     /// A key of the dashboard.
     Dashboard(DashboardAction),
     /// Panics, to test that the screen is given back; not in release builds.
@@ -95,6 +97,7 @@ pub enum Zone {
     Script,
     Dashboard,
     DashboardFilter,
+    Fleet,
     Run,
     Wizard,
     NoText,
@@ -121,6 +124,7 @@ impl Zone {
             Self::Preflight => "Preflight",
             Self::Script => "The script",
             Self::Dashboard => "Dashboard",
+            Self::Fleet => "Fleet",
             Self::Run => "Replication",
             Self::Wizard => "The wizard",
             Self::NoText | Self::Everywhere => "Everywhere",

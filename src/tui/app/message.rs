@@ -86,6 +86,8 @@ pub enum Answer {
     Sampled(Box<Sample>),
     /// Why there was no sample, and after which pause the next try begins.
     SampleFailed(String, Duration),
+    /// A finding's statement was run; what it answered.
+    Acted(Result<String, String>),
     /// The task panicked: a defect of walpilot, said instead of a screen that waits for ever.
     Died(String),
 }
@@ -135,6 +137,8 @@ pub enum Work {
     Run(RunOptions),
     /// Sample at the pace that was asked for, at first every two seconds.
     Watch(Target),
+    /// Run this statement of a finding as this role.
+    Act(Settings, String),
 }
 
 impl Job {

@@ -29,6 +29,7 @@ pub enum FieldId {
     SshKey,
     SshJump,
     ProfileName,
+    TypedName,
 }
 
 impl FieldId {
@@ -45,6 +46,7 @@ impl FieldId {
             Self::Publication => "Publication",
             Self::Slot => "Slot",
             Self::Filter => "Filter",
+            Self::TypedName => "Name",
             Self::AdminUser => "Administrator",
             Self::AdminPassword => "Password",
             Self::Goal => "Goal",

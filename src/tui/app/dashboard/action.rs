@@ -90,12 +90,12 @@ impl Panel {
             Self::Slot => ('2', "slot"),
             Self::Wal => ('3', "WAL"),
             Self::Lag => ('4', "lag"),
-            Self::Diagnosis => ('5', "diagnosis"),
+            Self::Diagnosis => ('5', "why"),
             Self::Tables => ('6', "tables"),
             Self::Horizon => ('7', "horizon"),
             Self::Events => ('8', "events"),
             Self::Xmin => ('0', "xmin"),
-            Self::Visibility => ('v', "visibility"),
+            Self::Visibility => ('v', "rights"),
         }
     }
 }

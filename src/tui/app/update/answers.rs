@@ -61,13 +61,14 @@ pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Ef
             }
         }
         Answer::RunEnded(result) => run_ended(app, result, effects),
+        Answer::Acted(result) => super::dashboard::acted(app, result, effects),
         Answer::Sampled(sample) => {
-            if let Some(dashboard) = app.dashboard.as_mut() {
+            if let Some(dashboard) = app.dashboard_of(job) {
                 dashboard.sampled(*sample, wall);
             }
         }
         Answer::SampleFailed(reason, pause) => {
-            if let Some(dashboard) = app.dashboard.as_mut() {
+            if let Some(dashboard) = app.dashboard_of(job) {
                 dashboard.sample_failed(reason, Some(wall + pause), wall);
             }
         }
@@ -138,11 +139,13 @@ fn died(app: &mut App, job: Job, reason: String, effects: &mut Vec<Effect>) {
         Job::Apply => applied(app, Err(reason), effects),
         Job::ListTables => app.tables.error = Some(reason),
         Job::Run => run_ended(app, Err(reason), effects),
-        Job::Watch => {
-            if let Some(dashboard) = app.dashboard.as_mut() {
-                dashboard.sample_failed(reason, None, app.now.wall);
+        Job::Watch | Job::Member(_) => {
+            let wall = app.now.wall;
+            if let Some(dashboard) = app.dashboard_of(job) {
+                dashboard.sample_failed(reason, None, wall);
             }
         }
+        Job::Act => super::dashboard::acted(app, Err(reason), effects),
         Job::TestSource | Job::TestAdmin | Job::TestDestination | Job::Write | Job::Resolve | Job::SaveProfile => {
             app.note(reason, true);
         }

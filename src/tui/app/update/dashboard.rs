@@ -7,7 +7,7 @@ use crate::monitor::report::Report;
 use crate::monitor::{Moment, incident};
 use crate::tui::app::action::Action;
 use crate::tui::app::dashboard::DashboardAction;
-use crate::tui::app::dialog::Dialog;
+use crate::tui::app::dialog::{Dialog, Proposal};
 use crate::tui::app::job::Job;
 use crate::tui::app::message::{Effect, Work};
 use crate::tui::app::run::RunState;
@@ -15,8 +15,10 @@ use crate::tui::app::state::App;
 use crate::tui::app::step::Step;
 
 pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
-    let Some(dashboard) = app.dashboard.as_mut() else { return };
+    let Some(dashboard) = app.dashboard.as_mut() else { return fleet(app, action, effects) };
     match action {
+        Action::Fleet if app.fleet.is_some() => close(app),
+        Action::Apply => propose(app),
         Action::Dashboard(action) => {
             let before = dashboard.pace();
             dashboard.act(action);
@@ -26,19 +28,80 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         }
         Action::Confirm => dashboard.keep_filter(),
         Action::Back if dashboard.can_go_back() => dashboard.act(DashboardAction::Back),
+        Action::Back if app.fleet.is_some() => close(app),
         Action::Back if app.only_dashboard => leave::quit(app, effects),
         Action::Back => app.show(Step::Destination),
         Action::StopRun if matches!(app.run, RunState::Running { .. }) => app.dialog = Some(Dialog::stop_run()),
         Action::Rerun if dashboard.replay().is_none() => effects.push(Effect::Refresh),
         Action::Copy => match dashboard.sql() {
-            Some(sql) => {
-                effects.push(Effect::Copy(sql));
-                app.note("Copied, if this terminal allows it (OSC 52); it stands in the diagnosis too.", false);
-            }
+            Some(sql) => copy(app, sql, effects),
             None => app.note("There is no SQL to copy for the selected line.", false),
         },
         Action::Write => export(app, effects),
         _ => {}
+    }
+}
+
+/// Puts a statement on the terminal's clipboard.
+pub(super) fn copy(app: &mut App, sql: String, effects: &mut Vec<Effect>) {
+    effects.push(Effect::Copy(sql));
+    app.note("Copied, if this terminal allows it (OSC 52); it stands in the diagnosis too.", false);
+}
+
+/// Shows the statements of the selected finding.
+fn propose(app: &mut App) {
+    let Some(dashboard) = &app.dashboard else { return };
+    let Some(finding) = dashboard.finding() else {
+        return app.note("Nothing is wrong, so there is nothing to run.", false);
+    };
+    let actions: Vec<_> = finding.actions.iter().filter(|action| action.sql.is_some()).cloned().collect();
+    if actions.is_empty() {
+        let text = format!("No statement mends {} {}; the diagnosis says what does.", finding.rule, finding.object);
+        return app.note(text, false);
+    }
+    let allowed = app.allow_actions && app.watched.is_some() && dashboard.replay().is_none();
+    let (object, title) = (finding.object.clone(), finding.title.clone());
+    app.dialog = Some(Dialog::act(Proposal { object, title, actions, at: 0, allowed }));
+}
+
+/// Runs a statement whose object's name was typed.
+pub(super) fn run(app: &mut App, proposal: &Proposal, effects: &mut Vec<Effect>) {
+    let Some(target) = app.watched.clone() else { return };
+    app.start(Job::Act, Work::Act(target.source, proposal.sql().to_owned()), effects);
+    app.note("The statement is under way.", false);
+}
+
+/// A statement was run.
+pub(super) fn acted(app: &mut App, result: Result<String, String>, effects: &mut Vec<Effect>) {
+    match result {
+        Ok(answer) => app.note(format!("Done; the server answered: {answer}"), false),
+        Err(reason) => app.note(reason, true),
+    }
+    effects.push(Effect::Refresh);
+}
+
+/// Keys of the fleet.
+fn fleet(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
+    let Some(fleet) = app.fleet.as_mut() else { return };
+    match action {
+        Action::Up => fleet.step(-1),
+        Action::Down => fleet.step(1),
+        Action::First => fleet.step(isize::MIN),
+        Action::Last => fleet.step(isize::MAX),
+        Action::Confirm => {
+            app.dashboard = fleet.open();
+            app.watched = app.fleet.as_ref().and_then(|fleet| fleet.target().cloned());
+        }
+        Action::Rerun => effects.push(Effect::Refresh),
+        Action::Back => leave::quit(app, effects),
+        _ => {}
+    }
+}
+
+/// Back to the fleet.
+fn close(app: &mut App) {
+    if let (Some(fleet), Some(dashboard)) = (app.fleet.as_mut(), app.dashboard.take()) {
+        fleet.close(dashboard);
     }
 }
 

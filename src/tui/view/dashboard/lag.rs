@@ -49,6 +49,7 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
         .iter()
         .map(|at| Series { values: values(history, &slots[*at].0.name, axis, in_bytes), chosen: *at == chosen })
         .collect();
+    shown.sort_by_key(|at| *at != chosen);
     let legend = legend(&slots, &shown, chosen, usize::from(body.width), theme);
     let events: Vec<&LogLine> =
         picture.log.iter().filter(|line| line.trouble && axis.column(line.at).is_some()).collect();

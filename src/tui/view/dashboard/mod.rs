@@ -9,7 +9,7 @@ mod findings;
 mod header;
 mod horizon;
 mod lag;
-mod paint;
+pub(super) mod paint;
 mod ruler;
 mod slot;
 mod slots;

@@ -82,6 +82,11 @@ impl Page<'_> {
         lines
     }
 
+    /// A sentence over as many lines as it needs.
+    fn say(&self, text: &str, lines: &mut Vec<Line<'static>>) {
+        lines.extend(wrap(text, self.width).into_iter().map(Line::raw));
+    }
+
     fn head(&self, text: &str) -> Line<'static> {
         Line::styled(text.to_owned(), self.theme.style(Tone::Title))
     }
@@ -125,7 +130,7 @@ impl Page<'_> {
             || "no loss in sight".to_owned(),
             |left| format!("lost in about {}, at the first checkpoint after", units::about(left)),
         );
-        lines.push(Line::raw(format!("Holds {held}; left {left}; {dies}.")));
+        self.say(&format!("Holds {held}; left {left}; {dies}."), lines);
         let trend = match numbers.trend {
             Some(trend) if trend > 0.0 => format!("growing by {}", units::rate(trend)),
             Some(trend) => format!("shrinking by {}", units::rate(-trend)),
@@ -135,26 +140,29 @@ impl Page<'_> {
             .catches_up_in
             .map_or_else(String::new, |left| format!("; caught up in about {}", units::about(left)));
         let confirmed = known(numbers.confirmed_rate.map(units::rate));
-        lines.push(Line::raw(format!("Confirms {confirmed}; lag {trend}{catch}.")));
+        self.say(&format!("Confirms {confirmed}; lag {trend}{catch}."), lines);
         let age = known(self.slot.catalog_xmin_age.map(|age| units::count(u64::try_from(age).unwrap_or(0))));
-        lines.push(Line::raw(format!(
+        self.say(&format!(
             "catalog_xmin is {age} transactions old: vacuum of the catalogs waits for it, vacuum of other tables does not."
-        )));
+        ), lines);
         if let Some(decoding) = &self.slot.decoding {
-            lines.push(Line::raw(format!(
-                "Decoded {} in {} transactions; {} in {} did not fit into memory; {} streamed before their commit.",
-                units::bytes(decoding.total_bytes),
-                units::count(decoding.total_txns),
-                units::bytes(decoding.spill_bytes),
-                units::count(decoding.spill_txns),
-                units::bytes(decoding.stream_bytes),
-            )));
+            self.say(
+                &format!(
+                    "Decoded {} in {} transactions; {} in {} did not fit into memory; {} streamed before their commit.",
+                    units::bytes(decoding.total_bytes),
+                    units::count(decoding.total_txns),
+                    units::bytes(decoding.spill_bytes),
+                    units::count(decoding.spill_txns),
+                    units::bytes(decoding.stream_bytes),
+                ),
+                lines,
+            );
         }
         let spill = self.sample.files.known().and_then(|files| files.spill.as_ref());
         if let Some(spill) = spill.and_then(|all| all.iter().find(|one| one.slot == self.slot.name && one.files > 0)) {
             let text =
                 format!("On disk now: {} of open transactions in {} files.", units::bytes(spill.bytes), spill.files);
-            lines.push(Line::raw(text));
+            self.say(&text, lines);
         }
         if let Some(failover) = self.slot.failover {
             let text = if failover {
@@ -162,7 +170,7 @@ impl Page<'_> {
             } else {
                 "It does not survive a failover (failover = false)."
             };
-            lines.push(Line::raw(text));
+            self.say(text, lines);
         }
     }
 
@@ -172,31 +180,37 @@ impl Page<'_> {
             |value: &Option<String>| value.as_ref().map_or_else(|| "?".to_owned(), |text| printable(text).into_owned());
         let since =
             reader.backend_start.map(|start| units::span(Duration::from_secs(self.sample.at.since(start).as_secs())));
-        lines.push(Line::raw(format!(
-            "process {}, role {}, application {}, from {}, connected for {}",
-            reader.pid,
-            text(&reader.user),
-            text(&reader.application_name),
-            reader
-                .client_addr
-                .as_ref()
-                .map_or_else(|| "this host or ?".to_owned(), |from| printable(from).into_owned()),
-            known(since),
-        )));
+        self.say(
+            &format!(
+                "process {}, role {}, application {}, from {}, connected for {}",
+                reader.pid,
+                text(&reader.user),
+                text(&reader.application_name),
+                reader
+                    .client_addr
+                    .as_ref()
+                    .map_or_else(|| "this host or ?".to_owned(), |from| printable(from).into_owned()),
+                known(since),
+            ),
+            lines,
+        );
         let heard = reader.reply_time.map(|reply| self.sample.at.since(reply));
         let limit = self.sample.server.number("wal_sender_timeout").and_then(|millis| u64::try_from(millis).ok());
         let limit = limit
             .filter(|millis| *millis > 0)
             .map(|millis| format!(" of {}", units::span(Duration::from_millis(millis))));
-        lines.push(Line::raw(format!(
-            "state {}, waits for {}, heard {} ago{} (wal_sender_timeout; its own may differ)",
-            text(&reader.state),
-            text(&reader.wait),
-            known(heard.map(units::span)),
-            limit.unwrap_or_default(),
-        )));
+        self.say(
+            &format!(
+                "state {}, waits for {}, heard {} ago{} (wal_sender_timeout; its own may differ)",
+                text(&reader.state),
+                text(&reader.wait),
+                known(heard.map(units::span)),
+                limit.unwrap_or_default(),
+            ),
+            lines,
+        );
         if let Some(share) = self.dashboard.picture().watcher.history().slot(&self.slot.name).and_then(slow_share) {
-            lines.push(Line::raw(format!("waited for its client to take data in {share:.0} % of the samples")));
+            self.say(&format!("waited for its client to take data in {share:.0} % of the samples"), lines);
         }
     }
 

@@ -15,9 +15,8 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     for panel in Panel::ALL.into_iter().chain([Panel::Xmin, Panel::Visibility]) {
         let (digit, word) = panel.name();
         let tone = if panel == dashboard.panel() { Tone::Selected } else { Tone::Dim };
-        let (gap, after) = if area.width >= 110 { (" ", "  ") } else { ("", " ") };
-        spans.push(Span::styled(format!("{digit}{gap}{word}"), theme.style(tone)));
-        spans.push(Span::raw(after));
+        spans.push(Span::styled(format!("{digit} {word}"), theme.style(tone)));
+        spans.push(Span::raw(if area.width >= 110 { "  " } else { " " }));
     }
     let used: usize = spans.iter().map(Span::width).sum();
     let costs = costs(dashboard);

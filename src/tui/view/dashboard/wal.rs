@@ -74,7 +74,9 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
         sample.pulse_micros / 1000,
     );
     put(&Line::styled(fit(&used, width, theme), theme.style(Tone::Dim)), 3, body, buf);
-    for (row, line) in (4..body.height).zip(directory(sample, reading, width, theme)) {
+    // In a small panel only what is in the directory has room.
+    let all = if body.height >= 8 { usize::MAX } else { usize::from(sample.files.known().is_some()) };
+    for (row, line) in (4..body.height).zip(directory(sample, reading, width, theme).into_iter().take(all)) {
         put(&line, row, body, buf);
     }
 }
