@@ -223,11 +223,11 @@ mod tests {
         let slot = |name: &str, reached| Slot {
             name: name.to_owned(),
             confirmed_flush_lsn: Some(Lsn(reached)),
-            consumer: (number % 2 == 0).then(|| Consumer { pid: 7, ..Consumer::default() }),
+            consumer: number.is_multiple_of(2).then(|| Consumer { pid: 7, ..Consumer::default() }),
             ..Slot::default()
         };
         let mut slots = vec![slot("a", number), slot("b", 1)];
-        slots.retain(|slot| slot.name != "b" || number % 3 != 0);
+        slots.retain(|slot| slot.name != "b" || !number.is_multiple_of(3));
         Sample {
             at: Moment(1_795_337_532_524_259).plus(std::time::Duration::from_micros(number * 777_777)),
             lsn: Some(Lsn(1000 + number)),
@@ -244,7 +244,7 @@ mod tests {
             let line = writer.line(heard, &Ok(sample.clone())).unwrap();
             assert!(!line.contains('\n'));
             assert_eq!(reader.read(&line).unwrap(), Record { heard, outcome: Ok(Box::new(sample)) }, "{line}");
-            if number % 7 == 0 {
+            if number.is_multiple_of(7) {
                 let lost = writer.line(heard, &Err("The connection was lost.".to_owned())).unwrap();
                 assert!(reader.read(&lost).unwrap().outcome.is_err());
             }

@@ -31,7 +31,7 @@ pub enum Job {
     /// Sampling for the dashboard.
     Watch,
     /// Sampling one source of a fleet.
-    Member(usize),
+    Member(u16),
     /// Running a statement that a finding proposes.
     Act,
 }

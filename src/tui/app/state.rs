@@ -181,7 +181,7 @@ impl App {
         let mut app = Self::new(Prefill::default(), now);
         (app.step, app.reached, app.only_dashboard) = (Step::Dashboard, Step::Dashboard, true);
         let mut effects = Vec::new();
-        for (at, (_, target)) in targets.iter().enumerate() {
+        for (at, (_, target)) in (0..).zip(&targets) {
             app.start(Job::Member(at), Work::Watch(target.clone()), &mut effects);
         }
         app.fleet = Some(Fleet::new(targets));
@@ -191,7 +191,7 @@ impl App {
     /// The dashboard that a sampling feeds.
     pub fn dashboard_of(&mut self, job: Job) -> Option<&mut Dashboard> {
         match (job, self.fleet.as_mut()) {
-            (Job::Member(at), Some(fleet)) if !fleet.is_open(at) => fleet.dashboard_mut(at),
+            (Job::Member(at), Some(fleet)) if !fleet.is_open(at.into()) => fleet.dashboard_mut(at.into()),
             _ => self.dashboard.as_mut(),
         }
     }
