@@ -231,6 +231,35 @@ async fn a_statement_runs_only_when_it_may_and_its_object_was_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_finding_is_acknowledged_muted_and_taken_back_and_a_table_is_counted() {
+    let cluster = with_slots(&[]).await;
+    let settings = cluster.settings();
+    execute(&settings, "CREATE TABLE public.orders (id int PRIMARY KEY); INSERT INTO public.orders SELECT generate_series(1, 1234)")
+        .await;
+    let mut terminal = watch_source(&settings, &[]);
+    // The server has no limit for what slots hold, which is worth knowing.
+    terminal.wait_for("R21b");
+    terminal.types("5a");
+    terminal.wait_for("Acknowledge a finding");
+    terminal.types("we buy a disk\r");
+    terminal.wait_for("acknowledged at ");
+    terminal.wait_for("we buy a disk");
+    terminal.types("m");
+    terminal.wait_for("1 muted, u shows them");
+    terminal.types("u");
+    terminal.wait_until("it is back", |screen| {
+        let text = screen.contents();
+        text.contains("R21b") && !text.contains("muted, u shows them")
+    });
+    terminal.types("6");
+    terminal.wait_for("public.orders");
+    terminal.types("c");
+    terminal.wait_for("=1,234");
+    terminal.types("\u{3}");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_shows_the_worst_first_and_opens_what_is_chosen() {
     let (calm, troubled) = (source().await, with_slots(&["orphan"]).await);
     let home = tempfile::tempdir().unwrap();

@@ -12,12 +12,7 @@ use walpilot::demo::Cluster;
 /// Makes a server a standby: it recovers for ever and lets readers in.
 async fn demote(cluster: &mut Cluster) {
     cluster.stop_fast().await.unwrap_or_else(|error| panic!("{error}"));
-    let signal = cluster.data_directory().join("standby.signal");
-    std::fs::write(&signal, "").expect("standby.signal");
-    let owner = std::fs::metadata(cluster.data_directory()).expect("the data directory");
-    let (uid, gid) = (std::os::unix::fs::MetadataExt::uid(&owner), std::os::unix::fs::MetadataExt::gid(&owner));
-    // Only root can give files away, and only root's servers belong to somebody else.
-    let _ = std::os::unix::fs::chown(&signal, Some(uid), Some(gid));
+    support::servers::make_standby(cluster);
     cluster.start_again().await.unwrap_or_else(|error| panic!("{error}"));
 }
 

@@ -36,6 +36,7 @@ async fn a_replay_says_what_was_said_live_at_every_moment() {
         slot: Some("s".into()),
         publication: Some("p".into()),
         destination: Some(settings.clone()),
+        ..Target::default()
     };
     let mut sampler = Sampler::connect(target).await.unwrap_or_else(|failure| panic!("{failure}"));
     sampler.settle().await;

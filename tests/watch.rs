@@ -24,7 +24,7 @@ const SCHEMA: &str = "SET search_path = public; CREATE TABLE orders (id int PRIM
     CREATE PUBLICATION p FOR TABLE orders, events WITH (publish_via_partition_root);";
 
 fn target(source: &Settings) -> Target {
-    Target { source: source.clone(), slot: Some("s".into()), publication: Some("p".into()), destination: None }
+    Target { source: source.clone(), slot: Some("s".into()), publication: Some("p".into()), ..Target::default() }
 }
 
 async fn sampler(target: Target) -> Sampler {

@@ -71,7 +71,10 @@ pub async fn run(args: DiagnoseArgs, output: Output) -> Result<Exit, Stop> {
             return Ok(Exit::Unknown);
         }
     };
-    print(&target, &target.source.to_string(), &watcher, args.format, output)
+    let Some(mut report) = Report::of(&watcher) else { return Ok(Exit::Unknown) };
+    // How long something has to last is the monitoring system's decision.
+    report.findings = watcher.diagnosis().standing();
+    print(&target, &target.source.to_string(), &report, &watcher, args.format, output)
 }
 
 /// Prints what is wrong with `target`, which is called `source`, and gives the exit code of that.
@@ -81,26 +84,26 @@ pub async fn run(args: DiagnoseArgs, output: Output) -> Result<Exit, Stop> {
 pub(super) fn print(
     target: &Target,
     source: &str,
+    report: &Report,
     watcher: &Watcher,
     format: Format,
     output: Output,
 ) -> Result<Exit, Stop> {
-    let Some(report) = Report::of(watcher) else { return Ok(Exit::Unknown) };
-    let missing = missing(target, &report);
+    let missing = missing(target, report);
     match format {
-        Format::Line => output.line(&line(&report, missing.as_deref()))?,
+        Format::Line => output.line(&line(report, missing.as_deref()))?,
         Format::Text => {
-            for line in missing.iter().cloned().chain(text(&report, target.slot.as_deref(), output)) {
+            for line in missing.iter().cloned().chain(text(report, target.slot.as_deref(), output)) {
                 output.line(&line)?;
             }
         }
-        Format::Json => output.json(&report)?,
+        Format::Json => output.json(report)?,
         Format::Markdown => {
-            let text = incident::markdown(&report, source, watcher.events());
+            let text = incident::markdown(report, source, watcher.events());
             output.raw(text.as_bytes())?;
         }
     }
-    Ok(if missing.is_some() { Exit::Critical } else { exit(&report) })
+    Ok(if missing.is_some() { Exit::Critical } else { exit(report) })
 }
 
 /// Looks for as long as was asked for, at least twice.

@@ -17,6 +17,7 @@ use super::setup::ScreenArgs;
 use super::target::{Samples, TargetArgs, now, pause};
 use crate::connection::printable;
 use crate::monitor::recording::{Header, Reader, Record, Writer};
+use crate::monitor::report::Report;
 use crate::monitor::{Target, Watcher, units};
 
 /// Record samples into a file, to replay them later
@@ -169,7 +170,8 @@ pub async fn replay(args: ReplayArgs, output: Output) -> Result<Exit, Stop> {
             }
         }
         let target = Target { slot: header.slot.clone(), publication: header.publication.clone(), ..Target::default() };
-        return print(&target, &header.source, &watcher, format, output);
+        let Some(report) = Report::of(&watcher) else { return Ok(Exit::Unknown) };
+        return print(&target, &header.source, &report, &watcher, format, output);
     }
     if !crate::tui::terminal::is_there() {
         return Err(Stop::new(

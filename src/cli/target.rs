@@ -35,6 +35,9 @@ pub struct TargetArgs {
     /// The publication whose tables are shown; without it, the largest tables
     #[arg(long, value_name = "NAME")]
     pub publication: Option<String>,
+    /// The size of the volume with the source's WAL, like 100GB: PostgreSQL can't tell when it is full
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub wal_volume: Option<u64>,
 }
 
 impl TargetArgs {
@@ -66,6 +69,8 @@ impl TargetArgs {
             publication: self.publication.clone().or_else(|| of_profile(&profile.publication)),
             source: profile.source,
             destination,
+            wal_volume: self.wal_volume,
+            memory: crate::monitor::memory::directory(),
         })
     }
 }
@@ -128,6 +133,16 @@ pub fn pause(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a time from 500ms to 24h, like 5s or 1m".to_owned())
 }
 
+/// Bytes as PostgreSQL's settings write them: `100GB`, with powers of 1024.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let power = ["B", "kB", "MB", "GB", "TB"].iter().position(|unit| *unit == text[digits..].trim());
+    let bytes = text[..digits].parse::<u64>().ok().zip(power).and_then(|(number, power)| {
+        number.checked_mul(1 << (10 * u32::try_from(power).ok()?)).filter(|bytes| *bytes > 0)
+    });
+    bytes.ok_or_else(|| "write a size like 500GB or 2TB".to_owned())
+}
+
 /// Our clock.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "commands are where time enters")]
@@ -137,8 +152,16 @@ pub fn now() -> Moment {
 
 #[cfg(test)]
 mod tests {
-    use super::pause;
+    use super::{pause, size};
     use std::time::Duration;
+
+    #[test]
+    fn sizes_are_read_as_the_server_writes_them() {
+        assert_eq!((size("100GB"), size("1 TB"), size("8B")), (Ok(100 << 30), Ok(1 << 40), Ok(8)));
+        for bad in ["", "GB", "0GB", "12", "1gb", "-1GB", "99999999999TB"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn pauses_are_read_with_their_unit_and_within_reason() {

@@ -146,7 +146,8 @@ async fn once(target: Target, format: Format, output: Output) -> Result<Exit, St
         let sample = samples.next().await.map_err(|reason| Stop::new(Exit::Failed, reason))?;
         observed.take(Ok(sample), now());
     }
-    let Some(report) = Report::of(&observed.watcher) else { return Ok(Exit::Failed) };
+    let Some(mut report) = Report::of(&observed.watcher) else { return Ok(Exit::Failed) };
+    report.findings = observed.watcher.diagnosis().standing();
     missing(&target, &report, output);
     match format {
         Format::Json => output.json(&report)?,

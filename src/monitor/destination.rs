@@ -57,8 +57,14 @@ pub struct Run {
     pub slot: String,
     /// The source's system identifier.
     pub system_identifier: String,
-    /// The publication.
+    /// The publication; empty for the method `xmin`.
     pub publication: String,
+    /// `cdc` or `xmin`.
+    #[serde(default)]
+    pub method: String,
+    /// The passes of the method `xmin`.
+    #[serde(default)]
+    pub xmin: Option<XminRun>,
     /// End of the last source transaction that is committed here.
     pub checkpoint: Option<Lsn>,
     /// When that transaction was committed, on the source's clock.
@@ -69,6 +75,32 @@ pub struct Run {
     pub account: Option<Account>,
     /// Every table of the run.
     pub tables: Vec<RunTable>,
+}
+
+/// `walpilot.xmin_pass` and `walpilot.xmin_table`: the passes of a run with the method `xmin`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct XminRun {
+    /// Passes that were brought to their end.
+    pub passes: u64,
+    /// Whether one is at work.
+    pub running: bool,
+    /// The safe bound: the next pass reads what is at or above it.
+    pub snapshot_xmin: u64,
+    /// The next transaction id when the pass began.
+    pub snapshot_xmax: u64,
+    /// When the pass began, on the source's clock.
+    pub began_at: Option<Moment>,
+    /// When it ended.
+    pub ended_at: Option<Moment>,
+    /// When the next one begins.
+    pub next_at: Option<Moment>,
+    /// Rows that the passes have read.
+    pub rows_read: Option<u64>,
+    /// Rows that were new or different at the destination.
+    pub rows_written: Option<u64>,
+    /// Rows deleted at the source that still stand at the destination, as far as the counters tell.
+    pub deletes_unseen: Option<u64>,
 }
 
 /// `walpilot.progress`: what a run says of itself.

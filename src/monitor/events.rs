@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::moment::Moment;
 use super::sample::Sample;
 use super::slot::Slot;
+use super::slot_history::Departure;
+use super::units;
 use crate::connection::printable;
 
 /// Something that happened at the source.
@@ -55,6 +57,24 @@ pub fn between(before: &Sample, after: &Sample) -> Vec<Event> {
         }
     }
     events
+}
+
+/// What is known of how a slot's reader went.
+pub(super) fn departed(slot: &str, departure: &Departure) -> Option<Event> {
+    let silent = departure.silent.filter(|_| departure.timed_out)?;
+    let text = format!(
+        "Slot {}: its reader had been silent for {}, as long as wal_sender_timeout allows: the server ended it.",
+        printable(slot),
+        units::span(silent)
+    );
+    Some(Event { at: departure.at, trouble: true, text })
+}
+
+/// The source's clock was set by `micros`.
+pub(super) fn clock_set(at: Moment, micros: i64) -> Event {
+    let way = if micros < 0 { "back" } else { "forward" };
+    let by = units::span(std::time::Duration::from_micros(micros.unsigned_abs()));
+    Event { at, trouble: true, text: format!("The server's clock was set {way} by {by}; ages allow for it.") }
 }
 
 fn slot_changes(was: &Slot, is: &Slot, tell: &mut impl FnMut(bool, String)) {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::context::nothing_is_empty;
+use super::lsn_clock::Mark;
 use super::moment::Moment;
 use crate::catalog::Lsn;
 
@@ -54,19 +55,18 @@ pub(super) struct WireFiles {
 impl WireFiles {
     /// The directory, and when the log ended where: at the end of each listed segment, when that was last written.
     /// `knows_spill`: the server can list spill files at all.
-    pub(super) fn read(self, segment_size: u64, knows_spill: bool) -> (Files, Vec<(Lsn, Moment)>) {
+    pub(super) fn read(self, segment_size: u64, knows_spill: bool) -> (Files, Vec<Mark>) {
         let on_primary = self.of.is_some();
-        let ends = self
-            .written
-            .iter()
-            .filter_map(|(name, written)| Some((segment_end(name, segment_size)?, Moment::from_epoch(*written))));
-        let mut written: Vec<(Lsn, Moment)> = Vec::new();
+        let ends = self.written.iter().filter_map(|(name, written)| {
+            Some(Mark::of_file(segment_end(name, segment_size)?, Moment::from_epoch(*written)))
+        });
+        let mut written: Vec<Mark> = Vec::new();
         // A segment is never written before the one before it; a time that says so was touched by somebody.
-        for (lsn, at) in ends {
-            while written.last().is_some_and(|(_, before)| *before > at) {
+        for mark in ends {
+            while written.last().is_some_and(|before| before.last > mark.first) {
                 written.pop();
             }
-            written.push((lsn, at));
+            written.push(mark);
         }
         let files = Files {
             at: self.at,
@@ -117,7 +117,7 @@ mod tests {
             of: Some(name(4)),
         };
         let (files, written) = wire.read(16 << 20, true);
-        assert_eq!(written.iter().map(|(_, at)| at.0 / 1_000_000).collect::<Vec<_>>(), [10, 20]);
+        assert_eq!(written.iter().map(|mark| mark.last.0 / 1_000_000).collect::<Vec<_>>(), [10, 20]);
         assert_eq!((files.behind, files.spill), (Some(0), Some(vec![])));
     }
 }

@@ -1,25 +1,32 @@
-//! What was sampled, kept long enough to tell rates, ages and changes. Pure: time comes with the samples.
+//! What was sampled of one source, kept long enough to tell rates, ages and changes. Pure: time comes with the samples.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
+use super::destination::Destination;
 use super::events::{self, Event};
-use super::lsn_clock::{Age, Confidence, LsnClock};
+use super::lsn_clock::LsnClock;
 use super::moment::Moment;
 use super::sample::Sample;
-use super::slot::{Consumer, Slot};
-use super::table::Tables;
+use super::slot::Slot;
+use super::subscription::Subscription;
+use super::table::{Table, Tables};
 use crate::catalog::Lsn;
+use crate::profile::TableName;
 
-/// How long the single points of a slot are kept.
-const SLOT_POINTS_FOR: Duration = Duration::from_secs(900);
-/// How long a process that read a slot is remembered, to tell a loop of reconnections.
-const READERS_FOR: Duration = Duration::from_secs(300);
+pub use super::slot_history::{SlotHistory, SlotPoint};
+
 /// How many events and rates are kept.
 const EVENTS: usize = 500;
 const RATES: usize = 600;
 /// Counters of tables are compared over at least this long: from 15 on they may trail a commit by ten seconds.
 const TABLE_WINDOW: Duration = Duration::from_secs(20);
+/// How long sizes of the WAL directory and counters of subscriptions are kept.
+const SIZES_FOR: Duration = Duration::from_secs(900);
+/// How long a change of the server or the end of a slot is worth a finding.
+const CHANGE_FOR: Duration = Duration::from_secs(3600);
+/// The source's clock was set when it differs from both clocks of this machine by more than this.
+const CLOCK_SET: i64 = 5_000_000;
 
 /// The history of one source.
 #[derive(Clone, Debug, Default)]
@@ -28,81 +35,152 @@ pub struct History {
     began: Moment,
     latest: Option<Sample>,
     slots: BTreeMap<String, SlotHistory>,
+    gone: BTreeMap<String, Gone>,
+    changes: Vec<ServerChange>,
     tables: VecDeque<Tables>,
+    table_rates: HashMap<TableName, TableRates>,
+    first_tables: Option<Tables>,
+    sizes: VecDeque<(Moment, u64)>,
+    errors: VecDeque<Errors>,
+    published: BTreeMap<u64, Lsn>,
     rates: VecDeque<f64>,
     events: VecDeque<Event>,
 }
 
-/// The history of one slot.
-#[derive(Clone, Debug, Default)]
-pub struct SlotHistory {
-    points: VecDeque<SlotPoint>,
-    readers: VecDeque<(Moment, i32)>,
-    last_reader: Option<Consumer>,
-    inactive: Option<(Moment, Confidence)>,
-}
-
-/// A slot at one moment.
-#[derive(Clone, Copy, Debug)]
-pub struct SlotPoint {
-    /// When.
+/// A slot that is not there any more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gone {
+    /// When that was seen.
     pub at: Moment,
-    /// The end of the log then.
-    pub end: Lsn,
-    /// What its consumer had reached.
-    pub reached: Option<Lsn>,
-    /// What it held back.
-    pub restart: Option<Lsn>,
-    /// Up to where the log was sent to its consumer.
-    pub sent: Option<Lsn>,
-    /// Whether its walsender waited for the consumer to take data; `None` when that can't be seen.
-    pub client_is_slow: Option<bool>,
+    /// As it was.
+    pub slot: Slot,
 }
 
-impl SlotPoint {
-    /// Bytes that the consumer had not confirmed.
-    #[must_use]
-    pub fn lag_bytes(&self) -> Option<u64> {
-        self.reached.map(|reached| self.end.bytes_since(reached))
-    }
+/// The errors of each subscription at the destination: when they were seen, on the source's clock, and read, on the
+/// destination's.
+#[derive(Clone, Debug)]
+struct Errors {
+    at: Moment,
+    read: Moment,
+    counts: BTreeMap<String, u64>,
+}
+
+/// Something that changed at the source beneath everything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerChange {
+    /// When that was seen.
+    pub at: Moment,
+    /// What.
+    pub kind: ServerChangeKind,
+}
+
+/// See [`ServerChange`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerChangeKind {
+    /// Another cluster answers.
+    Cluster,
+    /// Another timeline: from, to.
+    Timeline(u32, u32),
+    /// The end of the log went back on the same timeline: from, to.
+    Rewind(Lsn, Lsn),
+}
+
+/// Changes of a table per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TableRates {
+    /// Rows inserted.
+    pub inserts: f64,
+    /// Rows updated.
+    pub updates: f64,
+    /// Rows deleted.
+    pub deletes: f64,
 }
 
 impl History {
     /// Takes a sample in and tells what changed.
     pub fn push(&mut self, sample: Sample) -> Vec<Event> {
-        let rate = self.latest.as_ref().and_then(|before| wal_rate(before, &sample));
-        let changes = match &self.latest {
+        let mut changes = Vec::new();
+        let restarted = self.latest.as_ref().is_some_and(|before| before.server.started != sample.server.started);
+        match self.latest.take() {
             Some(before) => {
-                let same_cluster = before.server.system_identifier == sample.server.system_identifier;
-                let same_line = before.server.timeline == sample.server.timeline;
-                let changes = events::between(before, &sample);
-                if !same_cluster {
-                    *self = Self { events: std::mem::take(&mut self.events), began: sample.at, ..Self::default() };
-                } else if !same_line {
-                    self.clock = LsnClock::default();
-                }
-                changes
+                self.follow_clock(&before, &sample, &mut changes);
+                changes.extend(events::between(&before, &sample));
+                self.follow_server(&before, &sample);
+                self.rates.extend(wal_rate(&before, &sample));
+                trim(&mut self.rates, RATES);
             }
-            None => {
-                self.began = sample.at;
-                Vec::new()
-            }
-        };
+            None => self.began = sample.at,
+        }
         if let Some(lsn) = sample.lsn {
             self.clock.push(lsn, sample.at, sample.next_xid);
+            self.clock.remember(sample.before.clone());
         }
-        self.rates.extend(rate);
-        trim(&mut self.rates, RATES);
+        let first = sample.at == self.began;
         for slot in &sample.slots {
-            let first = sample.at == self.began;
-            self.slots.entry(slot.name.clone()).or_default().push(slot, &sample, first);
+            let history = self.slots.entry(slot.name.clone()).or_default();
+            history.push(slot, &sample, first, restarted);
+            if let Some(departure) = history.departure().filter(|departure| departure.at == sample.at) {
+                changes.extend(events::departed(&slot.name, departure));
+            }
         }
         self.slots.retain(|name, _| sample.slots.iter().any(|slot| &slot.name == name));
+        self.gone.retain(|name, gone| {
+            sample.at.since(gone.at) <= CHANGE_FOR && sample.slots.iter().all(|slot| &slot.name != name)
+        });
+        self.changes.retain(|change| sample.at.since(change.at) <= CHANGE_FOR);
         self.push_tables(sample.tables.as_ref());
+        self.push_sizes(&sample);
+        self.push_errors(&sample);
+        self.push_published(&sample);
         self.events.extend(changes.iter().cloned());
         trim(&mut self.events, EVENTS);
         self.latest = Some(sample);
         changes
+    }
+
+    /// Notices that the source's clock was set: it went another way than both clocks of this machine. (One of those
+    /// alone may be set itself, the other one stands while a laptop sleeps.)
+    fn follow_clock(&mut self, before: &Sample, after: &Sample, changes: &mut Vec<Event>) {
+        let went = after.at.0 - before.at.0;
+        let steady = i64::try_from(after.steady).unwrap_or(0) - i64::try_from(before.steady).unwrap_or(0);
+        let heard = after.heard.0 - before.heard.0;
+        // A new connection counts from a new beginning.
+        if steady <= 0 {
+            return;
+        }
+        let (by, other) = (went - steady, went - heard);
+        if by.abs() > CLOCK_SET && other.abs() > CLOCK_SET {
+            self.clock.shift(by);
+            self.slots.values_mut().for_each(|slot| slot.shift(by));
+            self.began = Moment(self.began.0.saturating_add(by));
+            changes.push(events::clock_set(after.at, by));
+        }
+    }
+
+    fn follow_server(&mut self, before: &Sample, after: &Sample) {
+        let at = after.at;
+        let (old, new) = (&before.server, &after.server);
+        if old.system_identifier != new.system_identifier {
+            let events = std::mem::take(&mut self.events);
+            let changes = vec![ServerChange { at, kind: ServerChangeKind::Cluster }];
+            *self = Self { events, changes, began: at, ..Self::default() };
+            return;
+        }
+        if old.timeline != new.timeline {
+            self.clock = LsnClock::default();
+            self.changes.push(ServerChange { at, kind: ServerChangeKind::Timeline(old.timeline, new.timeline) });
+        } else if let (Some(from), Some(to)) = (before.lsn, after.lsn)
+            && to < from
+            && !new.in_recovery
+        {
+            self.clock = LsnClock::default();
+            self.changes.push(ServerChange { at, kind: ServerChangeKind::Rewind(from, to) });
+        }
+        for slot in before.slots.iter().filter(|slot| !slot.temporary && !slot.is_table_sync()) {
+            if after.slots.iter().all(|is| is.name != slot.name) {
+                self.gone.insert(slot.name.clone(), Gone { at, slot: slot.clone() });
+            }
+        }
     }
 
     fn push_tables(&mut self, tables: Option<&Tables>) {
@@ -110,11 +188,48 @@ impl History {
         if self.tables.back().is_some_and(|last| last.at == tables.at) {
             return;
         }
+        self.first_tables.get_or_insert_with(|| tables.clone());
         self.tables.push_back(tables.clone());
         // One older than the window stays, to measure from.
         while self.tables.get(1).is_some_and(|second| tables.at.since(second.at) >= TABLE_WINDOW) {
             self.tables.pop_front();
         }
+        self.table_rates = self.tables.front().map(|first| rates(first, tables)).unwrap_or_default();
+    }
+
+    fn push_sizes(&mut self, sample: &Sample) {
+        let Some(files) = sample.files.known() else { return };
+        if self.sizes.back().is_none_or(|(at, _)| *at != files.at) {
+            self.sizes.push_back((files.at, files.bytes));
+        }
+        while self.sizes.front().is_some_and(|(at, _)| files.at.since(*at) > SIZES_FOR) {
+            self.sizes.pop_front();
+        }
+    }
+
+    fn push_errors(&mut self, sample: &Sample) {
+        let Some(Destination::Reached(reached)) = &sample.destination else { return };
+        let Some(there) = reached.subscriptions.known() else { return };
+        if self.errors.back().is_some_and(|last| last.read == there.at) {
+            return;
+        }
+        let count = |subscription: &Subscription| {
+            let failed = |column| subscription.counter(column).unwrap_or(0);
+            failed("apply_error_count") + failed("sync_error_count")
+        };
+        let counts = there.subscriptions.iter().map(|subscription| (subscription.name.clone(), count(subscription)));
+        self.errors.push_back(Errors { at: sample.at, read: there.at, counts: counts.collect() });
+        while self.errors.front().is_some_and(|first| sample.at.since(first.at) > SIZES_FOR) {
+            self.errors.pop_front();
+        }
+    }
+
+    /// By which position the transactions that wrote the catalog's younger rows were certainly over.
+    fn push_published(&mut self, sample: &Sample) {
+        let (Some(catalog), Some(lsn)) = (sample.publications.known(), sample.lsn) else { return };
+        let known = std::mem::take(&mut self.published);
+        let written = catalog.transactions();
+        self.published = written.map(|xid| (xid, known.get(&xid).copied().unwrap_or(lsn))).collect();
     }
 
     /// The latest sample.
@@ -147,115 +262,95 @@ impl History {
         &self.events
     }
 
+    /// Remembers what happened outside the samples.
+    pub(super) fn tell(&mut self, events: impl IntoIterator<Item = Event>) {
+        self.events.extend(events);
+        trim(&mut self.events, EVENTS);
+    }
+
     /// The history of one slot.
     #[must_use]
     pub fn slot(&self, name: &str) -> Option<&SlotHistory> {
         self.slots.get(name)
     }
 
-    /// Inserts, updates and deletes per second of table number `at` of the latest sample; `None` before there are
-    /// two readings, or after the counters were reset.
+    /// Slots that have gone within the last hour.
     #[must_use]
-    pub fn table_rate(&self, name: &crate::profile::TableName) -> Option<f64> {
-        let (first, last) = (self.tables.front()?, self.tables.back()?);
-        let seconds = last.at.since(first.at).as_secs_f64();
-        let sum = |tables: &Tables| tables.find(name).map(|table| table.inserts + table.updates + table.deletes);
-        let changes = sum(last)?.checked_sub(sum(first)?)?;
+    pub fn gone(&self) -> &BTreeMap<String, Gone> {
+        &self.gone
+    }
+
+    /// What changed beneath everything within the last hour.
+    #[must_use]
+    pub fn server_changes(&self) -> &[ServerChange] {
+        &self.changes
+    }
+
+    /// By which position transaction `xid`, which wrote a row of the catalog's publications, was over.
+    #[must_use]
+    pub fn published_by(&self, xid: u64) -> Option<Lsn> {
+        self.published.get(&xid).copied()
+    }
+
+    /// Bytes per second by which the WAL directory grows (below zero: shrinks); `None` before there are two readings.
+    #[must_use]
+    pub fn directory_growth(&self) -> Option<f64> {
+        let ((first, small), (last, large)) = (self.sizes.front()?, self.sizes.back()?);
+        let seconds = last.since(*first).as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
-        (seconds > 0.0).then(|| changes as f64 / seconds)
+        (seconds > 0.0).then(|| (*large as f64 - *small as f64) / seconds)
+    }
+
+    /// Errors of a subscription within the last quarter of an hour, as far as it was watched.
+    #[must_use]
+    pub fn subscription_errors(&self, name: &str) -> u64 {
+        let count = |reading: Option<&Errors>| reading.and_then(|reading| reading.counts.get(name).copied());
+        count(self.errors.back()).unwrap_or(0).saturating_sub(count(self.errors.front()).unwrap_or(0))
+    }
+
+    /// Changes of a table per second; `None` before there are two readings, or after the counters were reset. From 15
+    /// on the counters of a session may trail its commits by ten seconds, so 0 means: none that was told of yet.
+    #[must_use]
+    pub fn table_rates(&self, name: &TableName) -> Option<TableRates> {
+        self.table_rates.get(name).copied()
+    }
+
+    /// Inserts, updates and deletes of a table per second, together.
+    #[must_use]
+    pub fn table_rate(&self, name: &TableName) -> Option<f64> {
+        self.table_rates(name).map(|rates| rates.inserts + rates.updates + rates.deletes)
+    }
+
+    /// Rows deleted from all tables since they are watched, and since when.
+    #[must_use]
+    pub fn deletes_watched(&self) -> Option<(u64, Moment)> {
+        let (first, last) = (self.first_tables.as_ref()?, self.tables.back()?);
+        let before: HashMap<&TableName, u64> = first.tables.iter().map(|table| (&table.name, table.deletes)).collect();
+        let deletes = last.tables.iter().filter_map(|table| table.deletes.checked_sub(*before.get(&table.name)?));
+        Some((deletes.sum(), first.at))
     }
 }
 
-impl SlotHistory {
-    fn push(&mut self, slot: &Slot, sample: &Sample, first: bool) {
-        let at = sample.at;
-        match &slot.consumer {
-            Some(reader) => {
-                if self.readers.back().is_none_or(|(_, pid)| *pid != reader.pid) {
-                    self.readers.push_back((at, reader.pid));
-                }
-                self.last_reader = Some(reader.clone());
-                self.inactive = None;
-            }
-            None if self.inactive.is_none() => {
-                let confidence = if first { Confidence::AtLeast } else { Confidence::Exact };
-                self.inactive = Some((at, confidence));
-            }
-            None => {}
-        }
-        // From 17 on the server knows it itself.
-        if let (None, Some(since)) = (&slot.consumer, slot.inactive_since) {
-            self.inactive = Some((since, Confidence::Exact));
-        }
-        while self.readers.front().is_some_and(|(seen, _)| at.since(*seen) > READERS_FOR) {
-            self.readers.pop_front();
-        }
-        let Some(end) = sample.lsn else { return };
-        let consumer = slot.consumer.as_ref();
-        self.points.push_back(SlotPoint {
-            at,
-            end,
-            reached: slot.reached(),
-            restart: slot.restart_lsn,
-            sent: consumer.and_then(|reader| reader.sent_lsn),
-            client_is_slow: consumer
-                .and_then(|reader| reader.wait.as_deref())
-                .map(|wait| wait.ends_with("WalSenderWriteData")),
-        });
-        while self.points.front().is_some_and(|point| at.since(point.at) > SLOT_POINTS_FOR) {
-            self.points.pop_front();
-        }
+/// What changed between two readings, per second; nothing of a table whose counters were reset. One pass: there may be
+/// ten thousand of them.
+fn rates(first: &Tables, last: &Tables) -> HashMap<TableName, TableRates> {
+    let seconds = last.at.since(first.at).as_secs_f64();
+    if seconds <= 0.0 {
+        return HashMap::new();
     }
-
-    /// Its points, oldest first.
-    #[must_use]
-    pub fn points(&self) -> &VecDeque<SlotPoint> {
-        &self.points
-    }
-
-    /// Who read it last, also after it went.
-    #[must_use]
-    pub fn last_reader(&self) -> Option<&Consumer> {
-        self.last_reader.as_ref()
-    }
-
-    /// How many processes have read it one after the other in the last five minutes.
-    #[must_use]
-    pub fn readers(&self) -> usize {
-        self.readers.len()
-    }
-
-    /// Since when nobody reads it.
-    #[must_use]
-    pub fn inactive_since(&self) -> Option<Moment> {
-        self.inactive.map(|(since, _)| since)
-    }
-
-    /// For how long nobody reads it.
-    #[must_use]
-    pub fn inactive_for(&self, now: Moment) -> Option<Age> {
-        let (since, confidence) = self.inactive?;
-        let millis = u64::try_from(now.since(since).as_millis()).unwrap_or(u64::MAX);
-        Some(Age { millis, confidence })
-    }
-
-    /// The first and the last point of the last `window`; `None` before there are two.
-    #[must_use]
-    pub fn span(&self, window: Duration) -> Option<(&SlotPoint, &SlotPoint)> {
-        let last = self.points.back()?;
-        let from = last.at.minus(window);
-        let first = self.points.get(self.points.partition_point(|point| point.at < from))?;
-        (last.at > first.at).then_some((first, last))
-    }
-
-    /// Bytes per second by which `position` moved over the last `window`. A position that went back has no rate.
-    #[must_use]
-    pub fn rate(&self, window: Duration, position: impl Fn(&SlotPoint) -> Option<Lsn>) -> Option<f64> {
-        let (first, last) = self.span(window)?;
-        let moved = position(last)?.0.checked_sub(position(first)?.0)?;
+    let before: HashMap<&TableName, &Table> = first.tables.iter().map(|table| (&table.name, table)).collect();
+    let rate = |was: u64, is: u64| {
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
-        Some(moved as f64 / last.at.since(first.at).as_secs_f64())
-    }
+        is.checked_sub(was).map(|changes| changes as f64 / seconds)
+    };
+    let of = |table: &Table| {
+        let was = before.get(&table.name)?;
+        let inserts = rate(was.inserts, table.inserts)?;
+        let updates = rate(was.updates, table.updates)?;
+        let deletes = rate(was.deletes, table.deletes)?;
+        Some((table.name.clone(), TableRates { inserts, updates, deletes }))
+    };
+    last.tables.iter().filter_map(of).collect()
 }
 
 /// WAL bytes per second between two samples; `None` when they are of different servers or out of order.

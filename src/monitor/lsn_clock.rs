@@ -41,13 +41,19 @@ impl Age {
         Self { millis: u64::try_from(age.as_millis()).unwrap_or(u64::MAX), confidence }
     }
 
+    /// An age that is known.
+    #[must_use]
+    pub fn exact(age: Duration) -> Self {
+        Self::new(age, Confidence::Exact)
+    }
+
     /// The age as a span.
     #[must_use]
     pub fn span(self) -> Duration {
         Duration::from_millis(self.millis)
     }
 
-    /// `14m07s` exact, `~14m07s` coarse, `≥14m07s` (or `>=`) older than the history.
+    /// `14m07s` exact, `~14m` coarse, `≥14m` (or `>=14m`) older than the history.
     #[must_use]
     pub fn show(self, ascii: bool) -> String {
         let mark = match self.confidence {
@@ -57,18 +63,44 @@ impl Age {
             Confidence::AtLeast => "≥",
         };
         // Below a second the pause between samples is larger than the number.
-        format!("{mark}{}", units::span(Duration::from_secs(self.millis / 1000)))
+        let age = Duration::from_secs(self.millis / 1000);
+        let shown = if self.confidence == Confidence::Exact { units::span(age) } else { units::about(age) };
+        format!("{mark}{shown}")
     }
 }
 
-/// A position and while when the log ended there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Point {
-    lsn: Lsn,
-    first: Moment,
-    last: Moment,
-    /// The next transaction id at `last`.
-    next_xid: u64,
+/// A position, and from when to when the log ended there. Travels as four numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u64, i64, i64, Option<u64>)", into = "(u64, i64, i64, Option<u64>)")]
+pub struct Mark {
+    /// The position.
+    pub lsn: Lsn,
+    /// When the log first ended there.
+    pub first: Moment,
+    /// When it last did.
+    pub last: Moment,
+    /// The next transaction id at `last`; `None` when the mark is only the time of a WAL file.
+    pub next_xid: Option<u64>,
+}
+
+impl Mark {
+    /// The end of a WAL file, and when that was written.
+    #[must_use]
+    pub fn of_file(lsn: Lsn, written: Moment) -> Self {
+        Self { lsn, first: written, last: written, next_xid: None }
+    }
+}
+
+impl From<(u64, i64, i64, Option<u64>)> for Mark {
+    fn from((lsn, first, last, next_xid): (u64, i64, i64, Option<u64>)) -> Self {
+        Self { lsn: Lsn(lsn), first: Moment(first), last: Moment(last), next_xid }
+    }
+}
+
+impl From<Mark> for (u64, i64, i64, Option<u64>) {
+    fn from(mark: Mark) -> Self {
+        (mark.lsn.0, mark.first.0, mark.last.0, mark.next_xid)
+    }
 }
 
 /// Everything is kept for ten minutes, then a point for each ten seconds for six hours, then one a minute for a week:
@@ -84,24 +116,87 @@ const NOISE_BYTES: u64 = 64 * 1024;
 /// The table of positions and times of one timeline of one cluster.
 #[derive(Clone, Debug, Default)]
 pub struct LsnClock {
-    points: VecDeque<Point>,
+    points: VecDeque<Mark>,
     thinned: Moment,
 }
 
 impl LsnClock {
     /// The log ended at `lsn` at `at`. Positions that go back are left out: another timeline needs another clock.
     pub fn push(&mut self, lsn: Lsn, at: Moment, next_xid: u64) {
+        if let Some(last) = self.points.back()
+            && at < last.last
+        {
+            // The server's clock was set back. How far the marks lie apart is still right.
+            let by = at.0.saturating_sub(last.last.0);
+            self.shift(by);
+        }
         match self.points.back_mut() {
-            Some(last) if at < last.last || lsn < last.lsn => return,
+            Some(last) if lsn < last.lsn => return,
             Some(last) if lsn == last.lsn => {
                 last.last = at;
-                last.next_xid = next_xid;
+                last.next_xid = Some(next_xid);
             }
-            _ => self.points.push_back(Point { lsn, first: at, last: at, next_xid }),
+            _ => self.points.push_back(Mark { lsn, first: at, last: at, next_xid: Some(next_xid) }),
         }
         if at.since(self.thinned) >= Duration::from_secs(600) {
             self.thin(at);
         }
+    }
+
+    /// Takes marks of an earlier time in: of the WAL files, or of a run of walpilot before this one. Where both tell of
+    /// the same time, what was sampled is the better one. Marks that do not fit before what is known are left out.
+    pub fn remember(&mut self, marks: Vec<Mark>) {
+        let newest = self.points.back().copied();
+        let fits = |mark: &Mark| newest.is_none_or(|newest| mark.lsn <= newest.lsn && mark.last <= newest.last);
+        let mut all: Vec<Mark> = marks.into_iter().filter(fits).chain(self.points.drain(..)).collect();
+        all.sort_by_key(|mark| mark.lsn);
+        for mark in all {
+            let sampled = mark.next_xid.is_some();
+            while sampled && self.points.back().is_some_and(|last| last.next_xid.is_none() && last.last > mark.first) {
+                self.points.pop_back();
+            }
+            match self.points.back_mut() {
+                Some(last) if last.lsn == mark.lsn => {
+                    last.first = last.first.min(mark.first);
+                    last.last = last.last.max(mark.last);
+                    last.next_xid = last.next_xid.max(mark.next_xid);
+                }
+                Some(last) if last.last > mark.first => {}
+                _ => self.points.push_back(mark),
+            }
+        }
+    }
+
+    /// Moves every time by `micros`: the server's clock was set.
+    pub fn shift(&mut self, micros: i64) {
+        for point in &mut self.points {
+            point.first = Moment(point.first.0.saturating_add(micros));
+            point.last = Moment(point.last.0.saturating_add(micros));
+        }
+    }
+
+    /// Everything that is known, the oldest first.
+    pub fn marks(&self) -> impl Iterator<Item = &Mark> {
+        self.points.iter()
+    }
+
+    /// How long ago transaction `xid` was the next one, at the time of the newest mark; `None` without any.
+    #[must_use]
+    pub fn xid_age(&self, xid: u64) -> Option<Age> {
+        let newest = self.points.back()?;
+        let mut before: Option<&Mark> = None;
+        for mark in self.points.iter().filter(|mark| mark.next_xid.is_some()) {
+            if mark.next_xid > Some(xid) {
+                let (from, confidence) = match before {
+                    None => (mark.first, Confidence::AtLeast),
+                    Some(before) if mark.first.since(before.last) <= FINE => (before.last, Confidence::Exact),
+                    Some(before) => (before.last, Confidence::Coarse),
+                };
+                return Some(Age::new(newest.last.since(from), confidence));
+            }
+            before = Some(mark);
+        }
+        Some(Age::ZERO)
     }
 
     /// The age of the first byte after `reached`, at the time of the newest position; `None` without any.
@@ -116,13 +211,18 @@ impl LsnClock {
         let Some(before) = next.checked_sub(1).and_then(|at| self.points.get(at)) else {
             return Some(Age::new(newest.last.since(after.first), Confidence::AtLeast));
         };
-        if newest.lsn.bytes_since(reached) <= NOISE_BYTES && before.next_xid == newest.next_xid {
+        if newest.lsn.bytes_since(reached) <= NOISE_BYTES
+            && before.next_xid == newest.next_xid
+            && before.next_xid.is_some()
+        {
             return Some(Age::ZERO);
         }
         let gap = after.first.since(before.last);
         let into = fraction(reached.bytes_since(before.lsn), after.lsn.bytes_since(before.lsn));
         let written = before.last.plus(gap.mul_f64(into));
-        let confidence = if gap <= FINE { Confidence::Exact } else { Confidence::Coarse };
+        // The time of a file is that of its last byte, to within a second or so.
+        let sampled = before.next_xid.is_some() && after.next_xid.is_some();
+        let confidence = if gap <= FINE && sampled { Confidence::Exact } else { Confidence::Coarse };
         Some(Age::new(newest.last.since(written), confidence))
     }
 
@@ -154,6 +254,18 @@ impl LsnClock {
         let seconds = newest.last.since(start).as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
         (seconds > 0.0).then(|| newest.lsn.bytes_since(oldest.lsn) as f64 / seconds)
+    }
+
+    /// Transaction ids per second over the last `window`.
+    #[must_use]
+    pub fn xid_rate(&self, window: Duration) -> Option<f64> {
+        let newest = self.points.back()?;
+        let from = newest.last.minus(window);
+        let oldest = self.points.iter().rev().take_while(|mark| mark.last >= from && mark.next_xid.is_some()).last()?;
+        let seconds = newest.last.since(oldest.last).as_secs_f64();
+        let given = newest.next_xid?.checked_sub(oldest.next_xid?)?;
+        #[expect(clippy::cast_precision_loss, reason = "a rate")]
+        (seconds > 0.0).then(|| given as f64 / seconds)
     }
 
     /// How far back the clock reaches.
@@ -230,6 +342,47 @@ mod tests {
         clock.push(Lsn(900 << 20), at(3610), 12);
         clock.push(Lsn(901 << 20), at(3612), 13);
         assert_eq!(clock.age(Lsn(110 << 20)), exact(3_000), "not an hour, and not bytes by rate");
+    }
+
+    #[test]
+    fn the_times_of_files_tell_of_the_time_before_the_first_sample() {
+        let file = |mb: u64, second: u64| Mark::of_file(Lsn(mb << 20), at(second));
+        let mut clock = LsnClock::default();
+        clock.push(Lsn(200 << 20), at(1000), 7);
+        // The last one was touched later, and lies beyond what the log held then.
+        clock.remember(vec![file(116, 400), file(100, 200), file(132, 640), file(216, 900)]);
+        assert_eq!(clock.age(Lsn(108 << 20)).unwrap().show(false), "~11m");
+        assert_eq!(clock.age(Lsn(90 << 20)).unwrap().show(false), "≥13m");
+        assert_eq!(clock.age(Lsn(200 << 20)), exact(0));
+        assert_eq!(clock.marks().count(), 4);
+    }
+
+    #[test]
+    fn what_was_remembered_fits_before_what_is_sampled() {
+        let before = busy(60);
+        let mut clock = LsnClock::default();
+        clock.push(Lsn(160 << 20), at(70), 61);
+        clock.push(Lsn(170 << 20), at(80), 62);
+        clock.remember(before.marks().copied().collect());
+        assert_eq!(clock.age(Lsn(150 << 20)), exact(30_000));
+        assert_eq!(clock.xid_age(50), exact(30_000));
+        assert_eq!(clock.xid_age(62), exact(0), "not given out yet");
+        assert_eq!(LsnClock::default().xid_age(1), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_moves_the_marks_along() {
+        let mut clock = busy(60);
+        let earlier = at(60).minus(Duration::from_secs(3600));
+        clock.push(Lsn(161 << 20), earlier.plus(Duration::from_secs(1)), 61);
+        assert_eq!(clock.age(Lsn(150 << 20)), exact(10_000), "the second that passed meanwhile can't be known");
+    }
+
+    #[test]
+    fn marks_travel_as_numbers() {
+        let mark = Mark { next_xid: Some(9), ..Mark::of_file(Lsn(5), Moment(7)) };
+        assert_eq!(serde_json::to_string(&mark).unwrap(), "[5,7,7,9]");
+        assert_eq!(serde_json::from_str::<Mark>("[5,7,7,9]").unwrap(), mark);
     }
 
     #[test]

@@ -1,22 +1,27 @@
 //! Watching: samples of a server, their history, and what is wrong.
 //!
 //! `Sampler -> Sample -> Watcher (history, events, diagnosis) -> Reading -> text, JSON or dashboard`. Only
-//! [`sample`] and its helpers `ask` and `side` talk to a server; everything else takes values and returns values, so
-//! that a recorded sample says the same as a live one.
+//! [`sample`] with its helpers `ask` and `side`, [`feed`] and [`count`] talk to servers, and [`memory`] to the disk;
+//! everything else takes values and returns values, so that a recorded sample says the same as a live one.
 
 pub mod act;
 mod ask;
 pub mod context;
+pub mod count;
 pub mod destination;
 pub mod diagnosis;
 pub mod events;
 pub mod exposition;
+pub mod feed;
 pub mod files;
+pub mod fleet;
 pub mod history;
 pub mod incident;
 pub mod lsn_clock;
+pub mod memory;
 pub mod metrics;
 pub mod moment;
+pub mod pace;
 pub mod publications;
 pub mod reading;
 pub mod recording;
@@ -26,6 +31,7 @@ pub mod seen;
 pub mod server;
 mod side;
 pub mod slot;
+pub mod slot_history;
 pub mod state;
 pub mod subscription;
 pub mod table;

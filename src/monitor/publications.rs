@@ -11,6 +11,8 @@ use crate::profile::TableName;
 pub struct Publications {
     /// When they were read, on the source's clock.
     pub at: Moment,
+    /// The next transaction id then: `next_xid - age` is the transaction that wrote a row.
+    pub next_xid: u64,
     /// The publications, by name.
     #[serde(default, deserialize_with = "nothing_is_empty")]
     pub publications: Vec<Publication>,
@@ -96,6 +98,18 @@ impl Gap {
 }
 
 impl Publications {
+    /// The transaction that wrote a row of this age.
+    #[must_use]
+    pub fn transaction(&self, age: i64) -> u64 {
+        self.next_xid.saturating_add_signed(-age)
+    }
+
+    /// The transactions that wrote the publications, and the entries of tables younger than the oldest slot.
+    pub fn transactions(&self) -> impl Iterator<Item = u64> {
+        let publications = self.publications.iter().map(|publication| publication.age);
+        publications.chain(self.added.iter().map(|added| added.age)).map(|age| self.transaction(age))
+    }
+
     /// The publication called `name`.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Publication> {

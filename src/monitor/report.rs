@@ -1,13 +1,16 @@
 //! What `walpilot watch` prints, as one value: the JSON of `--format json`, and what the text is made of.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
-use super::destination::{Destination, Run, RunState};
+use super::destination::{Destination, Run, RunState, RunTable};
 use super::diagnosis::Finding;
 use super::moment::Moment;
 use super::reading::SlotReading;
 use super::server::{Rights, Unseen};
 use super::slot::Slot;
+use super::table::Table;
 use super::watcher::Watcher;
 use crate::catalog::Lsn;
 use crate::profile::TableName;
@@ -195,14 +198,18 @@ pub fn known_run(watcher: &Watcher) -> Option<&Run> {
 #[must_use]
 pub fn table_lines(watcher: &Watcher) -> Vec<TableLine> {
     let Some(sample) = watcher.sample() else { return Vec::new() };
-    let there = match &sample.destination {
-        Some(Destination::Reached(reached)) => Some(&reached.tables),
+    // Looked up by name: there may be ten thousand tables.
+    let there: Option<HashMap<&TableName, &Table>> = match &sample.destination {
+        Some(Destination::Reached(reached)) => {
+            Some(reached.tables.tables.iter().map(|table| (&table.name, table)).collect())
+        }
         _ => None,
     };
-    let run = known_run(watcher);
-    let line = |table: &super::table::Table| {
-        let run_table = run.and_then(|run| run.tables.iter().find(|known| known.table == table.name));
-        let twin = there.map(|tables| tables.find(&table.name));
+    let run = known_run(watcher).into_iter().flat_map(|run| &run.tables);
+    let run: HashMap<&TableName, &RunTable> = run.map(|known| (&known.table, known)).collect();
+    let line = |table: &Table| {
+        let run_table = run.get(&table.name);
+        let twin = there.as_ref().map(|tables| tables.get(&table.name).copied());
         TableLine {
             table: table.name.clone(),
             source_rows: table.rows,

@@ -4,9 +4,12 @@
 //! transaction with a time limit, nothing that waits behind another session's lock. The pulse is read each time, and
 //! the dearer tiers at their own pace: context, files, tables, catalog.
 
+use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio_postgres::types::Type;
 
@@ -14,6 +17,8 @@ use super::ask::{NoAnswer, Tier, ask, micros_since, options};
 use super::context::Context;
 use super::destination::Destination;
 use super::files::{Files, WireFiles};
+use super::lsn_clock::{LsnClock, Mark};
+use super::memory;
 use super::moment::Moment;
 use super::publications::Publications;
 use super::seen::Seen;
@@ -37,6 +42,22 @@ pub struct Target {
     pub publication: Option<String>,
     /// Where `walpilot run` writes, to read its progress and the rows there.
     pub destination: Option<Settings>,
+    /// The size of the volume that holds `pg_wal`, in bytes: PostgreSQL can't tell it.
+    pub wal_volume: Option<u64>,
+    /// Where the times of the log are kept between two runs, see [`memory::directory`]; `None`: nowhere.
+    pub memory: Option<PathBuf>,
+}
+
+/// What the person who watches has named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Wanted {
+    /// The slot of most interest.
+    pub slot: Option<String>,
+    /// The publication.
+    pub publication: Option<String>,
+    /// The size of the volume that holds `pg_wal`, in bytes.
+    pub wal_volume: Option<u64>,
 }
 
 /// One moment of a server, as values.
@@ -50,6 +71,8 @@ pub struct Sample {
     /// The same moment on a clock of this machine that nobody sets, in microseconds since some beginning. Two samples
     /// of one connection tell by it when the source's clock was set.
     pub steady: u64,
+    /// What was asked for.
+    pub wanted: Wanted,
     /// Facts that hardly change.
     pub server: Server,
     /// The end of the log: written on a primary, received or replayed on a standby. `None` when it can't be told.
@@ -84,8 +107,9 @@ pub struct Sample {
     pub pulse_micros: u64,
     /// What the last answers of the other tiers took.
     pub costs: Vec<Cost>,
-    /// When the log ended where, in the time before this sample, by the times of the WAL files. Once for each connection.
-    pub written: Vec<(Lsn, Moment)>,
+    /// When the log ended where before this sample: by what an earlier run has left, and by the times of the WAL files.
+    /// Once for each connection.
+    pub before: Vec<Mark>,
 }
 
 /// What a tier costs.
@@ -106,6 +130,8 @@ const TABLES_EVERY: Duration = Duration::from_secs(10);
 const MANY_TABLES_EVERY: Duration = Duration::from_secs(60);
 const CATALOG_EVERY: Duration = Duration::from_secs(60);
 const LARGE_CATALOG_EVERY: Duration = Duration::from_secs(600);
+/// How often the times of the log are written down.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
 /// From so many WAL files or tables on a tier is asked more seldom (100 ms and more at the server).
 const MANY_FILES: u64 = 5000;
 const MANY_TABLES: usize = 1000;
@@ -119,11 +145,37 @@ pub struct Sampler {
     probed: Instant,
     context: Tier<Context>,
     files: Tier<Files>,
-    written: Option<Vec<(Lsn, Moment)>>,
+    written: Option<Vec<Mark>>,
+    clock: Remembering,
     publications: Tier<Publications>,
     list: Tier<TableList>,
     tables: Tier<Tables>,
     destination: Option<Side>,
+}
+
+/// The times of the log of one cluster and timeline, to be written down.
+#[derive(Default)]
+struct Remembering {
+    of: Option<(String, u32)>,
+    times: LsnClock,
+    saved: Option<Instant>,
+}
+
+impl Remembering {
+    /// The writing, to be done where it may block.
+    fn save(&self, directory: PathBuf) -> Option<impl FnOnce() -> io::Result<()> + Send + use<>> {
+        let (cluster, timeline) = self.of.clone()?;
+        let marks: Vec<Mark> = self.times.marks().copied().collect();
+        Some(move || memory::save(&directory, &cluster, timeline, marks))
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        if let Some(save) = self.target.memory.take().and_then(|directory| self.clock.save(directory)) {
+            let _ = save();
+        }
+    }
 }
 
 impl Sampler {
@@ -144,6 +196,7 @@ impl Sampler {
             context: Tier::new(CONTEXT_EVERY),
             files: Tier::new(FILES_EVERY),
             written: None,
+            clock: Remembering::default(),
             publications: Tier::new(CATALOG_EVERY),
             list: Tier::new(CATALOG_EVERY),
             tables: Tier::new(TABLES_EVERY),
@@ -188,7 +241,8 @@ impl Sampler {
             self.probe().await?;
             self.server.in_recovery = pulse.in_recovery;
         }
-        let written = self.read_tiers().await?;
+        let mut before = self.remember(&pulse).await;
+        before.extend(self.read_tiers().await?);
         let (tables, tables_unread) = match (self.tables.value(), self.list.value()) {
             (_, Seen::Failed(reason)) | (Seen::Failed(reason), _) => (None, Some(reason.clone())),
             (tables, _) => (tables.known().cloned(), None),
@@ -219,9 +273,41 @@ impl Sampler {
                 cost("tables", self.tables.micros()),
                 cost("catalog", self.publications.micros() + self.list.micros()),
             ],
-            written,
+            before,
+            wanted: Wanted {
+                slot: self.target.slot.clone(),
+                publication: self.target.publication.clone(),
+                wal_volume: self.target.wal_volume,
+            },
             server: self.server.clone(),
         })
+    }
+
+    /// Notes where the log ended, in memory and now and then on disk. What comes back is what an earlier run has left, once.
+    async fn remember(&mut self, pulse: &Pulse) -> Vec<Mark> {
+        let (Some(directory), Some(lsn)) = (&self.target.memory, pulse.lsn) else { return Vec::new() };
+        let mut left = Vec::new();
+        let of = (self.server.system_identifier.clone(), self.server.timeline);
+        if self.clock.of.as_ref() != Some(&of) {
+            let (from, (cluster, timeline)) = (directory.clone(), of.clone());
+            left = spawn_blocking(move || memory::load(&from, &cluster, timeline)).await.unwrap_or_default();
+            // The server was restored, or its clock set, since then: those times are of another world.
+            let now = Moment::from_epoch(pulse.at);
+            if left.iter().any(|mark| mark.lsn > lsn || mark.last > now) {
+                left.clear();
+            }
+            self.clock = Remembering { of: Some(of), saved: Some(Instant::now()), ..Remembering::default() };
+            self.clock.times.remember(left.clone());
+        }
+        self.clock.times.push(lsn, Moment::from_epoch(pulse.at), pulse.next_xid());
+        if self.clock.saved.is_none_or(|saved| saved.elapsed() >= SAVE_EVERY) {
+            self.clock.saved = Some(Instant::now());
+            if let Some(save) = self.clock.save(directory.clone()) {
+                // A full disk must not end the watching; the next minute tries again.
+                let _ = spawn_blocking(save).await;
+            }
+        }
+        left
     }
 
     async fn probe(&mut self) -> Result<(), String> {
@@ -236,7 +322,7 @@ impl Sampler {
     }
 
     /// Reads the tiers that are due. What comes back are the WAL files' times, once.
-    async fn read_tiers(&mut self) -> Result<Vec<(Lsn, Moment)>, String> {
+    async fn read_tiers(&mut self) -> Result<Vec<Mark>, String> {
         let monitor = format!("GRANT pg_monitor TO {};", quote_ident(&self.server.role));
         let grant = || monitor.clone();
         if self.context.is_due() {
@@ -244,7 +330,7 @@ impl Sampler {
             let answer = ask(&self.source, &self.versioned(include_str!("sql/context.sql")), &[]).await;
             self.context.answered(answer, began, grant)?;
         }
-        let mut written = Vec::new();
+        let mut before = Vec::new();
         if !self.server.rights.lists_wal() {
             self.files.hide(grant());
         } else if self.files.is_due() {
@@ -256,11 +342,10 @@ impl Sampler {
             };
             self.files.pace(pace);
             self.files.answered(answer, began, grant)?;
-            written = self.written.clone().unwrap_or_default();
-            self.written = Some(Vec::new());
+            before = self.written.as_mut().map(std::mem::take).unwrap_or_default();
         }
         self.read_catalog(grant).await?;
-        Ok(written)
+        Ok(before)
     }
 
     async fn read_files(&mut self) -> Result<Files, NoAnswer> {
@@ -274,6 +359,9 @@ impl Sampler {
         let segment = self.server.bytes("wal_segment_size").unwrap_or(16 << 20);
         let (files, written) = wire.read(segment, self.server.rights.slot_files);
         if first {
+            if self.target.memory.is_some() {
+                self.clock.times.remember(written.clone());
+            }
             self.written = Some(written);
         }
         Ok(files)

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::ask::{NoAnswer, Tier, ask, options};
-use super::destination::{Destination, Reached, RunState};
+use super::destination::{Destination, Reached, Run, RunState};
 use super::subscription::Subscriptions;
 use super::table::Tables;
 use super::wire::{RunThere, WireRun, WireTables, for_version};
@@ -18,6 +18,7 @@ use crate::profile::TableName;
 const TABLES_EVERY: Duration = Duration::from_secs(10);
 /// While the destination's tables are still being made or have no numbers, somebody waits for them.
 const INCOMPLETE_EVERY: Duration = Duration::from_secs(2);
+const WATCHED_CLOSELY: usize = 500;
 const SUBSCRIPTIONS_EVERY: Duration = Duration::from_secs(10);
 /// How long after a failure the destination is tried again.
 const RECONNECT_AFTER: Duration = Duration::from_secs(5);
@@ -94,8 +95,10 @@ impl Open {
             let statement = "SELECT current_setting('server_version_num')";
             self.version = ask(&self.session, statement, &[]).await.map_err(|no| no.reason)?;
         }
+        // Only as long as they are few: somebody who waits for ten thousand tables can wait ten seconds.
         let known = |name| self.tables.as_ref().and_then(|(_, tables)| tables.find(name)?.rows).is_some();
-        let pace = if names.iter().all(known) { TABLES_EVERY } else { INCOMPLETE_EVERY };
+        let complete = names.len() > WATCHED_CLOSELY || names.iter().all(known);
+        let pace = if complete { TABLES_EVERY } else { INCOMPLETE_EVERY };
         if self.tables.as_ref().is_none_or(|(read, _)| read.elapsed() >= pace) {
             let tables = count_tables(&self.session, names, true).await.map_err(|no| no.reason)?;
             self.tables = Some((Instant::now(), tables));
@@ -127,7 +130,11 @@ async fn read_run(session: &Session, slot: Option<&str>) -> Result<RunState, NoA
         )));
     }
     let run: Option<WireRun> = ask(session, include_str!("sql/run.sql"), &[(&slot, Type::TEXT)]).await?;
-    Ok(run.map_or(RunState::None, |run| RunState::Known(Box::new(run.into()))))
+    let Some(mut run) = run.map(Run::from) else { return Ok(RunState::None) };
+    if state.xmin && run.method == "xmin" {
+        run.xmin = ask(session, include_str!("sql/run_xmin.sql"), &[(&run.slot, Type::TEXT)]).await?;
+    }
+    Ok(RunState::Known(Box::new(run)))
 }
 
 /// Estimates and counters of the named tables, at either side.

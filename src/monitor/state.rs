@@ -21,6 +21,8 @@ pub enum SlotState {
     Flapping,
     /// Nobody reads it.
     Detached,
+    /// Its position went back: it was restored or made anew.
+    Rewound,
     /// Somebody reads it but confirms nothing, though everything was sent.
     Stalled,
     /// The log grows faster than it is confirmed.
@@ -66,6 +68,7 @@ impl SlotState {
             Self::Creating => "CREATING",
             Self::Flapping => "FLAPPING",
             Self::Detached => "DETACHED",
+            Self::Rewound => "REWOUND",
             Self::Stalled => "STALLED",
             Self::Behind => "BEHIND",
             Self::CatchingUp => "CATCHING UP",
@@ -80,7 +83,7 @@ impl SlotState {
     /// Whether replication through the slot is broken, or about to be.
     #[must_use]
     pub fn is_bad(self) -> bool {
-        matches!(self, Self::Lost | Self::Doomed | Self::Flapping | Self::Detached | Self::Stalled)
+        matches!(self, Self::Lost | Self::Doomed | Self::Flapping | Self::Detached | Self::Rewound | Self::Stalled)
     }
 
     /// Whether it is well.
@@ -98,6 +101,7 @@ pub(super) struct Signs {
     pub(super) trend: Option<f64>,
     pub(super) dies_in: Option<Duration>,
     pub(super) stalled: bool,
+    pub(super) rewound: bool,
     /// Readers one after the other in the last minutes.
     pub(super) readers: usize,
     pub(super) wal_moves: bool,
@@ -127,6 +131,8 @@ impl SlotState {
             Self::Flapping
         } else if !slot.active {
             Self::Detached
+        } else if signs.rewound {
+            Self::Rewound
         } else if signs.stalled {
             Self::Stalled
         } else {
@@ -173,6 +179,7 @@ mod tests {
             (SlotState::CatchingUp, read.clone(), Signs { trend: Some(-1e6), ..lagging }),
             (SlotState::Streaming, read.clone(), Signs { trend: None, ..lagging }),
             (SlotState::Stalled, read.clone(), Signs { stalled: true, ..lagging }),
+            (SlotState::Rewound, read.clone(), Signs { rewound: true, stalled: true, ..lagging }),
             (SlotState::Detached, alone.clone(), calm),
             (SlotState::Flapping, read.clone(), Signs { readers: 5, ..calm }),
             (SlotState::Polling, Slot { consumer: Some(polled), ..read.clone() }, Signs { readers: 9, ..calm }),

@@ -1,12 +1,16 @@
 //! All that is known of one target: feed it samples, ask it for numbers, events and findings.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::diagnosis::{Diagnosis, diagnose};
 use super::events::Event;
 use super::history::History;
+use super::moment::Moment;
 use super::reading::Reading;
 use super::sample::Sample;
+use super::units;
+use crate::connection::printable;
 
 /// History, numbers and diagnosis, always of the same moment.
 #[derive(Clone, Debug, Default)]
@@ -20,9 +24,12 @@ impl Watcher {
     /// Takes a sample in and tells what changed.
     pub fn push(&mut self, sample: Sample) -> Vec<Event> {
         let at = sample.at;
-        let events = self.history.push(sample);
+        let mut events = self.history.push(sample);
         self.reading = Reading::of(&self.history);
-        self.diagnosis.update(diagnose(&self.history, &self.reading), at);
+        let found = diagnose(&self.history, &self.reading, &self.diagnosis);
+        let told = self.diagnosis.update(found, at);
+        self.history.tell(told.iter().cloned());
+        events.extend(told);
         events
     }
 
@@ -50,231 +57,42 @@ impl Watcher {
         &self.diagnosis
     }
 
+    /// Says that somebody works on a finding. `false`: there is no such finding.
+    pub fn acknowledge(&mut self, rule: &str, object: &str, note: &str) -> bool {
+        let now = self.now();
+        let done = self.diagnosis.acknowledge(rule, object, note, now);
+        let note = if note.is_empty() { String::new() } else { format!(" \"{}\"", printable(note)) };
+        self.decided(done, format!("{rule} {object}: acknowledged{note}."))
+    }
+
+    /// Hides a finding for `time`, or until it is resolved. `false`: there is no such finding.
+    pub fn mute(&mut self, rule: &str, object: &str, time: Option<Duration>) -> bool {
+        let now = self.now();
+        let done = self.diagnosis.mute(rule, object, time, now);
+        let time = time.map_or_else(|| "until it is resolved".to_owned(), |time| format!("for {}", units::about(time)));
+        self.decided(done, format!("{rule} {object}: muted {time}."))
+    }
+
+    /// Takes an acknowledgement or a muting back. `false`: there is no such finding.
+    pub fn reopen(&mut self, rule: &str, object: &str) -> bool {
+        let done = self.diagnosis.reopen(rule, object);
+        self.decided(done, format!("{rule} {object}: open again."))
+    }
+
+    fn now(&self) -> Moment {
+        self.sample().map_or_else(Moment::default, |sample| sample.at)
+    }
+
+    fn decided(&mut self, done: bool, text: String) -> bool {
+        if done {
+            self.history.tell([Event { at: self.now(), trouble: false, text }]);
+        }
+        done
+    }
+
     /// What happened, oldest first.
     #[must_use]
     pub fn events(&self) -> &VecDeque<Event> {
         self.history.events()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::catalog::Lsn;
-    use crate::monitor::Moment;
-    use crate::monitor::diagnosis::Severity;
-    use crate::monitor::server::{Rights, Server, Setting};
-    use crate::monitor::slot::{Consumer, Slot, WalStatus};
-    use crate::monitor::state::SlotState;
-
-    const MB: u64 = 1 << 20;
-
-    fn server() -> Server {
-        let set = |value: &str, unit: Option<&str>| Setting { value: value.into(), unit: unit.map(Into::into) };
-        let settings = [
-            ("max_slot_wal_keep_size", set("1024", Some("MB"))),
-            ("max_replication_slots", set("10", None)),
-            ("max_wal_senders", set("10", None)),
-            ("wal_sender_timeout", set("60000", Some("ms"))),
-        ];
-        Server {
-            version: 150_018,
-            system_identifier: "1".into(),
-            timeline: 1,
-            role: "watch".into(),
-            rights: Rights { read_all_stats: true, wal_files: true, archive_files: true, ..Rights::default() },
-            settings: settings.into_iter().map(|(name, set)| (name.to_owned(), set)).collect(),
-            ..Server::default()
-        }
-    }
-
-    fn slot() -> Slot {
-        Slot {
-            name: "s".into(),
-            database: Some("shop".into()),
-            restart_lsn: Some(Lsn(90 * MB)),
-            confirmed_flush_lsn: Some(Lsn(100 * MB)),
-            wal_status: Some(WalStatus::Reserved),
-            ..Slot::default()
-        }
-    }
-
-    fn reader(pid: i32) -> Consumer {
-        Consumer { pid, backend_type: Some("walsender".into()), ..Consumer::default() }
-    }
-
-    /// A sample each ten seconds, with 10 MB of log and one transaction between two of them.
-    fn watch(count: u64, change: impl Fn(u64, Moment, &mut Sample)) -> Watcher {
-        let mut watcher = Watcher::default();
-        for number in 0..count {
-            let at = Moment::from_epoch(1_795_337_532.0).plus(Duration::from_secs(10 * number));
-            let lsn = Some(Lsn((100 + 10 * number) * MB));
-            let mut sample = Sample { at, lsn, next_xid: number, server: server(), ..Sample::default() };
-            sample.slots = vec![slot()];
-            change(number, at, &mut sample);
-            watcher.push(sample);
-        }
-        watcher
-    }
-
-    fn rules(watcher: &Watcher) -> Vec<(&'static str, Severity)> {
-        watcher.diagnosis().findings().iter().map(|finding| (finding.rule, finding.severity)).collect()
-    }
-
-    #[test]
-    fn a_slot_without_a_reader_gets_worse_with_time_and_says_what_to_do() {
-        assert_eq!(rules(&watch(3, |_, _, _| ())), [("R1", Severity::Info)]);
-        let later = watch(40, |_, _, _| ());
-        assert_eq!(rules(&later), [("R1", Severity::Warning)]);
-        let finding = &later.diagnosis().findings()[0];
-        assert!(
-            finding.evidence.contains("No reader for ≥6m30s; it holds 400 MB, growing by 1.0 MB/s"),
-            "{}",
-            finding.evidence
-        );
-        let sql: Vec<&str> = finding.actions.iter().filter_map(|action| action.sql.as_deref()).collect();
-        assert_eq!(
-            sql,
-            [
-                "ALTER SYSTEM SET max_slot_wal_keep_size = '2048MB'; SELECT pg_reload_conf();",
-                "SELECT pg_drop_replication_slot('s');"
-            ]
-        );
-        assert_eq!(finding.since, Some(later.history().began()));
-        assert_eq!(rules(&watch(200, |_, _, _| ())), [("R1", Severity::Critical)]);
-    }
-
-    #[test]
-    fn the_loss_of_a_slot_is_foretold_by_its_budget() {
-        // 1 MB each second; 600 MB left are ten minutes.
-        let watcher = watch(20, |_, _, sample| sample.slots[0].safe_wal_size = Some((600 * MB).cast_signed()));
-        let numbers = watcher.reading().slot("s").unwrap();
-        assert_eq!(numbers.dies_in.map(|left| left.as_secs()), Some(600));
-        assert_eq!(numbers.state, SlotState::Doomed);
-        assert_eq!(rules(&watcher), [("R1", Severity::Critical)]);
-        let read = watch(20, |_, _, sample| {
-            let slot = &mut sample.slots[0];
-            (slot.safe_wal_size, slot.active, slot.consumer) = (Some((600 * MB).cast_signed()), true, Some(reader(7)));
-        });
-        assert_eq!(rules(&read), [("R4", Severity::Critical)]);
-    }
-
-    #[test]
-    fn unreserved_and_lost_slots_are_critical_and_hold_what_they_hold() {
-        let unreserved = watch(3, |_, _, sample| {
-            sample.slots[0].wal_status = Some(WalStatus::Unreserved);
-            sample.slots[0].safe_wal_size = Some(-5_242_880);
-        });
-        assert_eq!(rules(&unreserved), [("R2", Severity::Critical)]);
-        assert!(
-            unreserved.diagnosis().findings()[0].evidence.contains("5.0 MB more than max_slot_wal_keep_size (1.0 GB)")
-        );
-        let lost = watch(3, |_, _, sample| {
-            let slot = &mut sample.slots[0];
-            (slot.wal_status, slot.restart_lsn) = (Some(WalStatus::Lost), None);
-        });
-        assert_eq!(rules(&lost), [("R3", Severity::Critical)]);
-        assert_eq!(lost.reading().slot("s").unwrap().retained_bytes, None);
-        // From 18 on a slot lost by its idle time keeps its restart_lsn, and holds nothing all the same.
-        let idle = watch(3, |_, _, sample| sample.slots[0].invalidation_reason = Some("idle_timeout".into()));
-        assert_eq!(rules(&idle), [("R3", Severity::Critical)]);
-        assert_eq!(idle.reading().slot("s").unwrap().retained_bytes, None);
-    }
-
-    #[test]
-    fn a_reader_that_keeps_up_is_healthy_and_one_that_does_not_is_behind() {
-        let healthy = watch(20, |number, _, sample| {
-            let slot = &mut sample.slots[0];
-            (slot.active, slot.consumer, slot.confirmed_flush_lsn) =
-                (true, Some(reader(7)), Some(Lsn((95 + 10 * number) * MB)));
-        });
-        assert_eq!(rules(&healthy), []);
-        let numbers = healthy.reading().slot("s").unwrap();
-        assert_eq!((numbers.state, numbers.lag_bytes), (SlotState::Streaming, Some(5 * MB)));
-        assert_eq!(numbers.lag.unwrap().millis, 5000);
-        let behind = watch(20, |number, _, sample| {
-            let slot = &mut sample.slots[0];
-            (slot.active, slot.consumer, slot.confirmed_flush_lsn) =
-                (true, Some(reader(7)), Some(Lsn((100 + 5 * number) * MB)));
-        });
-        assert_eq!(behind.reading().slot("s").unwrap().state, SlotState::Behind);
-        assert_eq!(behind.reading().slot("s").unwrap().catches_up_in, None);
-        assert_eq!(rules(&behind), [("R5b", Severity::Warning)]);
-        let evidence = &behind.diagnosis().findings()[0].evidence;
-        assert!(evidence.contains("It is 1m35s behind, 95 MB growing by 512 kB/s"), "{evidence}");
-    }
-
-    #[test]
-    fn a_silent_reader_is_noticed_before_the_server_hangs_up() {
-        let silent = |seconds: u64| {
-            watch(3, move |_, at, sample| {
-                let slot = &mut sample.slots[0];
-                slot.active = true;
-                slot.consumer =
-                    Some(Consumer { reply_time: Some(at.minus(Duration::from_secs(seconds))), ..reader(7) });
-            })
-        };
-        assert_eq!(rules(&silent(20)), []);
-        assert_eq!(rules(&silent(31)), [("R7", Severity::Warning)]);
-        assert_eq!(rules(&silent(55)), [("R7", Severity::Critical)]);
-    }
-
-    #[test]
-    fn a_client_that_does_not_read_is_named_as_the_brake() {
-        let slow = |waits: u64| {
-            watch(30, move |number, _, sample| {
-                let wait = if number % 10 < waits { "Client/WalSenderWriteData" } else { "Activity/WalSenderMain" };
-                let slot = &mut sample.slots[0];
-                (slot.active, slot.consumer) = (true, Some(Consumer { wait: Some(wait.into()), ..reader(7) }));
-            })
-        };
-        assert_eq!(rules(&slow(5)), [("R5b", Severity::Warning)], "it is late, but not by its own fault alone");
-        assert_eq!(rules(&slow(7)), [("R5", Severity::Warning)]);
-    }
-
-    #[test]
-    fn a_creation_that_waits_names_whom_it_waits_for() {
-        let waiting = watch(3, |_, _, sample| {
-            let slot = &mut sample.slots[0];
-            (slot.active, slot.consumer, slot.confirmed_flush_lsn) = (true, Some(reader(7)), None);
-            sample.creation_blockers = vec![("s".into(), vec![4711])];
-        });
-        assert_eq!(rules(&waiting), [("R15", Severity::Warning)]);
-        let finding = &waiting.diagnosis().findings()[0];
-        assert_eq!(finding.actions[0].sql.as_deref(), Some("SELECT pg_terminate_backend(4711);"));
-        assert_eq!(waiting.reading().slot("s").unwrap().lag_bytes, None, "unknown is not zero");
-    }
-
-    #[test]
-    fn limits_of_the_server_and_of_the_role_are_told() {
-        let crowded = watch(3, |_, _, sample| {
-            sample.server.settings.remove("max_slot_wal_keep_size");
-            sample.slots.clear();
-            sample.walsenders = 10;
-            sample.server.rights = Rights::default();
-        });
-        assert_eq!(rules(&crowded), [("R21", Severity::Critical), ("V1", Severity::Info)]);
-        let unlimited = watch(3, |_, _, sample| {
-            sample
-                .server
-                .settings
-                .insert("max_slot_wal_keep_size".into(), Setting { value: "-1".into(), unit: Some("MB".into()) });
-            sample.slots[0].temporary = true;
-        });
-        assert_eq!(rules(&unlimited), [("R21b", Severity::Info)]);
-    }
-
-    #[test]
-    fn another_cluster_under_the_same_name_starts_a_new_history() {
-        let watcher = watch(20, |number, _, sample| {
-            if number == 19 {
-                sample.server.system_identifier = "2".into();
-                sample.lsn = Some(Lsn(MB));
-            }
-        });
-        assert_eq!(watcher.history().clock().reach(), Duration::ZERO);
-        assert_eq!(watcher.events().len(), 1);
     }
 }

@@ -241,6 +241,8 @@ impl Pulse {
 pub(super) struct RunThere {
     pub(super) there: bool,
     pub(super) readable: bool,
+    /// The tables of the method `xmin` exist and may be read.
+    pub(super) xmin: bool,
 }
 
 #[derive(Deserialize)]
@@ -249,6 +251,7 @@ pub(super) struct WireRun {
     slot: String,
     system_identifier: String,
     publication: String,
+    method: String,
     checkpoint: Option<Lsn>,
     commit_time: Option<Moment>,
     applied_at: Option<Moment>,
@@ -283,6 +286,8 @@ impl From<WireRun> for Run {
             slot: wire.slot,
             system_identifier: wire.system_identifier,
             publication: wire.publication,
+            method: wire.method,
+            xmin: None,
             checkpoint: wire.checkpoint,
             commit_time: wire.commit_time,
             applied_at: wire.applied_at,

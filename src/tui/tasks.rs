@@ -24,7 +24,9 @@ use crate::catalog::gather::{gather, gather_and_probe, list_tables};
 use crate::connection::inputs::Given;
 use crate::connection::{Secret, Session, SessionOptions, Settings, connect, describe, printable};
 use crate::monitor::act::act;
-use crate::monitor::{Sampler, Target};
+use crate::monitor::count::{Patience, count};
+use crate::monitor::pace::Pace as Throttle;
+use crate::monitor::{Sampler, Target, memory};
 use crate::preflight::evaluate;
 use crate::profile::Profile;
 use crate::profile::saved::Saved;
@@ -156,6 +158,11 @@ impl Desk {
             Work::Run(options) => return Box::pin(self.replicate(options)).await,
             Work::Apply(admin, plan) => return Box::pin(self.apply(&admin, &plan)).await,
             Work::Watch(target) => return Box::pin(self.watch(target)).await,
+            Work::Count(target, table) => {
+                let counting = Box::pin(count(&target, &table, Patience::default()));
+                let counted = self.cancel.run_until_cancelled(counting).await;
+                counted.map(|result| Answer::Counted(result.map(Box::new)))
+            }
             Work::Act(settings, sql) => {
                 // Once it was sent, only its answer tells whether it was done.
                 Some(Answer::Acted(Box::pin(act(&settings, &sql)).await))
@@ -251,21 +258,30 @@ impl Desk {
     }
 
     /// Samples until it is stopped, and connects again with growing pauses when the source is lost.
-    async fn watch(mut self, target: Target) {
+    async fn watch(mut self, mut target: Target) {
+        target.memory = target.memory.or_else(memory::directory);
         let cancel = self.cancel.clone();
         let sampling = async {
             let mut pause = SAMPLE_EVERY;
+            let mut wanted = self.pace.borrow().every;
+            let mut throttle = Throttle::new(wanted);
             loop {
                 let reason = match Sampler::connect(target.clone()).await {
                     Ok(mut sampler) => loop {
                         match sampler.sample().await {
                             Ok(sample) => {
+                                let every = self.pace.borrow().every;
+                                if every != std::mem::replace(&mut wanted, every) {
+                                    throttle = Throttle::new(every);
+                                }
+                                // A server that answers slowly is asked more seldom than the user wants.
+                                throttle.took(Duration::from_micros(sample.pulse_micros));
                                 self.say(Answer::Sampled(Box::new(sample))).await;
                                 pause = SAMPLE_EVERY;
                             }
                             Err(reason) => break reason,
                         }
-                        if self.next_sample().await {
+                        if self.next_sample(throttle.pause()).await {
                             sampler.refresh();
                         }
                     },
@@ -280,11 +296,10 @@ impl Desk {
     }
 
     /// Waits for the pause between two samples. Returns whether somebody asked for all to be read anew.
-    async fn next_sample(&mut self) -> bool {
+    async fn next_sample(&mut self, pause: Duration) -> bool {
         let before = *self.pace.borrow_and_update();
-        let pause = tokio::time::sleep(before.every);
         tokio::select! {
-            () = pause => false,
+            () = tokio::time::sleep(pause) => false,
             Ok(()) = self.pace.changed() => self.pace.borrow().asked != before.asked,
         }
     }

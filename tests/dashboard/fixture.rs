@@ -60,6 +60,7 @@ pub(crate) fn empty() -> Dashboard {
         slot: Some("walpilot_slot".to_owned()),
         publication: Some("walpilot_publication".to_owned()),
         destination: Some(settings("warehouse.example", "shop_copy")),
+        ..Target::default()
     };
     Dashboard::new(target, false)
 }
@@ -289,5 +290,6 @@ fn run(at: Moment, number: u64, lsn: u64, copied: u64) -> Run {
             updated_at: at,
         }),
         tables: TABLES.iter().map(table).collect(),
+        ..Run::default()
     }
 }

@@ -177,3 +177,13 @@ async fn start(name: &str, certificate: Option<&(String, Pair)>, clients: &Path)
     }
     cluster
 }
+
+/// Makes a server that is stopped a standby at its next start: it recovers for ever and lets readers in.
+pub fn make_standby(cluster: &Cluster) {
+    let signal = cluster.data_directory().join("standby.signal");
+    std::fs::write(&signal, "").expect("standby.signal");
+    let owner = std::fs::metadata(cluster.data_directory()).expect("the data directory");
+    let (uid, gid) = (std::os::unix::fs::MetadataExt::uid(&owner), std::os::unix::fs::MetadataExt::gid(&owner));
+    // Only root can give files away, and only root's servers belong to somebody else.
+    let _ = std::os::unix::fs::chown(&signal, Some(uid), Some(gid));
+}

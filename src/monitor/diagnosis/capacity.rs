@@ -2,9 +2,11 @@
 
 use super::case::Case;
 use super::finding::{Action, Finding, Severity};
+use crate::connection::printable;
+use crate::monitor::slot::SlotKind;
 use crate::monitor::thresholds;
 
-/// R21: slots or walsenders run out; R21b: nothing limits what slots hold; R21c: `wal_level`.
+/// R21: slots or walsenders run out; R21b: nothing limits what slots hold; R21c: `wal_level` is too low or will be.
 pub(super) fn limits(at: &Case<'_>) -> Vec<Finding> {
     let server = &at.sample.server;
     let mut findings = Vec::new();
@@ -12,13 +14,12 @@ pub(super) fn limits(at: &Case<'_>) -> Vec<Finding> {
     let pools = [("max_replication_slots", slots, "slots"), ("max_wal_senders", at.sample.walsenders, "walsenders")];
     for (setting, used, what) in pools {
         let Some(limit) = server.number(setting).and_then(|limit| u32::try_from(limit).ok()) else { continue };
-        if f64::from(used) < f64::from(limit) * thresholds::CAPACITY_WARN {
-            continue;
-        }
+        let (warn, full) = (f64::from(limit) * thresholds::CAPACITY_WARN, f64::from(limit));
+        let Some(severity) = at.over("R21", setting, f64::from(used), warn, full) else { continue };
         let full = used >= limit;
-        findings.push(server_finding(
+        findings.push(Finding::new(
             "R21",
-            if full { Severity::Critical } else { Severity::Warning },
+            if full { Severity::Critical } else { severity.max(Severity::Warning) },
             setting,
             format!("{} {what}", if full { "there are no free" } else { "there are few free" }),
             format!("{used} of {limit} are in use."),
@@ -36,7 +37,7 @@ pub(super) fn limits(at: &Case<'_>) -> Vec<Finding> {
         && server.slot_wal_limit().is_none()
         && !at.sample.slots.is_empty()
     {
-        findings.push(server_finding(
+        findings.push(Finding::new(
             "R21b",
             Severity::Info,
             "max_slot_wal_keep_size",
@@ -52,7 +53,36 @@ pub(super) fn limits(at: &Case<'_>) -> Vec<Finding> {
             ],
         ));
     }
+    findings.extend(wal_level(at));
     findings
+}
+
+fn wal_level(at: &Case<'_>) -> Option<Finding> {
+    let server = &at.sample.server;
+    let level = server.settings.get("wal_level").map(|level| level.value.as_str())?;
+    let pending =
+        at.sample.context.known().is_some_and(|context| context.pending_restart.iter().any(|name| name == "wal_level"));
+    let logical = at.sample.slots.iter().filter(|slot| slot.kind == SlotKind::Logical).count();
+    let evidence = match (level, pending) {
+        ("logical", true) => {
+            format!("wal_level is logical now and was changed for the next restart; {logical} logical slots need it.")
+        }
+        ("logical", false) => return None,
+        (level, true) => format!("wal_level is {}, and a change of it waits for a restart.", printable(level)),
+        (level, false) => format!("wal_level is {}: no logical slot can be made or read.", printable(level)),
+    };
+    let severity = if logical > 0 { Severity::Critical } else { Severity::Info };
+    let action =
+        Action::run("Set it", "ALTER SYSTEM SET wal_level = logical;", "a superuser, or the provider's console");
+    let actions = vec![action.at_risk("takes effect at the next restart of the server")];
+    Some(Finding::new(
+        "R21c",
+        severity,
+        "wal_level",
+        "logical replication is not possible, or will not be",
+        evidence,
+        actions,
+    ))
 }
 
 /// V1: what the role can't see.
@@ -60,23 +90,25 @@ pub(super) fn blind(at: &Case<'_>) -> Vec<Finding> {
     let unseen = at.sample.server.unseen();
     let Some(first) = unseen.first() else { return Vec::new() };
     let what: Vec<&str> = unseen.iter().map(|unseen| unseen.what.as_str()).collect();
-    vec![server_finding(
+    vec![Finding::new(
         "V1",
         Severity::Info,
         "visibility",
         "part of the picture is hidden from this role".to_owned(),
-        format!("Not visible: {}; shown as \"?\".", what.join("; ")),
+        format!("Not visible: {}; shown as \"?\". {}", what.join("; "), cannot_tell(at)),
         vec![Action::run("Open it", first.grant.clone(), "a superuser, or the provider's administrator role")],
     )]
 }
 
-fn server_finding(
-    rule: &'static str,
-    severity: Severity,
-    object: &str,
-    title: String,
-    evidence: String,
-    actions: Vec<Action>,
-) -> Finding {
-    Finding { rule, severity, object: object.to_owned(), title, evidence, since: None, actions }
+/// The rules that see nothing without a privilege: their silence is no good news.
+fn cannot_tell(at: &Case<'_>) -> String {
+    let rights = at.sample.server.rights;
+    let mut rules = Vec::new();
+    if !rights.sees_sessions() {
+        rules.push("why a slot is behind (R5, R6, R13, R14) and whether its consumer is silent (R7)");
+    }
+    if !rights.lists_wal() {
+        rules.push("spilled transactions (R12), the archiver's queue (R17) and when the volume is full");
+    }
+    format!("Can't be told: {}.", rules.join("; "))
 }

@@ -3,35 +3,25 @@
 use super::case::SlotCase;
 use super::finding::{Action, Finding, Severity};
 use crate::connection::printable;
+use crate::monitor::reading::Stall;
+use crate::monitor::slot_history::Wait;
 use crate::monitor::state::SlotState;
 use crate::monitor::{thresholds, units};
 
 /// R5: the consumer takes data more slowly than it is written.
 pub(super) fn slow(at: &SlotCase<'_>) -> Option<Finding> {
+    if at.numbers.stalled_by != Some(Stall::ConsumerSlow) {
+        return None;
+    }
     let past = at.case.history.slot(&at.slot.name)?;
-    let seen: Vec<bool> = past
-        .points()
-        .iter()
-        .rev()
-        .take(thresholds::SLOW_CLIENT_SAMPLES)
-        .filter_map(|point| point.client_is_slow)
-        .collect();
-    if !at.slot.active || seen.len() < thresholds::SLOW_CLIENT_SAMPLES / 2 {
-        return None;
-    }
-    let slow = seen.iter().filter(|slow| **slow).count();
-    #[expect(clippy::cast_precision_loss, reason = "a share of thirty")]
-    let share = slow as f64 / seen.len() as f64;
-    if share < thresholds::SLOW_CLIENT_SHARE || at.numbers.lag_bytes? < thresholds::LARGE_LAG_BYTES {
-        return None;
-    }
+    let (slow, seen) = past.waited(&[Wait::Client], thresholds::WAIT_SAMPLES);
     let ends = match at.numbers.catches_up_in {
         Some(time) => format!("caught up in about {}", units::about(time)),
         None => "it never catches up at this rate".to_owned(),
     };
     let evidence = format!(
         "Its walsender waited for the consumer (WalSenderWriteData) in {slow} of {} samples; confirmed {} of {} written; {ends}.",
-        seen.len(),
+        seen,
         at.numbers.confirmed_rate.map_or_else(|| "?".to_owned(), units::rate),
         at.case.reading.wal_rate.map_or_else(|| "?".to_owned(), units::rate),
     );
@@ -48,52 +38,53 @@ pub(super) fn slow(at: &SlotCase<'_>) -> Option<Finding> {
 
 /// R5b: the consumer is late, and gets later, whatever its walsender waits for.
 pub(super) fn falls_behind(at: &SlotCase<'_>) -> Option<Finding> {
-    let age = at.numbers.lag.filter(|age| age.span() >= thresholds::LATE_WARN)?;
-    // Where R5 knows the reason it says more.
-    if at.numbers.state != SlotState::Behind || slow(at).is_some() {
+    let age = at.numbers.lag?;
+    // Where another rule knows the reason it says more.
+    if !at.slot.active || at.slot.is_lost() || at.numbers.stalled_by.is_some() {
         return None;
     }
+    let object = at.object();
+    let severity = at.case.longer("R5b", &object, age.span(), thresholds::LATE_WARN, thresholds::LATE_CRITICAL)?;
+    let way = match (at.numbers.trend, at.numbers.catches_up_in) {
+        (Some(trend), _) if trend > 0.0 => format!(", growing by {}", units::rate(trend)),
+        (_, Some(time)) => format!(", caught up in about {}", units::about(time)),
+        _ => String::new(),
+    };
     let evidence = format!(
-        "It is {} behind, {} growing by {}; confirmed {} of {} written.",
+        "It is {} behind, {}{way}; confirmed {} of {} written.",
         age.show(false),
         at.numbers.lag_bytes.map_or_else(|| "?".to_owned(), units::bytes),
-        at.numbers.trend.map_or_else(|| "?".to_owned(), units::rate),
         at.numbers.confirmed_rate.map_or_else(|| "?".to_owned(), units::rate),
         at.case.reading.wal_rate.map_or_else(|| "?".to_owned(), units::rate),
     );
-    Some(at.finding(
-        "R5b",
-        Severity::Warning,
-        "its consumer falls behind",
-        evidence,
-        vec![
-            Action::advice(
-                "Look at the destination: slow statements, missing indexes, locks, disk; then at the network",
-            ),
-            Action::advice("Make its batches larger, or write less for a while"),
-        ],
-    ))
+    let actions = vec![
+        Action::advice("Look at the destination: slow statements, missing indexes, locks, disk; then at the network"),
+        Action::advice("Make its batches larger, or write less for a while"),
+    ];
+    Some(at.finding("R5b", severity, "its consumer is late", evidence, actions).lasting(60))
 }
 
 /// R6: everything is sent, nothing is confirmed.
 pub(super) fn confirms_nothing(at: &SlotCase<'_>) -> Option<Finding> {
-    let stalled = at.numbers.stalled_for?;
+    let stalled = at.numbers.stalled_for.filter(|_| at.numbers.stalled_by == Some(Stall::NotConfirmed))?;
     let evidence = format!(
         "Everything was sent, and nothing has been confirmed for {}; {} wait for it.",
         units::span(stalled),
         at.numbers.lag_bytes.map_or_else(|| "?".to_owned(), units::bytes),
     );
-    let mut finding = at.finding("R6", Severity::Warning, "its consumer confirms nothing", evidence, vec![
-        Action::advice("Only other databases or tables are written: switch the consumer's heartbeat on (Debezium: heartbeat.interval.ms)"),
+    let actions = vec![
+        Action::advice(
+            "Only other databases or tables are written: switch the consumer's heartbeat on (Debezium: heartbeat.interval.ms)",
+        ),
         Action::run(
             "See whether a message moves it",
             "SELECT pg_logical_emit_message(false, 'walpilot', '');",
             "any role, in the slot's database",
         ),
         Action::advice("Or one long transaction is open: see pg_stat_activity.xact_start and pg_prepared_xacts"),
-    ]);
-    finding.since = Some(at.case.sample.at.minus(stalled));
-    Some(finding)
+    ];
+    let finding = at.finding("R6", Severity::Warning, "its consumer confirms nothing", evidence, actions);
+    Some(finding.since(Some(at.case.sample.at.minus(stalled))))
 }
 
 /// R7: the consumer does not answer; the walsender will be ended.
@@ -129,42 +120,28 @@ pub(super) fn silent(at: &SlotCase<'_>) -> Option<Finding> {
     ))
 }
 
-/// R15: making the slot waits for transactions to end.
-pub(super) fn creation_waits(at: &SlotCase<'_>) -> Option<Finding> {
-    if !at.slot.is_being_created() {
+/// R8: its readers come and go.
+pub(super) fn comes_and_goes(at: &SlotCase<'_>) -> Option<Finding> {
+    if at.numbers.state != SlotState::Flapping {
         return None;
     }
-    let blockers = at.case.sample.creation_blockers.iter().find(|(name, _)| name == &at.slot.name);
-    let pids: Vec<i32> = blockers.map(|(_, pids)| pids.clone()).unwrap_or_default();
-    let who = if pids.is_empty() {
-        "for older transactions".to_owned()
-    } else {
-        format!("for process {}", pids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
-    };
-    let maker = at.slot.consumer.as_ref().map_or_else(String::new, |maker| {
-        let name = maker.application_name.as_deref().map_or_else(String::new, |name| format!(" ({})", printable(name)));
-        format!("; process {}{name} is creating it", maker.pid)
+    let past = at.case.history.slot(&at.slot.name)?;
+    let got_on = past.readers_got_on() == Some(true);
+    let readers = past.readers();
+    let severity = if got_on && readers < thresholds::FLAPPING_MANY { Severity::Warning } else { Severity::Critical };
+    let on = if got_on { "they bring it forward" } else { "none of them has confirmed anything" };
+    let last = past.last_reader().map_or_else(String::new, |reader| {
+        let name =
+            reader.application_name.as_deref().map_or_else(String::new, |name| format!(" ({})", printable(name)));
+        format!("; the last one was process {}{name}", reader.pid)
     });
-    let evidence = format!(
-        "A logical slot can start only when every transaction open at its creation has ended; it waits {who}{maker}."
-    );
-    let mut actions: Vec<Action> = Vec::new();
-    for pid in pids.iter().filter(|pid| **pid != 0) {
-        actions.push(
-            Action::run(
-                format!("End the session of process {pid}"),
-                format!("SELECT pg_terminate_backend({pid});"),
-                "the same role, or pg_signal_backend",
-            )
-            .at_risk("its transaction is rolled back"),
-        );
-    }
-    if pids.is_empty() || pids.contains(&0) {
-        actions.push(Action::run(
-            "Look for a prepared transaction",
-            "SELECT gid, prepared, owner, database FROM pg_prepared_xacts ORDER BY prepared;",
-            "any role",
-        ));
-    }
-    Some(at.finding("R15", Severity::Warning, "its creation waits for open transactions", evidence, actions))
+    let evidence =
+        format!("{readers} processes have read it one after the other in the last five minutes, {on}{last}.");
+    let pid = past.last_reader().map(|reader| format!(" for process {}", reader.pid)).unwrap_or_default();
+    let mut actions = vec![Action::advice(format!(
+        "Read the server's log{pid}: a publication that does not exist, a slot in use, wal_sender_timeout"
+    ))];
+    actions
+        .push(Action::advice("Read the consumer's log: a change that it can't apply makes it start again and again"));
+    Some(at.finding("R8", severity, "its consumer connects again and again", evidence, actions))
 }

@@ -1,5 +1,7 @@
 //! What a rule says.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::monitor::moment::Moment;
@@ -55,6 +57,75 @@ pub struct Finding {
     pub since: Option<Moment>,
     /// What to do, the best first.
     pub actions: Vec<Action>,
+    /// What a person decided about it.
+    pub handling: Handling,
+    /// It is not seen any more, and will be resolved when that lasts.
+    pub clearing: bool,
+    /// How long it has to last before it is told; twice as long it has to be gone before it is resolved.
+    #[serde(skip)]
+    pub(super) lasts: Duration,
+}
+
+/// What a person decided about a finding.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum Handling {
+    /// Nothing yet.
+    #[default]
+    Open,
+    /// Somebody knows and works on it. A worse severity opens it again.
+    Acknowledged {
+        /// What they say.
+        note: String,
+        /// When.
+        at: Moment,
+    },
+    /// Nobody wants to hear of it.
+    Muted {
+        /// Until when; `None`: until it is resolved.
+        until: Option<Moment>,
+    },
+}
+
+impl Finding {
+    /// A finding about `object`, told at once.
+    pub(super) fn new(
+        rule: &'static str,
+        severity: Severity,
+        object: impl Into<String>,
+        title: impl Into<String>,
+        evidence: String,
+        actions: Vec<Action>,
+    ) -> Self {
+        Self {
+            rule,
+            severity,
+            object: object.into(),
+            title: title.into(),
+            evidence,
+            since: None,
+            actions,
+            handling: Handling::Open,
+            clearing: false,
+            lasts: Duration::ZERO,
+        }
+    }
+
+    /// Told only when it has lasted for so many seconds.
+    pub(super) fn lasting(self, seconds: u64) -> Self {
+        Self { lasts: Duration::from_secs(seconds), ..self }
+    }
+
+    /// Since when it stands, where the rule knows it.
+    pub(super) fn since(self, since: Option<Moment>) -> Self {
+        Self { since, ..self }
+    }
+
+    /// Whether somebody has acknowledged it.
+    #[must_use]
+    pub fn is_acknowledged(&self) -> bool {
+        matches!(self.handling, Handling::Acknowledged { .. })
+    }
 }
 
 /// One way out.

@@ -86,6 +86,5 @@ fn stands(run: &Run) -> String {
 }
 
 fn finding(rule: &'static str, severity: Severity, title: &str, evidence: String, actions: Vec<Action>) -> Finding {
-    let object = "destination".to_owned();
-    Finding { rule, severity, object, title: title.to_owned(), evidence, since: None, actions }
+    Finding::new(rule, severity, "destination", title, evidence, actions)
 }

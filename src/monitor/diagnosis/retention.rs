@@ -14,21 +14,42 @@ pub(super) fn lost(at: &SlotCase<'_>) -> Option<Finding> {
     if !at.slot.is_lost() {
         return None;
     }
+    // Before 17 the server does not say why; and 16 calls every lost logical slot conflicting.
     let reason = match at.slot.invalidation_reason.as_deref() {
+        Some("wal_removed") => "invalidation_reason is wal_removed: it fell behind max_slot_wal_keep_size".to_owned(),
+        Some("rows_removed") => {
+            "invalidation_reason is rows_removed: the primary removed rows that it needed".to_owned()
+        }
+        Some("wal_level_insufficient") => {
+            "invalidation_reason is wal_level_insufficient: wal_level was lowered".to_owned()
+        }
+        Some("idle_timeout") => {
+            "invalidation_reason is idle_timeout: nobody read it for idle_replication_slot_timeout".to_owned()
+        }
         Some(reason) => format!("invalidation_reason is {}", printable(reason)),
+        None if at.case.sample.server.in_recovery => {
+            "wal_status is lost: its log was removed, or recovery was in conflict with it".to_owned()
+        }
         None => "wal_status is lost: its log was removed".to_owned(),
     };
+    let until = at.case.sample.lsn.map_or_else(String::new, |end| format!(" up to {end} and on"));
     let gap = match at.slot.confirmed_flush_lsn {
-        Some(confirmed) => format!("everything after {confirmed} is missing at its consumer"),
+        Some(confirmed) => format!("everything after {confirmed}{until} is missing at its consumer"),
         None => "its consumer misses what came since".to_owned(),
     };
-    Some(at.finding(
-        "R3",
-        Severity::Critical,
-        "the slot is lost and can't come back",
-        format!("Its {reason}; {gap}."),
-        vec![drop_slot("Drop it; then create it anew and copy the tables again", &at.slot.name)],
-    ))
+    let mut actions = vec![drop_slot("Drop it; then create it anew and copy the tables again", &at.slot.name)];
+    if at.slot.invalidation_reason.as_deref() == Some("idle_timeout") {
+        actions.push(
+            Action::run(
+                "Let slots idle for longer than the longest stop of a consumer",
+                "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();",
+                "a superuser, or the provider's console",
+            )
+            .at_risk("a slot that nobody reads then holds log until max_slot_wal_keep_size ends it"),
+        );
+    }
+    let title = "the slot is lost and can't come back";
+    Some(at.finding("R3", Severity::Critical, title, format!("Its {reason}; {gap}."), actions))
 }
 
 /// R2: the next checkpoint removes the log.
@@ -58,9 +79,9 @@ pub(super) fn detached(at: &SlotCase<'_>) -> Option<Finding> {
     }
     let held = at.numbers.retained_bytes?;
     let alone = at.numbers.inactive?;
-    let severity = if at.numbers.dies_in.is_some_and(|left| left < thresholds::DIES_CRITICAL)
-        || alone.span() >= thresholds::DETACHED_CRITICAL
-    {
+    let soon = thresholds::DIES_CRITICAL;
+    let dying = at.numbers.dies_in.is_some_and(|left| at.case.sooner("R1", &at.object(), left, soon, soon).is_some());
+    let severity = if dying || alone.span() >= thresholds::DETACHED_CRITICAL {
         Severity::Critical
     } else if alone.span() >= thresholds::DETACHED_WARN {
         Severity::Warning
@@ -70,7 +91,8 @@ pub(super) fn detached(at: &SlotCase<'_>) -> Option<Finding> {
     let past = at.case.history.slot(&at.slot.name);
     let last = past.and_then(|past| past.last_reader()).map_or_else(String::new, |reader| {
         let who = reader.application_name.as_deref().map_or_else(String::new, |name| format!(" ({})", printable(name)));
-        format!("; last read by process {}{who}", reader.pid)
+        let from = reader.client_addr.as_deref().map_or_else(String::new, |from| format!(" from {}", printable(from)));
+        format!("; last read by process {}{who}{from}{}", reader.pid, departure(past))
     });
     let evidence = format!(
         "No reader for {}{}; it holds {}{}{last}.",
@@ -82,21 +104,33 @@ pub(super) fn detached(at: &SlotCase<'_>) -> Option<Finding> {
     let mut actions = vec![Action::advice("Start its consumer again")];
     actions.extend(raise_limit(&at.case.sample.server));
     actions.push(drop_slot("Give its data up, if the consumer never comes back", &at.slot.name));
-    let mut finding = at.finding("R1", severity, "nobody reads the slot", evidence, actions);
-    finding.since = past.and_then(SlotHistory::inactive_since);
-    Some(finding)
+    let finding = at.finding("R1", severity, "nobody reads the slot", evidence, actions);
+    Some(finding.since(past.and_then(SlotHistory::inactive_since)))
+}
+
+/// How the last reader went, as far as it was seen.
+fn departure(past: Option<&SlotHistory>) -> String {
+    let Some(departure) = past.and_then(SlotHistory::departure) else { return String::new() };
+    match departure.silent {
+        Some(silent) if departure.timed_out => {
+            format!(", which the server ended after {} of silence (wal_sender_timeout)", units::span(silent))
+        }
+        Some(_) => ", which hung up".to_owned(),
+        None => String::new(),
+    }
 }
 
 /// R4: a slot that is read, but will be lost before it has caught up.
 pub(super) fn dies_soon(at: &SlotCase<'_>) -> Option<Finding> {
     let left = at.numbers.dies_in?;
-    if !at.slot.active || left >= thresholds::DIES_WARN || at.slot.wal_status == Some(WalStatus::Unreserved) {
+    if !at.slot.active || at.slot.wal_status == Some(WalStatus::Unreserved) {
         return None;
     }
     if at.numbers.catches_up_in.is_some_and(|time| time < left) {
         return None;
     }
-    let severity = if left < thresholds::DIES_CRITICAL { Severity::Critical } else { Severity::Warning };
+    let object = at.object();
+    let severity = at.case.sooner("R4", &object, left, thresholds::DIES_WARN, thresholds::DIES_CRITICAL)?;
     let evidence = format!(
         "{} of max_slot_wal_keep_size ({}) are left, used up in about {}.",
         units::bytes(at.slot.safe_wal_size.and_then(|safe| u64::try_from(safe).ok()).unwrap_or(0)),
@@ -105,33 +139,81 @@ pub(super) fn dies_soon(at: &SlotCase<'_>) -> Option<Finding> {
     );
     let mut actions = vec![Action::advice("Make its consumer faster, or write less for a while")];
     actions.extend(raise_limit(&at.case.sample.server));
-    Some(at.finding("R4", severity, "the slot will be lost", evidence, actions))
+    Some(at.finding("R4", severity, "the slot will be lost", evidence, actions).lasting(5))
+}
+
+/// R4c: more than `max_wal_size` is held; a slot with a limit goes on from here to unreserved and lost.
+pub(super) fn extended(at: &SlotCase<'_>) -> Option<Finding> {
+    if at.slot.wal_status != Some(WalStatus::Extended) || !at.slot.active {
+        return None;
+    }
+    let evidence = format!(
+        "Its wal_status is extended: it holds {}, more than max_wal_size ({}); what is left of max_slot_wal_keep_size: {}.",
+        at.numbers.retained_bytes.map_or_else(|| "?".to_owned(), units::bytes),
+        at.case.sample.server.bytes("max_wal_size").map_or_else(|| "?".to_owned(), units::bytes),
+        match at.slot.safe_wal_size.and_then(|safe| u64::try_from(safe).ok()) {
+            Some(safe) => units::bytes(safe),
+            None => "there is no limit".to_owned(),
+        },
+    );
+    let advice = Action::advice("Make its consumer faster; keep max_slot_wal_keep_size at twice max_wal_size or more");
+    Some(at.finding("R4c", Severity::Info, "the slot holds more than max_wal_size", evidence, vec![advice]).lasting(60))
+}
+
+/// R3b: nobody reads it, and the server will end it for that (18 and newer).
+pub(super) fn idles_out(at: &SlotCase<'_>) -> Option<Finding> {
+    let left = at.numbers.idle_out_in?;
+    let object = at.object();
+    let severity = at.case.sooner("R3b", &object, left, thresholds::IDLE_OUT_WARN, thresholds::IDLE_OUT_CRITICAL)?;
+    let evidence = format!(
+        "Nobody has read it for {}; idle_replication_slot_timeout ends it in {}, at the first checkpoint after that.",
+        at.numbers.inactive.map_or_else(|| "?".to_owned(), |idle| idle.show(false)),
+        units::about(left),
+    );
+    let actions = vec![
+        Action::advice("Start its consumer again"),
+        Action::run(
+            "Let slots idle for longer",
+            "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();",
+            "a superuser, or the provider's console",
+        )
+        .at_risk("a slot that nobody reads then holds log until max_slot_wal_keep_size ends it"),
+    ];
+    Some(at.finding("R3b", severity, "the slot will be lost for being idle", evidence, actions))
 }
 
 /// R4b: without a limit only the disk ends it.
 pub(super) fn holds_much(at: &SlotCase<'_>) -> Option<Finding> {
-    let held = at.numbers.retained_bytes.filter(|held| *held >= thresholds::HELD_WARN)?;
+    let held = at.numbers.retained_bytes?;
     if at.case.sample.server.slot_wal_limit().is_some() {
         return None;
     }
-    let severity = if held >= thresholds::HELD_CRITICAL { Severity::Critical } else { Severity::Warning };
+    let (warn, critical) = match at.case.sample.wanted.wal_volume {
+        Some(volume) => (volume / 4, volume / 2),
+        None => (thresholds::HELD_WARN, thresholds::HELD_CRITICAL),
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a threshold")]
+    let severity = at.case.over("R4b", &at.object(), held as f64, warn as f64, critical as f64)?;
     let evidence = format!(
         "It holds {} and max_slot_wal_keep_size is not set: only the end of the disk stops it, and then the server too.",
         units::bytes(held)
     );
     let limit = format!("ALTER SYSTEM SET max_slot_wal_keep_size = '{}GB'; SELECT pg_reload_conf();", (held >> 30) * 2);
-    Some(at.finding(
-        "R4b",
-        severity,
-        "the slot holds much log, without a limit",
-        evidence,
-        vec![
-        Action::advice("Bring its consumer back, or make it faster"),
-        Action::run("Protect the server with a limit", limit, "a superuser, or the provider's console")
-            .at_risk("beyond the limit the slot is lost"),
-        drop_slot("Give its data up", &at.slot.name),
-    ],
-    ))
+    Some(
+        at.finding(
+            "R4b",
+            severity,
+            "the slot holds much log, without a limit",
+            evidence,
+            vec![
+                Action::advice("Bring its consumer back, or make it faster"),
+                Action::run("Protect the server with a limit", limit, "a superuser, or the provider's console")
+                    .at_risk("beyond the limit the slot is lost"),
+                drop_slot("Give its data up", &at.slot.name),
+            ],
+        )
+        .lasting(60),
+    )
 }
 
 fn limit_text(at: &SlotCase<'_>) -> String {

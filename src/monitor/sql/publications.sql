@@ -25,6 +25,7 @@ WITH RECURSIVE s AS (
 )
 SELECT json_build_object(
  'at', clock_timestamp(),
+ 'next_xid', pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
  'publications', (SELECT json_agg(json_build_object('name', p.pubname, 'owner', pg_get_userbyid(p.pubowner),
      'all_tables', p.puballtables, 'inserts', p.pubinsert, 'updates', p.pubupdate, 'deletes', p.pubdelete,
      'truncates', p.pubtruncate, 'age', age(p.xmin)) ORDER BY p.pubname) FROM pg_publication p),

@@ -66,6 +66,10 @@ pub enum Action {
     StopRun,
     /// Change a line of text.
     Edit(Edit),
+    /// Say that somebody works on it.
+    Acknowledge,
+    /// Count a table exactly.
+    Count,
     /// From one source back to all of them.
     Fleet,
     /// A key of the dashboard.

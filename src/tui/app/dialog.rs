@@ -27,6 +27,8 @@ pub enum Question {
     Resume(String),
     /// Run a statement that a finding proposes?
     Act(Box<Proposal>),
+    /// Acknowledge the selected finding, with which note?
+    Acknowledge(String),
     /// Stop the replication?
     StopRun,
     /// Stop the replication and leave?
@@ -128,6 +130,13 @@ impl Dialog {
         Self { field, ..Self::new(Question::Act(Box::new(proposal))) }
     }
 
+    /// Acknowledge a finding? A note may stay empty.
+    #[must_use]
+    pub fn acknowledge(finding: String) -> Self {
+        let field = Some(Field::new(FieldId::Note, Kind::Text));
+        Self { field, ..Self::new(Question::Acknowledge(finding)) }
+    }
+
     /// Stop the replication?
     #[must_use]
     pub fn stop_run() -> Self {
@@ -153,6 +162,7 @@ impl Dialog {
             Question::Resume(_) => ["Resume", "Start anew"],
             Question::Act(proposal) if proposal.allowed => ["Run it", "Cancel"],
             Question::Act(_) => ["Copy", "Close"],
+            Question::Acknowledge(_) => ["Acknowledge", "Cancel"],
             Question::StopRun => ["Stop", "Cancel"],
             Question::Leave => ["Stop and leave", "Stay"],
         }

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use super::dashboard::Dashboard;
 use crate::monitor::Target;
 use crate::monitor::diagnosis::Severity;
+use crate::monitor::fleet::Health;
 
 /// The sources.
 #[derive(Debug)]
@@ -25,37 +26,20 @@ pub struct Member {
     dashboard: Option<Dashboard>,
 }
 
-/// How a source is, from bad to good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Health {
-    /// It can't be read.
-    Lost,
-    /// Something is broken, or will be soon.
-    Critical,
-    /// Something will become critical by itself.
-    Warning,
-    /// The first sample has not come yet.
-    Connecting,
-    /// Nothing is wrong.
-    Fine,
-}
-
-impl Health {
-    /// How the source behind `dashboard` is.
-    #[must_use]
-    pub fn of(dashboard: &Dashboard) -> Self {
-        let picture = dashboard.picture();
-        if picture.failure.is_some() {
-            return Self::Lost;
-        }
-        if picture.watcher.sample().is_none() {
-            return Self::Connecting;
-        }
-        match picture.watcher.diagnosis().worst().map(|finding| finding.severity) {
-            Some(Severity::Critical) => Self::Critical,
-            Some(Severity::Warning) => Self::Warning,
-            _ => Self::Fine,
-        }
+/// How the source behind `dashboard` is.
+#[must_use]
+pub fn health(dashboard: &Dashboard) -> Health {
+    let picture = dashboard.picture();
+    if picture.failure.is_some() {
+        return Health::Unreachable;
+    }
+    if picture.watcher.sample().is_none() {
+        return Health::Waiting;
+    }
+    match picture.watcher.diagnosis().worst().map(|finding| finding.severity) {
+        Some(Severity::Critical) => Health::Critical,
+        Some(Severity::Warning) => Health::Warning,
+        _ => Health::Fine,
     }
 }
 
@@ -80,7 +64,7 @@ impl Fleet {
             .enumerate()
             .filter_map(|(at, member)| Some((at, member, member.dashboard.as_ref()?)))
             .collect();
-        ranking.sort_by_key(|(_, member, dashboard)| (Health::of(dashboard), member.name.clone()));
+        ranking.sort_by_key(|(_, member, dashboard)| (health(dashboard), member.name.clone()));
         ranking
     }
 
@@ -138,8 +122,8 @@ impl Fleet {
     /// How many sources are of which health, the worst first.
     #[must_use]
     pub fn census(&self) -> Vec<(Health, usize)> {
-        let healths: Vec<Health> = self.ranking().iter().map(|(_, _, dashboard)| Health::of(dashboard)).collect();
-        [Health::Lost, Health::Critical, Health::Warning, Health::Connecting, Health::Fine]
+        let healths: Vec<Health> = self.ranking().iter().map(|(_, _, dashboard)| health(dashboard)).collect();
+        [Health::Unreachable, Health::Critical, Health::Warning, Health::Waiting, Health::Fine]
             .into_iter()
             .map(|health| (health, healths.iter().filter(|one| **one == health).count()))
             .filter(|(_, count)| *count > 0)
@@ -181,6 +165,6 @@ mod tests {
         assert!(fleet.is_open(2) && fleet.open_name() == Some("c") && fleet.open().is_none());
         fleet.close(dashboard);
         assert_eq!(fleet.ranking().len(), 3);
-        assert_eq!(fleet.census(), [(Health::Lost, 1), (Health::Fine, 2)]);
+        assert_eq!(fleet.census(), [(Health::Unreachable, 1), (Health::Fine, 2)]);
     }
 }

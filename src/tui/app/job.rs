@@ -32,6 +32,8 @@ pub enum Job {
     Watch,
     /// Sampling one source of a fleet.
     Member(u16),
+    /// Counting a table exactly.
+    Count,
     /// Running a statement that a finding proposes.
     Act,
 }

@@ -30,6 +30,7 @@ pub enum FieldId {
     SshJump,
     ProfileName,
     TypedName,
+    Note,
 }
 
 impl FieldId {
@@ -47,6 +48,7 @@ impl FieldId {
             Self::Slot => "Slot",
             Self::Filter => "Filter",
             Self::TypedName => "Name",
+            Self::Note => "Note",
             Self::AdminUser => "Administrator",
             Self::AdminPassword => "Password",
             Self::Goal => "Goal",

@@ -159,6 +159,12 @@ fn text(app: &App, dialog: &Dialog) -> (&'static str, Vec<String>) {
             vec!["A new file that only you can read; an existing file is never overwritten.".to_owned()],
         ),
         Question::Act(proposal) => ("What mends it", proposed(proposal)),
+        Question::Acknowledge(finding) => (
+            "Acknowledge a finding",
+            vec![format!(
+                "{finding}. It stands behind the others until it gets worse. A note for the others, if you like:"
+            )],
+        ),
         Question::StopRun => ("Stop the replication?", vec![kept(&app.run)]),
         Question::Leave => ("Stop the replication and leave?", vec![kept(&app.run)]),
     }

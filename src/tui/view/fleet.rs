@@ -9,16 +9,17 @@ use ratatui::text::{Line, Span};
 use super::dashboard::paint::{first_line, fit, fit_right, put, section};
 use super::theme::{Theme, Tone};
 use crate::connection::printable;
+use crate::monitor::fleet::Health;
 use crate::monitor::units;
 use crate::tui::app::dashboard::Dashboard;
-use crate::tui::app::fleet::{Fleet, Health};
+use crate::tui::app::fleet::{Fleet, health};
 
 fn look(health: Health) -> (Tone, &'static str) {
     match health {
-        Health::Lost => (Tone::Bad, "LOST"),
+        Health::Unreachable => (Tone::Bad, "LOST"),
         Health::Critical => (Tone::Bad, "CRIT"),
         Health::Warning => (Tone::Warn, "WARN"),
-        Health::Connecting => (Tone::Dim, "...."),
+        Health::Waiting => (Tone::Dim, "...."),
         Health::Fine => (Tone::Good, "OK"),
     }
 }
@@ -50,7 +51,7 @@ pub fn draw(fleet: &Fleet, theme: Theme, now: SystemTime, area: Rect, buf: &mut 
     let height = usize::from(body.height.saturating_sub(1));
     let line = ranking.iter().position(|(at, _, _)| *at == fleet.selected()).unwrap_or(0);
     for (row, (at, member, dashboard)) in ranking.iter().enumerate().skip(first_line(line, height)).take(height) {
-        let (tone, word) = look(Health::of(dashboard));
+        let (tone, word) = look(health(dashboard));
         let chosen = if *at == fleet.selected() { theme.glyph("▶", ">") } else { " " };
         let facts = format!(
             "{} {} {} {} {}  ",

@@ -47,6 +47,10 @@ pub enum DashboardAction {
     Slower,
     /// The source is looked at more often; a recording plays faster.
     Faster,
+    /// Hide the selected finding for so many minutes; 0 is until it is resolved.
+    Mute(u64),
+    /// Take acknowledgements and mutings back: of the selected finding, or else of all muted ones.
+    Reopen,
     /// Leave what was opened last; see [`super::Dashboard::can_go_back`].
     Back,
 }

@@ -1,6 +1,10 @@
 //! What the dashboard's keys do to its state.
 
+use std::time::Duration;
+
 use super::{Dashboard, DashboardAction, PACES, Panel, SPEEDS, Still, WINDOWS};
+use crate::monitor::Watcher;
+use crate::monitor::diagnosis::Handling;
 use crate::tui::app::field::Edit;
 
 /// How far a page goes. Drawing knows the real height, the state does not; a page that is too small is only slow.
@@ -36,7 +40,40 @@ impl Dashboard {
             DashboardAction::Filter => look.typing = true,
             DashboardAction::Slower => self.change_pace(false),
             DashboardAction::Faster => self.change_pace(true),
+            DashboardAction::Mute(minutes) => {
+                let time = (minutes > 0).then(|| Duration::from_secs(60 * minutes));
+                self.decide(|watcher, rule, object| watcher.mute(rule, object, time));
+            }
+            DashboardAction::Reopen => self.reopen(),
             DashboardAction::Back => self.back(),
+        }
+    }
+
+    /// Says that somebody works on the selected finding.
+    pub fn acknowledge(&mut self, note: &str) {
+        self.decide(|watcher, rule, object| watcher.acknowledge(rule, object, note));
+    }
+
+    /// Decides about the selected finding, in what is known now and in what is shown.
+    fn decide(&mut self, decision: impl Fn(&mut Watcher, &str, &str) -> bool) {
+        let Some((rule, object)) = self.finding().map(|finding| (finding.rule, finding.object.clone())) else { return };
+        let before = self.live.told;
+        self.live.decide(|watcher| decision(watcher, rule, &object));
+        self.keep_place(self.live.told - before);
+        if let Some(still) = &mut self.still {
+            still.picture.decide(|watcher| decision(watcher, rule, &object));
+        }
+        self.keep_in_bounds();
+    }
+
+    fn reopen(&mut self) {
+        let handled = self.finding().is_some_and(|finding| finding.handling != Handling::Open);
+        if handled {
+            return self.decide(Watcher::reopen);
+        }
+        let muted = self.live.watcher.diagnosis().muted().to_vec();
+        for finding in muted {
+            self.live.decide(|watcher| watcher.reopen(finding.rule, &finding.object));
         }
     }
 

@@ -19,12 +19,14 @@ use super::field::{Field, Kind};
 use super::own_run;
 use super::validate::FieldId;
 use crate::connection::printable;
+use crate::monitor::count::Count;
 use crate::monitor::diagnosis::Finding;
 use crate::monitor::reading::SlotReading;
 use crate::monitor::recording::{Header, Record};
 use crate::monitor::report::{TableLine, table_lines};
 use crate::monitor::slot::Slot;
-use crate::monitor::{Moment, Sample, Target};
+use crate::monitor::{Moment, Sample, Target, units};
+use crate::profile::TableName;
 use crate::replication::{Progress, RunEvent, Summary};
 use order::Filter;
 use tape::Tape;
@@ -273,6 +275,22 @@ impl Dashboard {
         let replay = self.replay.as_ref()?;
         let at = self.still.as_ref().map_or(0, |still| still.at);
         Some((at + 1, self.tape.range().1, replay.playing.then(|| SPEEDS[replay.speed])))
+    }
+
+    /// A table was counted at both sides.
+    pub fn counted(&mut self, count: Count) {
+        let text = format!("{} was counted exactly: {} rows at the source.", count.table, units::grouped(count.source));
+        self.log(count.at, count.drift.is_certain(), safe(text));
+        self.live.counts.insert(count.table.clone(), count.clone());
+        if let Some(still) = &mut self.still {
+            still.picture.counts.insert(count.table.clone(), count);
+        }
+    }
+
+    /// The selected table.
+    #[must_use]
+    pub fn table(&self) -> Option<TableName> {
+        self.tables().get(self.look.table).map(|line| line.table.clone())
     }
 
     /// Whether the run of this process still goes.

@@ -1,9 +1,9 @@
 //! Everything that is known at one moment.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::SystemTime;
 
-use crate::monitor::diagnosis::{Finding, Severity};
+use crate::monitor::count::Count;
 use crate::monitor::slot::Slot;
 use crate::monitor::{Moment, Sample, Watcher};
 use crate::profile::TableName;
@@ -41,8 +41,8 @@ pub struct Picture {
     pub log: VecDeque<LogLine>,
     /// How many events there ever were.
     pub(super) told: usize,
-    /// Findings that were told as events and are not resolved yet.
-    known: BTreeSet<(&'static str, String)>,
+    /// Exact rows of tables, as they were counted last.
+    pub counts: BTreeMap<TableName, Count>,
     /// Slots that were dropped, as they were seen last.
     gone: VecDeque<(Slot, Moment)>,
 }
@@ -70,7 +70,16 @@ impl Picture {
             self.tell(event.at, event.trouble, event.text);
         }
         (self.sampled_at, self.next_try) = (Some(now), None);
-        self.tell_findings(at);
+    }
+
+    /// Lets somebody decide about a finding; what is decided is an event.
+    pub(super) fn decide(&mut self, decision: impl Fn(&mut Watcher) -> bool) {
+        let before = self.watcher.events().back().cloned();
+        if decision(&mut self.watcher)
+            && let Some(event) = self.watcher.events().back().filter(|event| before.as_ref() != Some(*event)).cloned()
+        {
+            self.tell(event.at, event.trouble, event.text);
+        }
     }
 
     /// What was known when `watcher` knew the most: without later events, and without the run of this process, of
@@ -81,27 +90,10 @@ impl Picture {
             watcher,
             sampled_at: Some(arrived),
             copied: self.copied.clone(),
+            counts: self.counts.clone(),
             log: self.log.iter().filter(|line| line.at <= moment).cloned().collect(),
             gone: self.gone.clone(),
             ..Self::default()
-        }
-    }
-
-    /// Findings that came or went since the last sample, as events. What is only worth knowing stays out; what was
-    /// told is resolved when it is gone, not when it is a little better.
-    fn tell_findings(&mut self, at: Moment) {
-        let findings = self.watcher.diagnosis().findings().to_vec();
-        let key = |finding: &Finding| (finding.rule, finding.object.clone());
-        let standing: BTreeSet<_> = findings.iter().map(key).collect();
-        let known = std::mem::take(&mut self.known);
-        for (rule, object) in known.difference(&standing) {
-            self.tell(at, false, format!("{rule} {object}: resolved."));
-        }
-        self.known = known.intersection(&standing).cloned().collect();
-        for finding in findings.iter().filter(|finding| finding.severity < Severity::Info) {
-            if self.known.insert(key(finding)) {
-                self.tell(at, true, format!("{} {}: {}.", finding.rule, finding.object, finding.title));
-            }
         }
     }
 

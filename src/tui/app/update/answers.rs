@@ -61,6 +61,7 @@ pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Ef
             }
         }
         Answer::RunEnded(result) => run_ended(app, result, effects),
+        Answer::Counted(result) => super::dashboard::counted(app, result),
         Answer::Acted(result) => super::dashboard::acted(app, result, effects),
         Answer::Sampled(sample) => {
             if let Some(dashboard) = app.dashboard_of(job) {
@@ -145,6 +146,7 @@ fn died(app: &mut App, job: Job, reason: String, effects: &mut Vec<Effect>) {
                 dashboard.sample_failed(reason, None, wall);
             }
         }
+        Job::Count => super::dashboard::counted(app, Err(reason)),
         Job::Act => super::dashboard::acted(app, Err(reason), effects),
         Job::TestSource | Job::TestAdmin | Job::TestDestination | Job::Write | Job::Resolve | Job::SaveProfile => {
             app.note(reason, true);

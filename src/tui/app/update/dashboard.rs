@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use super::leave;
+use crate::monitor::count::{Count, Drift};
 use crate::monitor::report::Report;
-use crate::monitor::{Moment, incident};
+use crate::monitor::{Moment, incident, units};
 use crate::tui::app::action::Action;
-use crate::tui::app::dashboard::DashboardAction;
+use crate::tui::app::dashboard::{Dashboard, DashboardAction};
 use crate::tui::app::dialog::{Dialog, Proposal};
 use crate::tui::app::job::Job;
 use crate::tui::app::message::{Effect, Work};
@@ -19,6 +20,13 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
     match action {
         Action::Fleet if app.fleet.is_some() => close(app),
         Action::Apply => propose(app),
+        Action::Acknowledge if dashboard.replay().is_none() => {
+            match dashboard.finding().map(|finding| format!("{} {}: {}", finding.rule, finding.object, finding.title)) {
+                Some(finding) => app.dialog = Some(Dialog::acknowledge(finding)),
+                None => app.note("Nothing is wrong, so there is nothing to acknowledge.", false),
+            }
+        }
+        Action::Count => count(app, effects),
         Action::Dashboard(action) => {
             let before = dashboard.pace();
             dashboard.act(action);
@@ -46,6 +54,46 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
 pub(super) fn copy(app: &mut App, sql: String, effects: &mut Vec<Effect>) {
     effects.push(Effect::Copy(sql));
     app.note("Copied, if this terminal allows it (OSC 52); it stands in the diagnosis too.", false);
+}
+
+/// Counts the selected table; the count runs beside the samples.
+fn count(app: &mut App, effects: &mut Vec<Effect>) {
+    let table = app.dashboard.as_ref().filter(|dashboard| dashboard.replay().is_none()).and_then(Dashboard::table);
+    match (table, app.watched.clone()) {
+        (Some(table), Some(target)) => {
+            app.note(format!("{table} is being counted; that reads all of it, for half a minute at the most."), false);
+            app.start(Job::Count, Work::Count(Box::new(target), table), effects);
+        }
+        _ => app.note("There is no table to count.", false),
+    }
+}
+
+/// A table was counted.
+pub(super) fn counted(app: &mut App, result: Result<Box<Count>, String>) {
+    match result {
+        Ok(count) => {
+            app.note(drift(&count), count.drift.is_certain());
+            if let Some(dashboard) = app.dashboard.as_mut() {
+                dashboard.counted(*count);
+            }
+        }
+        Err(reason) => app.note(reason, true),
+    }
+}
+
+/// What a count says, in a sentence.
+fn drift(count: &Count) -> String {
+    let rows = units::grouped(count.source);
+    match &count.drift {
+        Drift::Exact(0) => format!("{}: {rows} rows at both sides.", count.table),
+        Drift::Exact(difference) => {
+            format!("{}: {rows} rows at the source, {difference} more than there.", count.table)
+        }
+        Drift::Within { difference, moved } => {
+            format!("{}: {rows} rows at the source, {difference} more than there, while {moved} moved.", count.table)
+        }
+        Drift::Unknown(why) => format!("{}: {rows} rows at the source. {why}", count.table),
+    }
 }
 
 /// Shows the statements of the selected finding.

@@ -100,5 +100,6 @@ fn target(app: &App, destination: Option<Settings>) -> Target {
         slot: cdc.then_some(profile.slot),
         publication: cdc.then_some(profile.publication),
         destination,
+        ..Target::default()
     }
 }

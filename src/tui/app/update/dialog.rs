@@ -71,6 +71,12 @@ fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
                 app.dialog = Some(dialog);
             }
         }
+        Question::Acknowledge(_) => {
+            let note = dialog.field.as_ref().map_or("", Field::text).trim();
+            if let Some(dashboard) = app.dashboard.as_mut() {
+                dashboard.acknowledge(note);
+            }
+        }
         Question::StopRun => leave::stop_run(app, effects),
         Question::Leave => leave::leave(app, effects),
     }

@@ -10,15 +10,17 @@ use super::paint::{fit, put, section, spelled, wrap};
 use super::{findings, ruler, slots};
 use crate::catalog::Lsn;
 use crate::connection::printable;
-use crate::monitor::history::SlotHistory;
 use crate::monitor::reading::SlotReading;
 use crate::monitor::slot::{Consumer, Slot};
+use crate::monitor::slot_history::{SlotHistory, Wait};
 use crate::monitor::{Sample, units};
 use crate::tui::app::dashboard::Dashboard;
 use crate::tui::view::theme::{Theme, Tone};
 
 /// How many events of the slot are shown.
 const EVENTS: usize = 12;
+/// How many of the last samples tell what a walsender waits for.
+const SAMPLES: usize = 300;
 
 /// Draws the page.
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
@@ -209,8 +211,8 @@ impl Page<'_> {
             ),
             lines,
         );
-        if let Some(share) = self.dashboard.picture().watcher.history().slot(&self.slot.name).and_then(slow_share) {
-            self.say(&format!("waited for its client to take data in {share:.0} % of the samples"), lines);
+        if let Some(waits) = self.dashboard.picture().watcher.history().slot(&self.slot.name).and_then(waits) {
+            self.say(&waits, lines);
         }
     }
 
@@ -248,12 +250,25 @@ impl Page<'_> {
     }
 }
 
-/// In how many of the samples that could tell the walsender waited for its client, in percent.
-fn slow_share(past: &SlotHistory) -> Option<f64> {
-    let told: Vec<bool> = past.points().iter().rev().take(300).filter_map(|point| point.client_is_slow).collect();
-    #[expect(clippy::cast_precision_loss, reason = "a share")]
-    let share = |count: usize| 100.0 * count as f64 / told.len() as f64;
-    (!told.is_empty()).then(|| share(told.iter().filter(|slow| **slow).count()))
+/// What its walsender waited for in the samples that could tell, the most frequent first.
+fn waits(past: &SlotHistory) -> Option<String> {
+    const WAITS: [(Wait, &str); 6] = [
+        (Wait::Client, "for its client to take data"),
+        (Wait::Log, "for more log"),
+        (Wait::Disk, "for the disk"),
+        (Wait::Cpu, "for nothing: it computed"),
+        (Wait::Standby, "for a standby"),
+        (Wait::Other, "for something else"),
+    ];
+    let mut shares: Vec<(usize, &str)> = WAITS
+        .iter()
+        .map(|(wait, name)| (past.waited(&[*wait], SAMPLES).0, *name))
+        .filter(|(count, _)| *count > 0)
+        .collect();
+    shares.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    let all = past.waited(&[], SAMPLES).1;
+    let said: Vec<String> = shares.iter().map(|(count, name)| format!("{} % {name}", count * 100 / all)).collect();
+    (!said.is_empty()).then(|| format!("waited in {all} samples: {}", said.join(", ")))
 }
 
 fn known(value: Option<String>) -> String {

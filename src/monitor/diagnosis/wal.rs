@@ -1,0 +1,92 @@
+//! Rules about the WAL directory: who holds it beside slots, and when its volume is full.
+
+use super::case::Case;
+use super::finding::{Action, Finding, Severity};
+use crate::connection::printable;
+use crate::monitor::moment::Moment;
+use crate::monitor::{thresholds, units};
+
+/// R17: the archiver lags, or fails.
+pub(super) fn held_by_others(at: &Case<'_>) -> Vec<Finding> {
+    archiver(at).into_iter().chain(keep_size(at)).collect()
+}
+
+fn archiver(at: &Case<'_>) -> Option<Finding> {
+    let ready = at.sample.files.known()?.ready?;
+    let archiver = at.sample.context.known().and_then(|context| context.archiver.as_ref());
+    let failing = archiver.filter(|archiver| archiver.is_failing());
+    #[expect(clippy::cast_precision_loss, reason = "a threshold")]
+    let severity = at.over("R17", "archiver", ready as f64, thresholds::READY_WARN, thresholds::READY_CRITICAL);
+    let severity = severity.or(failing.map(|_| Severity::Warning))?;
+    let segment = at.sample.server.bytes("wal_segment_size").unwrap_or(0);
+    let how = match failing {
+        Some(archiver) => format!(
+            "; the last attempt failed at {} ({}, {} failures so far)",
+            archiver.last_failed_at.map_or_else(|| "?".to_owned(), Moment::clock),
+            archiver.last_failed.as_deref().map_or_else(|| "?".into(), printable),
+            units::count(archiver.failed)
+        ),
+        None => String::new(),
+    };
+    let evidence = format!(
+        "{} segments ({}) wait to be archived and can't be removed{how}.",
+        units::count(ready),
+        units::bytes(ready.saturating_mul(segment))
+    );
+    let actions = vec![
+        Action::advice("Read the server's log for the archive command's error; check its destination and its room"),
+        Action::run("See what it does", "SELECT * FROM pg_stat_archiver;", "any role"),
+    ];
+    let title = if failing.is_some() { "archiving fails and holds WAL" } else { "the archiver lags and holds WAL" };
+    Some(Finding::new("R17", severity, "archiver", title, evidence, actions).lasting(300))
+}
+
+/// What `wal_keep_size` keeps is wanted, but nobody else needs it.
+fn keep_size(at: &Case<'_>) -> Option<Finding> {
+    let top = at.reading.wal_holders.first().filter(|top| top.what == "wal_keep_size")?;
+    if top.bytes < thresholds::HELD_WARN {
+        return None;
+    }
+    let next = at.reading.wal_holders.get(1).map_or(0, |next| next.bytes);
+    let evidence =
+        format!("It keeps {}; whatever else needs WAL needs {}.", units::bytes(top.bytes), units::bytes(next));
+    let action = Action::advice("Lower it if the disk is short; standbys with slots do not need it");
+    let title = "wal_keep_size holds the most WAL";
+    Some(Finding::new("R17", Severity::Info, "wal_keep_size", title, evidence, vec![action]).lasting(300))
+}
+
+/// R17c: the volume of `pg_wal` will be full; only when its size was given.
+pub(super) fn volume(at: &Case<'_>) -> Vec<Finding> {
+    let find = || {
+        let left = at.reading.volume_full_in?;
+        let (files, volume) = (at.sample.files.known()?, at.sample.wanted.wal_volume?);
+        let severity = at.sooner("R17c", "pg_wal", left, thresholds::FULL_WARN, thresholds::FULL_CRITICAL)?;
+        let top = at.reading.wal_holders.first();
+        let holder = top.map_or_else(String::new, |top| {
+            let slot = top.slot.as_deref().map_or_else(String::new, |name| format!(" {}", printable(name)));
+            format!("; {}{slot} holds the most, {}", top.what, units::bytes(top.bytes))
+        });
+        let evidence = format!(
+            "pg_wal takes {} of {} and grows by {}: full in about {}{holder}. Then the server stops.",
+            units::bytes(files.bytes),
+            units::bytes(volume),
+            at.reading.directory_growth.map_or_else(|| "?".to_owned(), units::rate),
+            units::about(left),
+        );
+        let actions = vec![
+            Action::advice("Make room, or take care of what holds the most"),
+            Action::run(
+                "Protect the server: end slots before the disk ends it",
+                format!(
+                    "ALTER SYSTEM SET max_slot_wal_keep_size = '{}MB'; SELECT pg_reload_conf();",
+                    (volume >> 21).max(512)
+                ),
+                "a superuser, or the provider's console",
+            )
+            .at_risk("beyond the limit a slot is lost"),
+        ];
+        let finding = Finding::new("R17c", severity, "pg_wal", "the volume of pg_wal will be full", evidence, actions);
+        Some(finding.lasting(300))
+    };
+    find().into_iter().collect()
+}

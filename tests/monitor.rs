@@ -1,0 +1,230 @@
+//! The monitor in trouble and between two runs: rights that go, servers that fall silent, what is remembered, exact
+//! counts, several sources at once.
+
+mod support;
+mod watching;
+
+use std::time::Duration;
+
+use support::{await_until, destination, execute, session, source, value};
+use walpilot::connection::Secret;
+use walpilot::monitor::count::{Drift, Fence, Patience, count};
+use walpilot::monitor::feed::Feed;
+use walpilot::monitor::fleet::{Fleet, Health};
+use walpilot::monitor::lsn_clock::Confidence;
+use walpilot::monitor::{Sampler, Seen, Target, Watcher};
+use walpilot::profile::TableName;
+use watching::{Scene, signal, target};
+
+const TABLE: &str = "CREATE TABLE public.t (id int PRIMARY KEY, note text)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_that_go_while_it_watches_hide_a_part_and_nothing_else() {
+    let source = source().await;
+    let settings = source.settings();
+    execute(&settings, TABLE).await;
+    execute(&settings, "CREATE PUBLICATION p FOR TABLE public.t").await;
+    execute(&settings, "SELECT pg_create_logical_replication_slot('s', 'pgoutput')").await;
+    execute(&settings, "CREATE ROLE onlooker LOGIN PASSWORD 'looks'; GRANT pg_monitor TO onlooker").await;
+    let onlooker = settings.as_user("onlooker", Some(Secret::new("looks")));
+    let mut scene = Scene::source(&onlooker).await;
+    let seen = scene.step().await;
+    assert!(seen.files.known().is_some_and(|files| files.segments > 0 && files.ready == Some(0)), "{:?}", seen.files);
+    assert!(seen.context.known().is_some() && seen.publications.known().is_some(), "{seen:?}");
+    assert!(scene.finding("V1").is_none());
+
+    execute(&settings, "REVOKE pg_monitor FROM onlooker").await;
+    let finding = scene.on("V1").await;
+    assert!(
+        finding.evidence.contains("Can't be told: why a slot is behind (R5, R6, R13, R14)"),
+        "{}",
+        finding.evidence
+    );
+    let seen = scene.step().await;
+    assert_eq!(seen.files, Seen::Hidden("GRANT pg_monitor TO \"onlooker\";".to_owned()));
+    assert!(seen.context.known().is_some() && seen.publications.known().is_some() && seen.tables.is_some(), "{seen:?}");
+    assert!(scene.watcher.reading().slot("s").is_some_and(|slot| slot.lag.is_some()), "the lag needs no privilege");
+    execute(&settings, watching::statement(&finding, "GRANT").as_str()).await;
+    scene.off("V1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_tier_waits_for_a_lock_of_another_session() {
+    let source = source().await;
+    let settings = source.settings();
+    execute(&settings, "CREATE TABLE public.t (id int PRIMARY KEY) PARTITION BY RANGE (id)").await;
+    execute(&settings, "CREATE TABLE public.t1 PARTITION OF public.t FOR VALUES FROM (0) TO (9)").await;
+    execute(&settings, "CREATE PUBLICATION p FOR ALL TABLES").await;
+    let other = session(&settings).await;
+    let lock = "BEGIN; LOCK TABLE public.t, public.t1 IN ACCESS EXCLUSIVE MODE; TRUNCATE public.t; ALTER TABLE public.t1 SET (fillfactor = 50)";
+    other.client.batch_execute(lock).await.unwrap();
+    let mut scene = Scene::of(Target { destination: Some(settings.clone()), ..target(&settings) }).await;
+    let seen = scene.step().await;
+    assert!(seen.context.known().is_some() && seen.publications.known().is_some() && seen.files.known().is_some());
+    assert_eq!((seen.tables_unread, seen.tables.map(|tables| tables.tables.len())), (None, Some(1)));
+    let Some(walpilot::monitor::destination::Destination::Reached(there)) = seen.destination else {
+        panic!("{:?}", seen.destination)
+    };
+    assert!(there.subscriptions.known().is_some(), "{:?}", there.subscriptions);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_answering_is_an_error_in_a_sentence() {
+    let source = source().await;
+    let settings = source.settings();
+    let mut sampler = Sampler::connect(Target { source: settings.clone(), ..Target::default() }).await.unwrap();
+    sampler.sample().await.unwrap();
+    let pid = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_replication_slots%' AND pid <> pg_backend_pid() LIMIT 1";
+    let backend: u32 = value(&settings, pid).await.parse().unwrap();
+    signal("-STOP", backend);
+    let reason = sampler.sample().await.expect_err("nobody answers");
+    signal("-CONT", backend);
+    assert!(reason.contains("has not answered for 8 s"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_run_knows_when_the_log_was_written_before_it_came() {
+    let source = source().await;
+    let settings = source.settings();
+    execute(&settings, TABLE).await;
+    // Segments before the slot and after it: their times tell of both.
+    let switch = "SELECT txid_current(), pg_logical_emit_message(false, 'x', repeat('x', 100000)), pg_switch_wal()";
+    execute(&settings, switch).await;
+    execute(&settings, switch).await;
+    execute(&settings, "SELECT pg_create_logical_replication_slot('s', 'pgoutput')").await;
+    for _ in 0..3 {
+        execute(&settings, switch).await;
+    }
+    let lag = |watcher: &Watcher| watcher.reading().slot("s").unwrap().lag.unwrap();
+    let first = async |target: &Target| {
+        let mut sampler = Sampler::connect(target.clone()).await.unwrap();
+        let mut watcher = Watcher::default();
+        watcher.push(sampler.sample().await.unwrap());
+        (sampler, watcher)
+    };
+    let (_, watcher) = first(&target(&settings)).await;
+    assert_eq!(lag(&watcher).confidence, Confidence::Coarse, "by the times of the files: {:?}", lag(&watcher));
+
+    // A role that may not list files has only its own past.
+    execute(&settings, "CREATE ROLE plain LOGIN PASSWORD 'looks'").await;
+    let state = tempfile::tempdir().unwrap();
+    let memory = Some(state.path().join("log-times"));
+    let plain = Target { memory, ..target(&settings.as_user("plain", Some(Secret::new("looks")))) };
+    let (mut sampler, watcher) = first(&plain).await;
+    assert_eq!(lag(&watcher).confidence, Confidence::AtLeast);
+    let began = std::time::Instant::now();
+    execute(&settings, "SELECT pg_replication_slot_advance('s', pg_current_wal_lsn())").await;
+    sampler.sample().await.unwrap();
+    execute(&settings, switch).await;
+    sampler.sample().await.unwrap();
+    drop(sampler);
+    let (_, watcher) = first(&plain).await;
+    assert_ne!(lag(&watcher).confidence, Confidence::AtLeast, "{:?}", lag(&watcher));
+    assert!(lag(&watcher).span() <= began.elapsed(), "{:?}", lag(&watcher));
+    assert!(watcher.sample().unwrap().before.len() >= 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exact_counts_tell_drift_from_movement() {
+    let (source, other) = (source().await, destination().await);
+    let (from, to) = (source.settings(), other.settings());
+    execute(&from, TABLE).await;
+    execute(&from, "INSERT INTO public.t SELECT g FROM generate_series(1, 500) g").await;
+    execute(&from, "CREATE PUBLICATION p FOR TABLE public.t").await;
+    execute(&to, TABLE).await;
+    let table = TableName::new("public", "t");
+    let patience = Patience { count: Duration::from_secs(30), fence: Duration::from_secs(60) };
+    let target = Target { destination: Some(to.clone()), ..target(&from) };
+
+    // Nothing tells where the destination is.
+    let unfenced = count(&target, &table, patience).await.unwrap();
+    assert_eq!((unfenced.source, unfenced.destination, &unfenced.fence), (500, Some(0), &Fence::None));
+    assert!(matches!(unfenced.drift, Drift::Unknown(_)) && !unfenced.drift.is_certain());
+
+    let password = from.password.as_ref().map_or("", Secret::reveal);
+    let conninfo = format!(
+        "host={} port={} user={} dbname={} password={password}",
+        from.host, from.port, from.user, from.database
+    );
+    execute(&to, &format!("CREATE SUBSCRIPTION s CONNECTION '{conninfo}' PUBLICATION p")).await;
+    let ready = "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'";
+    await_until("the copy is done", async || value(&to, ready).await == "0").await;
+    let equal = count(&target, &table, patience).await.unwrap();
+    assert_eq!((equal.source, equal.destination, &equal.drift), (500, Some(500), &Drift::Exact(0)), "{equal:?}");
+    assert!(matches!(equal.fence, Fence::Confirmed(by) if by >= equal.position), "{equal:?}");
+    execute(&to, "DELETE FROM public.t WHERE id <= 3").await;
+    let drifted = count(&target, &table, patience).await.unwrap();
+    assert_eq!(drifted.drift, Drift::Exact(3), "{drifted:?}");
+    assert!(drifted.drift.is_certain());
+
+    // While somebody writes, three rows are within the movement, or known to within it.
+    let writing = from.clone();
+    let writer = tokio::spawn(async move {
+        let session = session(&writing).await;
+        for id in 1000.. {
+            if session.client.execute("INSERT INTO public.t VALUES ($1)", &[&id]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let moving = count(&target, &table, patience).await.unwrap();
+    writer.abort();
+    let Drift::Within { difference, moved } = moving.drift else { panic!("{moving:?}") };
+    assert!(moved > 0 && (difference - 3).unsigned_abs() <= moved, "{moving:?}");
+
+    // What a run writes down stands in the snapshot of the count.
+    execute(
+        &to,
+        "CREATE SCHEMA walpilot; CREATE TABLE walpilot.checkpoint (slot text PRIMARY KEY, lsn pg_lsn NOT NULL)",
+    )
+    .await;
+    execute(&to, "INSERT INTO walpilot.checkpoint VALUES ('s', 'FFFF/0')").await;
+    let _ = writer.await;
+    let of_run = count(&target, &table, patience).await.unwrap();
+    assert_eq!(of_run.fence, Fence::Checkpoint("FFFF/0".parse().unwrap()));
+    execute(&to, "DROP SUBSCRIPTION s").await;
+    assert!(
+        count(&target, &TableName::new("public", "no table"), patience)
+            .await
+            .unwrap_err()
+            .contains("There is no table")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_sources_are_sampled_at_once_and_the_worst_is_first() {
+    let (one, mut other) = (source().await, source().await);
+    let of = |settings| Target { source: settings, ..Target::default() };
+    let mut feed = Feed::start(vec![of(one.settings()), of(other.settings())], Duration::from_millis(500));
+    let mut fleet = Fleet::new(["one", "other"].map(str::to_owned));
+    let mut hear = async |fleet: &mut Fleet| {
+        let heard = feed.next().await.expect("the feed goes on");
+        let now = std::time::SystemTime::UNIX_EPOCH;
+        match heard.outcome {
+            Ok(sample) => drop(fleet.sampled(heard.member, *sample, now)),
+            Err(silence) => fleet.failed(heard.member, &silence.reason, Some(now + silence.again_in), now),
+        }
+    };
+    let health =
+        |fleet: &Fleet| fleet.members().iter().map(walpilot::monitor::fleet::Member::health).collect::<Vec<_>>();
+    await_until("both answer", async || {
+        hear(&mut fleet).await;
+        health(&fleet) == [Health::Fine, Health::Fine]
+    })
+    .await;
+    other.stop_immediate().await.unwrap();
+    await_until("one is away", async || {
+        hear(&mut fleet).await;
+        health(&fleet) == [Health::Fine, Health::Unreachable]
+    })
+    .await;
+    assert_eq!(fleet.worst_first(), [1, 0]);
+    assert!(fleet.members()[1].watcher.sample().is_some(), "what was known stays");
+    other.start_again().await.unwrap();
+    await_until("it is back", async || {
+        hear(&mut fleet).await;
+        health(&fleet) == [Health::Fine, Health::Fine]
+    })
+    .await;
+}
