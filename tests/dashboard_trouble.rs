@@ -234,8 +234,11 @@ async fn a_statement_runs_only_when_it_may_and_its_object_was_named() {
 async fn a_finding_is_acknowledged_muted_and_taken_back_and_a_table_is_counted() {
     let cluster = with_slots(&[]).await;
     let settings = cluster.settings();
-    execute(&settings, "CREATE TABLE public.orders (id int PRIMARY KEY); INSERT INTO public.orders SELECT generate_series(1, 1234)")
-        .await;
+    execute(
+        &settings,
+        "CREATE TABLE public.orders (id int PRIMARY KEY); INSERT INTO public.orders SELECT generate_series(1, 1234)",
+    )
+    .await;
     let mut terminal = watch_source(&settings, &[]);
     // The server has no limit for what slots hold, which is worth knowing.
     terminal.wait_for("R21b");

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::connection::Settings;
 use crate::monitor::slot::Slot;
 
 fn dashboard() -> Dashboard {
-    let target = Target { source: Settings::default(), slot: None, publication: None, destination: None };
-    Dashboard::new(target, false)
+    Dashboard::new(Target::default(), false)
 }
 
 fn time(second: u64) -> SystemTime {
