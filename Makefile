@@ -40,7 +40,7 @@ lint: deps ## Check formatting, lints and documentation
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items
 
 bench: ## Run the benchmarks
-	@echo "There are no benchmarks yet."
+	@$(CARGO) bench --locked --bench '*'
 
 deps: ## Install what building and testing need (Debian, Ubuntu)
 	@tests/install-dependencies.sh

@@ -66,6 +66,12 @@ pub enum Action {
     StopRun,
     /// Change a line of text.
     Edit(Edit),
+    /// Say that somebody works on it.
+    Acknowledge,
+    /// Count a table exactly.
+    Count,
+    /// From one source back to all of them.
+    Fleet,
     /// A key of the dashboard.
     Dashboard(DashboardAction),
     /// Panics, to test that the screen is given back; not in release builds.
@@ -94,6 +100,8 @@ pub enum Zone {
     Preflight,
     Script,
     Dashboard,
+    DashboardFilter,
+    Fleet,
     Run,
     Wizard,
     NoText,
@@ -116,10 +124,11 @@ impl Zone {
             Self::Profile => "Profiles",
             Self::Method => "Method",
             Self::Tables => "The list of tables",
-            Self::Filter => "The filter",
+            Self::Filter | Self::DashboardFilter => "The filter",
             Self::Preflight => "Preflight",
             Self::Script => "The script",
             Self::Dashboard => "Dashboard",
+            Self::Fleet => "Fleet",
             Self::Run => "Replication",
             Self::Wizard => "The wizard",
             Self::NoText | Self::Everywhere => "Everywhere",

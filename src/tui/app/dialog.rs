@@ -3,6 +3,7 @@
 use super::field::{Field, Kind};
 use super::validate::FieldId;
 use crate::connection::inputs::Resolved;
+use crate::monitor::diagnosis::Action;
 
 /// Where the script is written unless another name is given.
 const SCRIPT_PATH: &str = "./walpilot-setup.sql";
@@ -24,10 +25,37 @@ pub enum Question {
     ReplaceProfile(String),
     /// Take up the unfinished wizard that had come to this step?
     Resume(String),
+    /// Run a statement that a finding proposes?
+    Act(Box<Proposal>),
+    /// Acknowledge the selected finding, with which note?
+    Acknowledge(String),
     /// Stop the replication?
     StopRun,
     /// Stop the replication and leave?
     Leave,
+}
+
+/// The statements that a finding proposes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// What the finding is about; its name has to be typed.
+    pub object: String,
+    /// The finding in a few words.
+    pub title: String,
+    /// The actions that are statements; not empty.
+    pub actions: Vec<Action>,
+    /// The one that is chosen.
+    pub at: usize,
+    /// Whether it may be run; if not, it can be copied.
+    pub allowed: bool,
+}
+
+impl Proposal {
+    /// The statement that is chosen.
+    #[must_use]
+    pub fn sql(&self) -> &str {
+        self.actions.get(self.at).and_then(|action| action.sql.as_deref()).unwrap_or_default()
+    }
 }
 
 /// A question with its buttons.
@@ -95,6 +123,20 @@ impl Dialog {
         Self::new(Question::Resume(step))
     }
 
+    /// Run one of these statements? The name has to be typed; the default is not to.
+    #[must_use]
+    pub fn act(proposal: Proposal) -> Self {
+        let field = proposal.allowed.then(|| Field::new(FieldId::TypedName, Kind::Text));
+        Self { field, ..Self::new(Question::Act(Box::new(proposal))) }
+    }
+
+    /// Acknowledge a finding? A note may stay empty.
+    #[must_use]
+    pub fn acknowledge(finding: String) -> Self {
+        let field = Some(Field::new(FieldId::Note, Kind::Text));
+        Self { field, ..Self::new(Question::Acknowledge(finding)) }
+    }
+
     /// Stop the replication?
     #[must_use]
     pub fn stop_run() -> Self {
@@ -110,7 +152,7 @@ impl Dialog {
     /// The buttons: the first does it, the last does nothing.
     #[must_use]
     pub fn buttons(&self) -> [&'static str; 2] {
-        match self.question {
+        match &self.question {
             Question::Split(_) => ["Fill the fields", "Cancel"],
             Question::Apply => ["Apply", "Cancel"],
             Question::Skip => ["Go on without applying", "Back"],
@@ -118,6 +160,9 @@ impl Dialog {
             Question::SaveProfile => ["Save", "Cancel"],
             Question::ReplaceProfile(_) => ["Replace", "Cancel"],
             Question::Resume(_) => ["Resume", "Start anew"],
+            Question::Act(proposal) if proposal.allowed => ["Run it", "Cancel"],
+            Question::Act(_) => ["Copy", "Close"],
+            Question::Acknowledge(_) => ["Acknowledge", "Cancel"],
             Question::StopRun => ["Stop", "Cancel"],
             Question::Leave => ["Stop and leave", "Stay"],
         }

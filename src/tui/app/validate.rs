@@ -29,6 +29,8 @@ pub enum FieldId {
     SshKey,
     SshJump,
     ProfileName,
+    TypedName,
+    Note,
 }
 
 impl FieldId {
@@ -45,6 +47,8 @@ impl FieldId {
             Self::Publication => "Publication",
             Self::Slot => "Slot",
             Self::Filter => "Filter",
+            Self::TypedName => "Name",
+            Self::Note => "Note",
             Self::AdminUser => "Administrator",
             Self::AdminPassword => "Password",
             Self::Goal => "Goal",

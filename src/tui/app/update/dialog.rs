@@ -1,6 +1,6 @@
 //! Keys of a question, and what its answer does.
 
-use super::{connection, leave, profile, script};
+use super::{connection, dashboard, leave, profile, script};
 use crate::tui::app::action::Action;
 use crate::tui::app::dialog::Question;
 use crate::tui::app::field::Field;
@@ -12,6 +12,12 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
     let Some(dialog) = app.dialog.as_mut() else { return };
     match action {
         Action::Back => app.dialog = None,
+        Action::Up | Action::Down if matches!(dialog.question, Question::Act(_)) => {
+            if let Question::Act(proposal) = &mut dialog.question {
+                let count = proposal.actions.len().max(1);
+                proposal.at = (proposal.at + if action == Action::Down { 1 } else { count - 1 }) % count;
+            }
+        }
         Action::Left | Action::Right | Action::Up | Action::Down | Action::NextField | Action::PreviousField => {
             dialog.selected = 1 - dialog.selected.min(1);
         }
@@ -53,6 +59,24 @@ fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
         }
         Question::ReplaceProfile(name) => profile::save(app, name, true, effects),
         Question::Resume(_) => profile::resume(app),
+        Question::Act(proposal) if !proposal.allowed => dashboard::copy(app, proposal.sql().to_owned(), effects),
+        Question::Act(proposal) => {
+            let typed = dialog.field.as_ref().map_or("", Field::text).trim();
+            if typed == proposal.object {
+                dashboard::run(app, proposal, effects);
+            } else {
+                if let Some(field) = dialog.field.as_mut() {
+                    field.error = Some("This is not the name; nothing was run.".to_owned());
+                }
+                app.dialog = Some(dialog);
+            }
+        }
+        Question::Acknowledge(_) => {
+            let note = dialog.field.as_ref().map_or("", Field::text).trim();
+            if let Some(dashboard) = app.dashboard.as_mut() {
+                dashboard.acknowledge(note);
+            }
+        }
         Question::StopRun => leave::stop_run(app, effects),
         Question::Leave => leave::leave(app, effects),
     }
