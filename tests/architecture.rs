@@ -45,6 +45,7 @@ const IO_FILES: &[&str] = &[
     "setup/apply.rs",
     "setup/rehearse.rs",
     "monitor/ask.rs",
+    "monitor/act.rs",
     "monitor/count.rs",
     "monitor/feed.rs",
     "monitor/memory.rs",

@@ -56,7 +56,10 @@ async fn r5_the_consumer_is_slow() {
     // Nobody empties its standard output.
     let mut slow = reader_of(&settings, "p", &[], "-");
     scene.until("it is read", |scene| scene.watcher.sample().unwrap().slots[0].active).await;
-    execute(&settings, &fill(60)).await;
+    // One large transaction would be confirmed up to its end before it is sent.
+    for _ in 0..15 {
+        execute(&settings, &fill(4)).await;
+    }
     let finding = scene.on("R5").await;
     assert!(finding.evidence.contains("WalSenderWriteData"), "{}", finding.evidence);
     assert_eq!(scene.watcher.reading().slot("s").unwrap().stalled_by, Some(Stall::ConsumerSlow));
@@ -466,6 +469,8 @@ async fn x1_x2_what_the_method_xmin_cannot_do() {
     scene.off("X2").await;
     let holder = session(&from).await;
     holder.client.batch_execute("BEGIN; INSERT INTO public.t VALUES (1)").await.unwrap();
+    // What is committed after it is what has to wait.
+    execute(&from, "INSERT INTO public.t VALUES (2)").await;
     let finding = scene.on("X1").await;
     assert!(finding.evidence.contains("would skip the rows of 1 open ones"), "{}", finding.evidence);
     holder.client.batch_execute("COMMIT").await.unwrap();

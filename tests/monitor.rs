@@ -74,7 +74,7 @@ async fn a_server_that_stops_answering_is_an_error_in_a_sentence() {
     let settings = source.settings();
     let mut sampler = Sampler::connect(Target { source: settings.clone(), ..Target::default() }).await.unwrap();
     sampler.sample().await.unwrap();
-    let pid = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%pg_replication_slots%' AND pid <> pg_backend_pid() LIMIT 1";
+    let pid = "SELECT pid FROM pg_stat_activity WHERE application_name = 'walpilot' AND pid <> pg_backend_pid() ORDER BY backend_start LIMIT 1";
     let backend: u32 = value(&settings, pid).await.parse().unwrap();
     signal("-STOP", backend);
     let reason = sampler.sample().await.expect_err("nobody answers");
@@ -112,7 +112,7 @@ async fn a_new_run_knows_when_the_log_was_written_before_it_came() {
     let plain = Target { memory, ..target(&settings.as_user("plain", Some(Secret::new("looks")))) };
     let (mut sampler, watcher) = first(&plain).await;
     assert_eq!(lag(&watcher).confidence, Confidence::AtLeast);
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     execute(&settings, "SELECT pg_replication_slot_advance('s', pg_current_wal_lsn())").await;
     sampler.sample().await.unwrap();
     execute(&settings, switch).await;

@@ -4,22 +4,27 @@
 //! [`sample`] with its helpers `ask` and `side`, [`feed`] and [`count`] talk to servers, and [`memory`] to the disk;
 //! everything else takes values and returns values, so that a recorded sample says the same as a live one.
 
+pub mod act;
 mod ask;
 pub mod context;
 pub mod count;
 pub mod destination;
 pub mod diagnosis;
 pub mod events;
+pub mod exposition;
 pub mod feed;
 pub mod files;
 pub mod fleet;
 pub mod history;
+pub mod incident;
 pub mod lsn_clock;
 pub mod memory;
+pub mod metrics;
 pub mod moment;
 pub mod pace;
 pub mod publications;
 pub mod reading;
+pub mod recording;
 pub mod report;
 pub mod sample;
 pub mod seen;

@@ -16,6 +16,7 @@ pub use outcome::{Outcome, TuiError};
 pub use view::Theme;
 
 use crate::monitor::Target;
+use crate::monitor::recording::{Header, Record};
 use app::App;
 use app::job::Job;
 use app::message::Work;
@@ -31,13 +32,32 @@ pub async fn wizard(prefill: Prefill, theme: Theme) -> Result<Outcome, TuiError>
     show(app, effects, theme).await
 }
 
-/// Opens the dashboard of `target` by itself.
+/// Opens the dashboard of `target` by itself; statements of findings run only if they may.
 ///
 /// # Errors
 /// As [`wizard`].
-pub async fn watch(target: Target, theme: Theme) -> Result<Outcome, TuiError> {
-    let (app, effects) = App::watching(target, runtime::now());
+pub async fn watch(target: Target, allow_actions: bool, theme: Theme) -> Result<Outcome, TuiError> {
+    let (mut app, effects) = App::watching(target, runtime::now());
+    app.allow_actions = allow_actions;
     show(app, effects, theme).await
+}
+
+/// Opens the dashboards of several sources, each with its name.
+///
+/// # Errors
+/// As [`wizard`].
+pub async fn fleet(targets: Vec<(String, Target)>, allow_actions: bool, theme: Theme) -> Result<Outcome, TuiError> {
+    let (mut app, effects) = App::fleet(targets, runtime::now());
+    app.allow_actions = allow_actions;
+    show(app, effects, theme).await
+}
+
+/// Opens the dashboard on a recording.
+///
+/// # Errors
+/// As [`wizard`].
+pub async fn replay(header: &Header, records: Vec<Record>, theme: Theme) -> Result<Outcome, TuiError> {
+    show(App::replaying(header, records, runtime::now()), Vec::new(), theme).await
 }
 
 async fn show(app: App, effects: Vec<app::message::Effect>, theme: Theme) -> Result<Outcome, TuiError> {

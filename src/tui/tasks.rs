@@ -24,6 +24,9 @@ use crate::catalog::deep;
 use crate::catalog::gather::{gather, gather_and_probe, list_tables};
 use crate::connection::inputs::Given;
 use crate::connection::{Secret, Session, SessionOptions, Settings, connect, describe, printable};
+use crate::monitor::act::act;
+use crate::monitor::count::{Patience, count};
+use crate::monitor::pace::Pace as Throttle;
 use crate::monitor::{Sampler, Target, memory};
 use crate::preflight::evaluate;
 use crate::profile::saved::Saved;
@@ -48,6 +51,7 @@ pub struct Tasks {
     inbox: mpsc::Sender<Message>,
     running: HashMap<Job, Running>,
     stop_run: CancellationToken,
+    pace: watch::Sender<Pace>,
 }
 
 struct Running {
@@ -60,7 +64,8 @@ impl Tasks {
     /// Tasks that answer to `inbox`.
     #[must_use]
     pub fn new(inbox: mpsc::Sender<Message>) -> Self {
-        Self { inbox, running: HashMap::new(), stop_run: CancellationToken::new() }
+        let (pace, _) = watch::channel(Pace { every: SAMPLE_EVERY, asked: 0 });
+        Self { inbox, running: HashMap::new(), stop_run: CancellationToken::new(), pace }
     }
 
     /// Begins a task; an earlier one of the same kind is stopped.
@@ -73,7 +78,13 @@ impl Tasks {
         if ticket.job == Job::Run {
             self.stop_run = CancellationToken::new();
         }
-        let desk = Desk { ticket, inbox: self.inbox.clone(), cancel: cancel.clone(), stop_run: self.stop_run.clone() };
+        let desk = Desk {
+            ticket,
+            inbox: self.inbox.clone(),
+            cancel: cancel.clone(),
+            stop_run: self.stop_run.clone(),
+            pace: self.pace.subscribe(),
+        };
         let task = async move {
             let reply = desk.clone();
             let work = std::panic::AssertUnwindSafe(Box::pin(desk.perform(work)));
@@ -92,10 +103,26 @@ impl Tasks {
         }
     }
 
+    /// Samples at this pace from now on, or if none is given once more right now, with everything read anew.
+    pub fn pace(&self, every: Option<Duration>) {
+        self.pace.send_modify(|pace| match every {
+            Some(every) => pace.every = every,
+            None => pace.asked += 1,
+        });
+    }
+
     /// Lets the replication finish its batch and end.
     pub fn stop_run(&self) {
         self.stop_run.cancel();
     }
+}
+
+/// How often the source is looked at.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    every: Duration,
+    /// How often somebody asked to look at once.
+    asked: u64,
 }
 
 /// Stops a task that another one replaces; it gets a moment to cancel its query.
@@ -113,6 +140,7 @@ struct Desk {
     inbox: mpsc::Sender<Message>,
     cancel: CancellationToken,
     stop_run: CancellationToken,
+    pace: watch::Receiver<Pace>,
 }
 
 impl Desk {
@@ -136,6 +164,15 @@ impl Desk {
             Work::FetchSecrets(source, settings) => {
                 let fetching = Box::pin(secrets::fetch(&source, &settings));
                 self.cancel.run_until_cancelled(fetching).await.map(Answer::Secrets)
+            }
+            Work::Count(target, table) => {
+                let counting = Box::pin(count(&target, &table, Patience::default()));
+                let counted = self.cancel.run_until_cancelled(counting).await;
+                counted.map(|result| Answer::Counted(result.map(Box::new)))
+            }
+            Work::Act(settings, sql) => {
+                // Once it was sent, only its answer tells whether it was done.
+                Some(Answer::Acted(Box::pin(act(&settings, &sql)).await))
             }
             Work::Test(settings) => test(&self, &settings).await,
             Work::Resolve(text, second) => resolve(text, second).await,
@@ -231,22 +268,32 @@ impl Desk {
     }
 
     /// Samples until it is stopped, and connects again with growing pauses when the source is lost.
-    async fn watch(self, mut target: Target) {
+    async fn watch(mut self, mut target: Target) {
         target.memory = target.memory.or_else(memory::directory);
         let cancel = self.cancel.clone();
         let sampling = async {
             let mut pause = SAMPLE_EVERY;
+            let mut wanted = self.pace.borrow().every;
+            let mut throttle = Throttle::new(wanted);
             loop {
                 let reason = match Sampler::connect(target.clone()).await {
                     Ok(mut sampler) => loop {
                         match sampler.sample().await {
                             Ok(sample) => {
+                                let every = self.pace.borrow().every;
+                                if every != std::mem::replace(&mut wanted, every) {
+                                    throttle = Throttle::new(every);
+                                }
+                                // A server that answers slowly is asked more seldom than the user wants.
+                                throttle.took(Duration::from_micros(sample.pulse_micros));
                                 self.say(Answer::Sampled(Box::new(sample))).await;
                                 pause = SAMPLE_EVERY;
                             }
                             Err(reason) => break reason,
                         }
-                        tokio::time::sleep(SAMPLE_EVERY).await;
+                        if self.next_sample(throttle.pause()).await {
+                            sampler.refresh();
+                        }
                     },
                     Err(failure) => failure.to_string(),
                 };
@@ -256,6 +303,15 @@ impl Desk {
             }
         };
         cancel.run_until_cancelled(Box::pin(sampling)).await;
+    }
+
+    /// Waits for the pause between two samples. Returns whether somebody asked for all to be read anew.
+    async fn next_sample(&mut self, pause: Duration) -> bool {
+        let before = *self.pace.borrow_and_update();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => false,
+            Ok(()) = self.pace.changed() => self.pace.borrow().asked != before.asked,
+        }
     }
 }
 

@@ -4,11 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use walpilot::catalog::Lsn;
 use walpilot::connection::Settings;
+use walpilot::monitor::context::{Context, Copying, Database, Holder, HolderKind};
 use walpilot::monitor::destination::{Account, Destination, Reached, Run, RunState, RunTable};
+use walpilot::monitor::files::{Files, Spill};
 use walpilot::monitor::server::{Rights, Server, Setting};
 use walpilot::monitor::slot::{Consumer, Slot, SlotKind, WalStatus};
 use walpilot::monitor::table::{Table, Tables};
-use walpilot::monitor::{Moment, Sample, Target};
+use walpilot::monitor::{Moment, Sample, Seen, Target};
 use walpilot::profile::TableName;
 use walpilot::replication::RunEvent;
 use walpilot::tui::app::dashboard::Dashboard;
@@ -93,6 +95,10 @@ fn sample(number: u64, lsn: u64) -> Sample {
         server: server(),
         lsn: Some(Lsn(lsn)),
         next_xid: 88_000_000 + number * 412,
+        oldest_xid: 88_000_000 + number * 412 - 3,
+        open_transactions: 2,
+        context: Seen::Known(context(at, lsn)),
+        files: Seen::Known(files(at)),
         slots: slots(number, lsn, at),
         walsenders: if number >= DETACHED { 3 } else { 4 },
         creation_blockers: Vec::new(),
@@ -105,6 +111,58 @@ fn sample(number: u64, lsn: u64) -> Sample {
         }))),
         pulse_micros: 2_140,
         ..Sample::default()
+    }
+}
+
+fn context(at: Moment, lsn: u64) -> Context {
+    let slot = |name: &str, age| Holder {
+        kind: HolderKind::Slot,
+        name: Some(name.to_owned()),
+        age,
+        catalog_only: true,
+        ..Holder::default()
+    };
+    let batch = Holder {
+        pid: Some(30_411),
+        user: Some("batch".to_owned()),
+        application: Some("nightly".to_owned()),
+        state: Some("idle in transaction".to_owned()),
+        age: 1_904,
+        writing_age: Some(1_904),
+        began: Some(at.minus(Duration::from_secs(22 * 60))),
+        ..Holder::default()
+    };
+    Context {
+        at,
+        holders: vec![slot("analytics", 340_112), batch, slot("dbz_orders", 812)],
+        copies: vec![Copying {
+            pid: 22_310,
+            schema: Some("public".to_owned()),
+            table: Some("shipments".to_owned()),
+            command: Some("COPY TO".to_owned()),
+            rows: Some(1_406_665),
+            estimated_rows: Some(2_511_903.0),
+            application: Some("walpilot run".to_owned()),
+            ..Copying::default()
+        }],
+        oldest_database: Some(Database { name: "shop".to_owned(), age: 91_200_000 }),
+        redo: Some(Lsn(lsn - 300 * MB)),
+        checkpointed: Some(at.minus(Duration::from_secs(134))),
+        timed_checkpoints: Some(8_211),
+        requested_checkpoints: Some(17),
+        ..Context::default()
+    }
+}
+
+fn files(at: Moment) -> Files {
+    Files {
+        at,
+        segments: 583,
+        bytes: 583 * 16 * MB,
+        behind: Some(237 * 16 * MB),
+        ahead: Some(345 * 16 * MB),
+        ready: Some(0),
+        spill: Some(vec![Spill { slot: "dbz_orders".to_owned(), files: 14, bytes: 1_940 * MB }]),
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use walpilot::tui::app::dashboard::{Dashboard, DashboardAction};
+use walpilot::tui::app::dashboard::{Dashboard, DashboardAction, Panel};
 use walpilot::tui::view::Theme;
 use walpilot::tui::view::dashboard::draw;
 
@@ -42,7 +42,8 @@ fn at_80x24() {
 #[test]
 fn at_80x24_alone_with_the_tables_in_focus() {
     let mut dashboard = fixture::full();
-    dashboard.act(DashboardAction::NextPanel);
+    dashboard.act(DashboardAction::Show(Panel::Tables));
+    dashboard.act(DashboardAction::Zoom);
     insta::assert_snapshot!(screen(&dashboard, (80, 22)));
 }
 
@@ -73,13 +74,46 @@ fn with_the_connection_lost() {
 #[test]
 fn frozen_with_the_diagnosis_alone() {
     let mut dashboard = fixture::full();
-    for action in
-        [DashboardAction::NextPanel, DashboardAction::NextPanel, DashboardAction::Zoom, DashboardAction::Freeze]
-    {
-        dashboard.act(action);
-    }
+    dashboard.act(DashboardAction::Show(Panel::Diagnosis));
+    dashboard.act(DashboardAction::Freeze);
     let later = fixture::now() + Duration::from_secs(38);
     insta::assert_snapshot!(text(&drawn(&dashboard, Theme::default(), (80, 22), later)));
+}
+
+#[test]
+fn every_panel_alone_on_a_small_terminal() {
+    for (panel, name) in [
+        (Panel::Slot, "slot"),
+        (Panel::Wal, "wal"),
+        (Panel::Lag, "lag"),
+        (Panel::Horizon, "horizon"),
+        (Panel::Xmin, "xmin"),
+        (Panel::Events, "events"),
+        (Panel::Visibility, "visibility"),
+    ] {
+        let mut dashboard = fixture::full();
+        dashboard.act(DashboardAction::Show(panel));
+        insta::assert_snapshot!(format!("alone_{name}"), screen(&dashboard, (80, 22)));
+    }
+}
+
+#[test]
+fn the_worst_slot_opened_on_a_large_terminal() {
+    let mut dashboard = fixture::full();
+    dashboard.act(DashboardAction::First);
+    dashboard.act(DashboardAction::Open);
+    insta::assert_snapshot!(screen(&dashboard, (120, 38)));
+}
+
+#[test]
+fn filtered_sorted_and_ten_minutes_ago() {
+    let mut dashboard = fixture::full();
+    dashboard.act(DashboardAction::Problems);
+    dashboard.act(DashboardAction::Sort);
+    dashboard.act(DashboardAction::Reverse);
+    dashboard.act(DashboardAction::Step(-120));
+    dashboard.act(DashboardAction::Measure);
+    insta::assert_snapshot!(screen(&dashboard, (120, 38)));
 }
 
 #[test]
@@ -98,7 +132,7 @@ fn no_size_is_too_small_or_too_large_to_draw() {
     let mut full = fixture::full();
     let empty = fixture::empty();
     let sizes: Vec<u16> = (1..20).chain([30, 57, 58, 79, 80, 109, 110, 149, 150, 250]).collect();
-    for panel in 0..4 {
+    for panel in 0..Panel::ALL.len() {
         for &width in &sizes {
             for &height in &sizes {
                 for theme in [Theme::default(), Theme { color: false, ascii: true }] {

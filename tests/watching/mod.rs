@@ -45,7 +45,7 @@ impl Scene {
         let seen = sample.clone();
         let moved = |moment: Moment| moment.plus(self.ahead);
         (sample.at, sample.heard) = (moved(sample.at), moved(sample.heard));
-        sample.steady += u64::try_from(self.ahead.as_micros()).unwrap();
+        sample.steady += u64::try_from(self.ahead.as_micros()).expect("not for ever");
         self.ahead += self.hurry;
         self.watcher.push(sample);
         seen

@@ -143,6 +143,17 @@ impl Diagnosis {
         &self.findings
     }
 
+    /// What is wrong at this moment, also what has not lasted long enough to be told: for whoever looks only once. What
+    /// is muted stays out.
+    #[must_use]
+    pub fn standing(&self) -> Vec<Finding> {
+        let seen = self.entries.values().map(|entry| &entry.finding);
+        let mut standing: Vec<Finding> =
+            seen.filter(|one| !one.clearing && !matches!(one.handling, Handling::Muted { .. })).cloned().collect();
+        standing.sort_by(|a, b| (a.severity, a.rule, &a.object).cmp(&(b.severity, b.rule, &b.object)));
+        standing
+    }
+
     /// What is wrong and nobody wants to hear of.
     #[must_use]
     pub fn muted(&self) -> &[Finding] {

@@ -74,6 +74,12 @@ pub enum Action {
     StopRun,
     /// Change a line of text.
     Edit(Edit),
+    /// Say that somebody works on it.
+    Acknowledge,
+    /// Count a table exactly.
+    Count,
+    /// From one source back to all of them.
+    Fleet,
     /// A key of the dashboard.
     Dashboard(DashboardAction),
     /// Panics, to test that the screen is given back; not in release builds.
@@ -104,6 +110,8 @@ pub enum Zone {
     Preflight,
     Script,
     Dashboard,
+    DashboardFilter,
+    Fleet,
     Run,
     Wizard,
     NoText,
@@ -128,10 +136,11 @@ impl Zone {
             Self::Profile => "Profiles",
             Self::Method => "Method",
             Self::Tables => "The list of tables",
-            Self::Filter => "The filter",
+            Self::Filter | Self::DashboardFilter => "The filter",
             Self::Preflight => "Preflight",
             Self::Script => "The script",
             Self::Dashboard => "Dashboard",
+            Self::Fleet => "Fleet",
             Self::Run => "Replication",
             Self::Wizard => "The wizard",
             Self::NoText | Self::Everywhere => "Everywhere",

@@ -4,6 +4,7 @@ use super::field::{Field, Kind};
 use super::validate::FieldId;
 use crate::connection::askpass;
 use crate::connection::inputs::Resolved;
+use crate::monitor::diagnosis::Action;
 
 /// Where the script is written unless another name is given.
 const SCRIPT_PATH: &str = "./walpilot-setup.sql";
@@ -34,10 +35,37 @@ pub enum Question {
     },
     /// What ssh asks.
     Ssh(askpass::Question),
+    /// Run a statement that a finding proposes?
+    Act(Box<Proposal>),
+    /// Acknowledge the selected finding, with which note?
+    Acknowledge(String),
     /// Stop the replication?
     StopRun,
     /// Stop the replication and leave?
     Leave,
+}
+
+/// The statements that a finding proposes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// What the finding is about; its name has to be typed.
+    pub object: String,
+    /// The finding in a few words.
+    pub title: String,
+    /// The actions that are statements; not empty.
+    pub actions: Vec<Action>,
+    /// The one that is chosen.
+    pub at: usize,
+    /// Whether it may be run; if not, it can be copied.
+    pub allowed: bool,
+}
+
+impl Proposal {
+    /// The statement that is chosen.
+    #[must_use]
+    pub fn sql(&self) -> &str {
+        self.actions.get(self.at).and_then(|action| action.sql.as_deref()).unwrap_or_default()
+    }
 }
 
 /// A question with its buttons.
@@ -130,6 +158,20 @@ impl Dialog {
         matches!(&self.question, Question::Ssh(question) if question.id == id)
     }
 
+    /// Run one of these statements? The name has to be typed; the default is not to.
+    #[must_use]
+    pub fn act(proposal: Proposal) -> Self {
+        let field = proposal.allowed.then(|| Field::new(FieldId::TypedName, Kind::Text));
+        Self { field, ..Self::new(Question::Act(Box::new(proposal))) }
+    }
+
+    /// Acknowledge a finding? A note may stay empty.
+    #[must_use]
+    pub fn acknowledge(finding: String) -> Self {
+        let field = Some(Field::new(FieldId::Note, Kind::Text));
+        Self { field, ..Self::new(Question::Acknowledge(finding)) }
+    }
+
     /// Stop the replication?
     #[must_use]
     pub fn stop_run() -> Self {
@@ -160,6 +202,9 @@ impl Dialog {
                 askpass::Kind::Confirm => ["Yes", "No"],
                 askpass::Kind::Notice => ["Hide", "Cancel"],
             },
+            Question::Act(proposal) if proposal.allowed => ["Run it", "Cancel"],
+            Question::Act(_) => ["Copy", "Close"],
+            Question::Acknowledge(_) => ["Acknowledge", "Cancel"],
             Question::StopRun => ["Stop", "Cancel"],
             Question::Leave => ["Stop and leave", "Stay"],
         }

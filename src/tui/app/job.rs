@@ -36,6 +36,12 @@ pub enum Job {
     Run,
     /// Sampling for the dashboard.
     Watch,
+    /// Sampling one source of a fleet.
+    Member(u16),
+    /// Counting a table exactly.
+    Count,
+    /// Running a statement that a finding proposes.
+    Act,
 }
 
 /// One start of a job.
@@ -89,7 +95,7 @@ impl Jobs {
     /// Whether something runs whose end the user waits for.
     #[must_use]
     pub fn busy(&self) -> bool {
-        self.running.keys().any(|job| !matches!(job, Job::Run | Job::Watch | Job::Keyring))
+        self.running.keys().any(|job| !matches!(job, Job::Run | Job::Watch | Job::Member(_) | Job::Keyring))
     }
 
     /// Forgets a job; its answers are no longer wanted.

@@ -10,11 +10,12 @@ use crate::catalog::gather::TableChoice;
 use crate::connection::askpass::Event;
 use crate::connection::inputs::Resolved;
 use crate::connection::{Failure, Secret, Security, Settings};
+use crate::monitor::count::Count;
 use crate::monitor::{Sample, Target};
 use crate::preflight::Report;
-use crate::profile::Profile;
 use crate::profile::saved::{PasswordSource, Saved};
 use crate::profile::secrets::Found;
+use crate::profile::{Profile, TableName};
 use crate::replication::{Progress, RunEvent, RunOptions, Summary};
 use crate::setup::Plan;
 use crate::setup::apply::ApplyEvent;
@@ -95,6 +96,10 @@ pub enum Answer {
     Sampled(Box<Sample>),
     /// Why there was no sample, and after which pause the next try begins.
     SampleFailed(String, Duration),
+    /// A table was counted.
+    Counted(Result<Box<Count>, String>),
+    /// A finding's statement was run; what it answered.
+    Acted(Result<String, String>),
     /// The task panicked: a defect of walpilot, said instead of a screen that waits for ever.
     Died(String),
 }
@@ -108,6 +113,10 @@ pub enum Effect {
     Cancel(Ticket),
     /// Let the replication finish its batch and end.
     StopRun,
+    /// Sample at this pace from now on.
+    Pace(Duration),
+    /// Sample now.
+    Refresh,
     /// Put a text on the terminal's clipboard.
     Copy(String),
     /// Give the terminal back and stop the process until it is continued.
@@ -147,8 +156,12 @@ pub enum Work {
     SaveProfile { name: String, saved: Box<Saved>, replace: bool, keyring: Option<Box<Settings>> },
     /// Replicate.
     Run(RunOptions),
-    /// Sample every two seconds.
+    /// Sample at the pace that was asked for, at first every two seconds.
     Watch(Target),
+    /// Count this table exactly at both sides.
+    Count(Box<Target>, TableName),
+    /// Run this statement of a finding as this role.
+    Act(Settings, String),
 }
 
 impl Job {

@@ -10,6 +10,7 @@ pub mod destination;
 pub mod dialog;
 pub mod encryption;
 pub mod field;
+pub mod fleet;
 pub mod form;
 pub mod job;
 pub mod message;

@@ -9,6 +9,7 @@ use super::destination::DestinationStep;
 use super::dialog::Dialog;
 use super::encryption::EncryptionStep;
 use super::field::Field;
+use super::fleet::Fleet;
 use super::form::Origins;
 use super::job::{Job, Jobs};
 use super::message::{Effect, Now, Tested, Work};
@@ -20,6 +21,7 @@ use super::tables::TablesStep;
 use crate::connection::askpass::Question;
 use crate::connection::{Failure, Security, Settings, SslMode, printable};
 use crate::monitor::Target;
+use crate::monitor::recording::{Header, Record};
 use crate::profile::saved::PasswordSource;
 use crate::profile::{Profile, Selection};
 
@@ -100,6 +102,12 @@ pub struct App {
     pub destination: DestinationStep,
     /// How it goes.
     pub dashboard: Option<Dashboard>,
+    /// The other sources, when several are watched.
+    pub fleet: Option<Fleet>,
+    /// What the dashboard watches, to run statements there.
+    pub watched: Option<Target>,
+    /// Whether statements of findings may be run.
+    pub allow_actions: bool,
     /// The replication of this process.
     pub run: RunState,
     /// The question on top of the screen.
@@ -155,6 +163,9 @@ impl App {
             script: ScriptStep::new(prefill.admin.as_ref()),
             destination: DestinationStep::new(prefill.destination.as_ref()),
             dashboard: None,
+            fleet: None,
+            watched: None,
+            allow_actions: false,
             run: RunState::default(),
             dialog,
             asked: VecDeque::new(),
@@ -173,6 +184,36 @@ impl App {
         let mut effects = Vec::new();
         app.watch(target, false, &mut effects);
         (app, effects)
+    }
+
+    /// Several sources at once, and the effects that start them.
+    #[must_use]
+    pub fn fleet(targets: Vec<(String, Target)>, now: Now) -> (Self, Vec<Effect>) {
+        let mut app = Self::new(Prefill::default(), now);
+        (app.step, app.reached, app.only_dashboard) = (Step::Dashboard, Step::Dashboard, true);
+        let mut effects = Vec::new();
+        for (at, (_, target)) in (0..).zip(&targets) {
+            app.start(Job::Member(at), Work::Watch(target.clone()), &mut effects);
+        }
+        app.fleet = Some(Fleet::new(targets));
+        (app, effects)
+    }
+
+    /// The dashboard that a sampling feeds.
+    pub fn dashboard_of(&mut self, job: Job) -> Option<&mut Dashboard> {
+        match (job, self.fleet.as_mut()) {
+            (Job::Member(at), Some(fleet)) if !fleet.is_open(at.into()) => fleet.dashboard_mut(at.into()),
+            _ => self.dashboard.as_mut(),
+        }
+    }
+
+    /// A dashboard of a recording.
+    #[must_use]
+    pub fn replaying(header: &Header, records: Vec<Record>, now: Now) -> Self {
+        let mut app = Self::new(Prefill::default(), now);
+        (app.step, app.reached, app.only_dashboard) = (Step::Dashboard, Step::Dashboard, true);
+        app.dashboard = Some(Dashboard::replaying(header, records));
+        app
     }
 
     /// The source as the fields describe it.
@@ -283,6 +324,7 @@ impl App {
     /// Opens a dashboard and its sampling.
     pub fn watch(&mut self, target: Target, running: bool, effects: &mut Vec<Effect>) {
         self.dashboard = Some(Dashboard::new(target.clone(), running));
+        self.watched = Some(target.clone());
         self.start(Job::Watch, Work::Watch(target), effects);
     }
 
@@ -309,6 +351,7 @@ impl App {
             (None, Step::Tables) => self.tables.text_field(),
             (None, Step::Script) => self.script.text_field(),
             (None, Step::Destination) => self.destination.form.focused_mut(),
+            (None, Step::Dashboard) => self.dashboard.as_mut().and_then(Dashboard::filter_field_mut),
             _ => None,
         };
         field.filter(|field| field.takes_text())
@@ -350,7 +393,11 @@ impl App {
     pub fn next_deadline(&self) -> Option<Instant> {
         let now = self.now.monotonic;
         let spinner = self.jobs.busy().then(|| now + Duration::from_millis(120));
-        let age = (self.step == Step::Dashboard).then(|| now + Duration::from_secs(1));
+        let age = match &self.dashboard {
+            _ if self.step != Step::Dashboard => None,
+            Some(dashboard) => dashboard.moves_after().map(|pause| now + pause),
+            None => self.fleet.as_ref().map(|_| now + Duration::from_secs(1)),
+        };
         let notice = self.notice.as_ref().map(|notice| notice.until);
         let leaving = self.leaving.as_ref().map(|leaving| leaving.until.min(now + Duration::from_millis(250)));
         [spinner, age, notice, leaving].into_iter().flatten().min()

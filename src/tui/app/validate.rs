@@ -38,6 +38,8 @@ pub enum FieldId {
     ChannelBinding,
     HostKey,
     SshAnswer,
+    TypedName,
+    Note,
 }
 
 impl FieldId {
@@ -54,6 +56,8 @@ impl FieldId {
             Self::Publication => "Publication",
             Self::Slot => "Slot",
             Self::Filter => "Filter",
+            Self::TypedName => "Name",
+            Self::Note => "Note",
             Self::AdminUser => "Administrator",
             Self::AdminPassword => "Password",
             Self::Goal => "Goal",

@@ -12,7 +12,7 @@ use crate::connection::inputs::{Origin, Resolved};
 use crate::connection::provider::proposal;
 use crate::connection::{askpass, parameters, printable};
 use crate::profile::saved::PasswordSource;
-use crate::tui::app::dialog::{Dialog, Question};
+use crate::tui::app::dialog::{Dialog, Proposal, Question};
 use crate::tui::app::run::RunState;
 use crate::tui::app::state::App;
 
@@ -170,6 +170,13 @@ fn text(app: &App, dialog: &Dialog) -> (&'static str, Vec<String>) {
             "Write the script to a file",
             vec!["A new file that only you can read; an existing file is never overwritten.".to_owned()],
         ),
+        Question::Act(proposal) => ("What mends it", proposed(proposal)),
+        Question::Acknowledge(finding) => (
+            "Acknowledge a finding",
+            vec![format!(
+                "{finding}. It stands behind the others until it gets worse. A note for the others, if you like:"
+            )],
+        ),
         Question::StopRun => ("Stop the replication?", vec![kept(&app.run)]),
         Question::Leave => ("Stop the replication and leave?", vec![kept(&app.run)]),
     }
@@ -198,6 +205,31 @@ fn ssh(question: &askpass::Question) -> (&'static str, Vec<String>) {
         lines.extend([String::new(), more.to_owned()]);
     }
     (title, lines)
+}
+
+/// The statements of a finding, the chosen one in full.
+fn proposed(proposal: &Proposal) -> Vec<String> {
+    let mut lines = vec![format!("{}: {}", proposal.object, proposal.title), String::new()];
+    for (number, action) in proposal.actions.iter().enumerate() {
+        let mark = if number == proposal.at { ">" } else { " " };
+        lines.push(format!("{mark} {}", action.label));
+    }
+    lines.push(String::new());
+    lines.push(proposal.sql().to_owned());
+    let chosen = proposal.actions.get(proposal.at);
+    if let Some(who) = chosen.and_then(|action| action.who) {
+        lines.push(format!("Run by {who}."));
+    }
+    if let Some(risk) = chosen.and_then(|action| action.risk) {
+        lines.push(format!("Risk: {risk}."));
+    }
+    lines.push(String::new());
+    lines.push(if proposal.allowed {
+        format!("Type {} to run it as the role that watches:", proposal.object)
+    } else {
+        "walpilot runs no statement here unless it is started with --allow-actions.".to_owned()
+    });
+    lines
 }
 
 fn kept(run: &RunState) -> String {

@@ -7,6 +7,7 @@ pub mod dashboard;
 pub mod destination;
 pub mod dialog;
 pub mod encryption;
+pub mod fleet;
 pub mod form;
 pub mod help;
 pub mod mode;
@@ -50,6 +51,8 @@ pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
         Step::Dashboard => {
             if let Some(dashboard) = &app.dashboard {
                 dashboard::draw(dashboard, theme, app.now.wall, body, buf);
+            } else if let Some(sources) = &app.fleet {
+                fleet::draw(sources, theme, app.now.wall, body, buf);
             }
         }
     }

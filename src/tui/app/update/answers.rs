@@ -58,7 +58,8 @@ pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Ef
         Answer::Applying(event) => applying(app, event),
         Answer::Applied(result) => applied(app, result, effects),
         Answer::Written(Ok(path)) => {
-            app.note(format!("The script is in {}; only you can read it.", path.display()), false);
+            let what = if app.step == Step::Dashboard { "report" } else { "script" };
+            app.note(format!("The {what} is in {}; only you can read it.", path.display()), false);
         }
         Answer::Written(Err(error)) => app.note(error, true),
         Answer::Progress(progress) => {
@@ -73,13 +74,15 @@ pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Ef
             }
         }
         Answer::RunEnded(result) => run_ended(app, result, effects),
+        Answer::Counted(result) => super::dashboard::counted(app, result),
+        Answer::Acted(result) => super::dashboard::acted(app, result, effects),
         Answer::Sampled(sample) => {
-            if let Some(dashboard) = app.dashboard.as_mut() {
+            if let Some(dashboard) = app.dashboard_of(job) {
                 dashboard.sampled(*sample, wall);
             }
         }
         Answer::SampleFailed(reason, pause) => {
-            if let Some(dashboard) = app.dashboard.as_mut() {
+            if let Some(dashboard) = app.dashboard_of(job) {
                 dashboard.sample_failed(reason, Some(wall + pause), wall);
             }
         }
@@ -154,11 +157,14 @@ fn died(app: &mut App, job: Job, reason: String, effects: &mut Vec<Effect>) {
         Job::Apply => applied(app, Err(reason), effects),
         Job::ListTables => app.tables.error = Some(reason),
         Job::Run => run_ended(app, Err(reason), effects),
-        Job::Watch => {
-            if let Some(dashboard) = app.dashboard.as_mut() {
-                dashboard.sample_failed(reason, None, app.now.wall);
+        Job::Watch | Job::Member(_) => {
+            let wall = app.now.wall;
+            if let Some(dashboard) = app.dashboard_of(job) {
+                dashboard.sample_failed(reason, None, wall);
             }
         }
+        Job::Count => super::dashboard::counted(app, Err(reason)),
+        Job::Act => super::dashboard::acted(app, Err(reason), effects),
         Job::Keyring | Job::Secrets | Job::Resolve | Job::SaveProfile | Job::Write => app.note(reason, true),
         Job::TestSource | Job::TestAdmin | Job::TestDestination => app.note(reason, true),
     }

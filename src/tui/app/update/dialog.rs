@@ -1,6 +1,6 @@
 //! Keys of a question, and what its answer does.
 
-use super::{connection, destination, leave, profile, script};
+use super::{connection, dashboard, destination, leave, profile, script};
 use crate::connection::Secret;
 use crate::connection::askpass::{Event, Kind};
 use crate::tui::app::action::Action;
@@ -15,6 +15,12 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
     let Some(dialog) = app.dialog.as_mut() else { return };
     match action {
         Action::Back => close(app, effects),
+        Action::Up | Action::Down if matches!(dialog.question, Question::Act(_)) => {
+            if let Question::Act(proposal) = &mut dialog.question {
+                let count = proposal.actions.len().max(1);
+                proposal.at = (proposal.at + if action == Action::Down { 1 } else { count - 1 }) % count;
+            }
+        }
         Action::Left | Action::Right | Action::Up | Action::Down | Action::NextField | Action::PreviousField => {
             dialog.selected = 1 - dialog.selected.min(1);
         }
@@ -104,6 +110,24 @@ fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
             }
         }
         Question::Ssh(_) => answer(app, dialog, effects),
+        Question::Act(proposal) if !proposal.allowed => dashboard::copy(app, proposal.sql().to_owned(), effects),
+        Question::Act(proposal) => {
+            let typed = dialog.field.as_ref().map_or("", Field::text).trim();
+            if typed == proposal.object {
+                dashboard::run(app, proposal, effects);
+            } else {
+                if let Some(field) = dialog.field.as_mut() {
+                    field.error = Some("This is not the name; nothing was run.".to_owned());
+                }
+                app.dialog = Some(dialog);
+            }
+        }
+        Question::Acknowledge(_) => {
+            let note = dialog.field.as_ref().map_or("", Field::text).trim();
+            if let Some(dashboard) = app.dashboard.as_mut() {
+                dashboard.acknowledge(note);
+            }
+        }
         Question::StopRun => leave::stop_run(app, effects),
         Question::Leave => leave::leave(app, effects),
     }

@@ -6,12 +6,12 @@ use ratatui::text::{Line, Span};
 
 use super::paint::{fit, put, section, spelled, wrap};
 use crate::monitor::Moment;
-use crate::monitor::diagnosis::{Finding, Severity};
+use crate::monitor::diagnosis::{Finding, Handling, Severity};
 use crate::monitor::units;
 use crate::tui::app::dashboard::{Dashboard, Panel};
 use crate::tui::view::theme::{Theme, Tone};
 
-fn tone(severity: Severity) -> Tone {
+pub(super) fn tone(severity: Severity) -> Tone {
     match severity {
         Severity::Critical => Tone::Bad,
         Severity::Warning => Tone::Warn,
@@ -22,11 +22,13 @@ fn tone(severity: Severity) -> Tone {
 /// Draws the panel.
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
     let watcher = &dashboard.picture().watcher;
-    let findings = watcher.diagnosis().findings();
+    let findings = dashboard.findings();
     let focused = dashboard.panel() == Panel::Diagnosis;
     let seen = watcher.sample().is_some();
+    let muted = watcher.diagnosis().muted().len();
     let name = if seen { format!("Diagnosis {}", findings.len()) } else { "Diagnosis".to_owned() };
-    let body = section(&name, "", focused, theme, area, buf);
+    let right = if muted > 0 { format!("{muted} muted, u shows them") } else { String::new() };
+    let body = section(&name, &right, focused, theme, area, buf);
     let Some(sample) = watcher.sample() else { return };
     if findings.is_empty() {
         put(
@@ -66,6 +68,11 @@ fn title(finding: &Finding, now: Moment, chosen: bool, width: usize, theme: Them
     let tone = tone(finding.severity);
     let since = finding.since.map(|since| std::time::Duration::from_secs(now.since(since).as_secs()));
     let since = since.map_or_else(String::new, units::span);
+    let since = match (&finding.handling, finding.clearing) {
+        (Handling::Acknowledged { .. }, _) => format!("ack {since}"),
+        (_, true) => format!("clearing {since}"),
+        _ => since,
+    };
     let head = format!(
         "{}{} {} {} ",
         if chosen { theme.glyph("▶", ">") } else { " " },
@@ -81,11 +88,15 @@ fn title(finding: &Finding, now: Moment, chosen: bool, width: usize, theme: Them
     ])
 }
 
-fn details(finding: &Finding, width: usize, theme: Theme) -> Vec<Line<'static>> {
+pub(super) fn details(finding: &Finding, width: usize, theme: Theme) -> Vec<Line<'static>> {
     let room = width.saturating_sub(5);
     let mut lines = Vec::new();
     for text in wrap(&spelled(&finding.evidence, theme), room) {
         lines.push(Line::raw(format!("    {text}")));
+    }
+    if let Handling::Acknowledged { note, at } = &finding.handling {
+        let text = format!("acknowledged at {}Z {note}", at.clock());
+        lines.push(Line::styled(format!("    {}", fit(&text, room, theme).trim_end()), theme.style(Tone::Good)));
     }
     for action in &finding.actions {
         let notes: Vec<String> = action

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::tui::view::theme::{Theme, Tone};
 
 /// Cuts `text` to `width` columns, with a mark where something is missing, and fills it up with blanks.
-pub(super) fn fit(text: &str, width: usize, theme: Theme) -> String {
+pub(in crate::tui::view) fn fit(text: &str, width: usize, theme: Theme) -> String {
     let wide = text.width();
     if wide <= width {
         return format!("{text}{}", " ".repeat(width - wide));
@@ -38,7 +38,7 @@ pub(super) fn spelled(text: &str, theme: Theme) -> String {
 }
 
 /// As [`fit`], with the blanks before the text: for numbers.
-pub(super) fn fit_right(text: &str, width: usize, theme: Theme) -> String {
+pub(in crate::tui::view) fn fit_right(text: &str, width: usize, theme: Theme) -> String {
     let wide = text.width();
     if wide <= width { format!("{}{text}", " ".repeat(width - wide)) } else { fit(text, width, theme) }
 }
@@ -117,14 +117,21 @@ pub(super) fn gauge(share: f64, width: usize, theme: Theme) -> String {
 }
 
 /// Draws `line` as line number `row` of `area`; beyond its edges nothing is drawn.
-pub(super) fn put(line: &Line<'_>, row: u16, area: Rect, buf: &mut Buffer) {
+pub(in crate::tui::view) fn put(line: &Line<'_>, row: u16, area: Rect, buf: &mut Buffer) {
     if row < area.height && area.width > 0 {
         buf.set_line(area.x, area.y + row, line, area.width);
     }
 }
 
 /// Draws a section's title over a rule, and returns what is left for its body.
-pub(super) fn section(title: &str, right: &str, focused: bool, theme: Theme, area: Rect, buf: &mut Buffer) -> Rect {
+pub(in crate::tui::view) fn section(
+    title: &str,
+    right: &str,
+    focused: bool,
+    theme: Theme,
+    area: Rect,
+    buf: &mut Buffer,
+) -> Rect {
     if area.height == 0 || area.width == 0 {
         return Rect { height: 0, ..area };
     }
@@ -150,7 +157,7 @@ pub(super) fn section(title: &str, right: &str, focused: bool, theme: Theme, are
 }
 
 /// The first line to show, so that line `selected` is among `height` lines.
-pub(super) fn first_line(selected: usize, height: usize) -> usize {
+pub(in crate::tui::view) fn first_line(selected: usize, height: usize) -> usize {
     (selected + 1).saturating_sub(height.max(1))
 }
 

@@ -61,7 +61,7 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
         let mut spans = vec![
             Span::raw(if chosen { theme.glyph("▶", ">") } else { " " }),
             Span::raw(fit(&line.table.to_string(), name, theme)),
-            Span::raw(format!(" {}", fit_right(&rows(line.source_rows), NUMBER, theme))),
+            Span::raw(format!(" {}", fit_right(&here(line, dashboard), NUMBER, theme))),
             Span::raw(format!(" {} ", fit_right(&there(line, dashboard), NUMBER, theme))),
             Span::styled(fit(&phase, PHASE, theme), theme.style(tone)),
             Span::raw(format!(
@@ -94,7 +94,16 @@ fn rows(count: Option<u64>) -> String {
     count.map_or_else(|| "?".to_owned(), units::count)
 }
 
+/// What was counted exactly stands before what is estimated.
+fn here(line: &TableLine, dashboard: &Dashboard) -> String {
+    let counted = dashboard.picture().counts.get(&line.table);
+    counted.map_or_else(|| rows(line.source_rows), |count| format!("={}", units::count(count.source)))
+}
+
 fn there(line: &TableLine, dashboard: &Dashboard) -> String {
+    if let Some(counted) = dashboard.picture().counts.get(&line.table).and_then(|count| count.destination) {
+        return format!("={}", units::count(counted));
+    }
     match (dashboard.destination(), line.at_destination) {
         (None, _) => "-".to_owned(),
         (Some(_), Some(false)) => "no table".to_owned(),

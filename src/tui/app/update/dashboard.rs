@@ -1,0 +1,171 @@
+//! The dashboard's keys that concern more than what it shows.
+
+use std::path::PathBuf;
+
+use super::leave;
+use crate::monitor::count::{Count, Drift};
+use crate::monitor::report::Report;
+use crate::monitor::{Moment, incident, units};
+use crate::tui::app::action::Action;
+use crate::tui::app::dashboard::{Dashboard, DashboardAction};
+use crate::tui::app::dialog::{Dialog, Proposal};
+use crate::tui::app::job::Job;
+use crate::tui::app::message::{Effect, Work};
+use crate::tui::app::run::RunState;
+use crate::tui::app::state::App;
+use crate::tui::app::step::Step;
+
+pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
+    let Some(dashboard) = app.dashboard.as_mut() else { return fleet(app, action, effects) };
+    match action {
+        Action::Fleet if app.fleet.is_some() => close(app),
+        Action::Apply => propose(app),
+        Action::Acknowledge if dashboard.replay().is_none() => {
+            match dashboard.finding().map(|finding| format!("{} {}: {}", finding.rule, finding.object, finding.title)) {
+                Some(finding) => app.dialog = Some(Dialog::acknowledge(finding)),
+                None => app.note("Nothing is wrong, so there is nothing to acknowledge.", false),
+            }
+        }
+        Action::Count => count(app, effects),
+        Action::Dashboard(action) => {
+            let before = dashboard.pace();
+            dashboard.act(action);
+            if dashboard.pace() != before {
+                effects.push(Effect::Pace(dashboard.pace()));
+            }
+        }
+        Action::Confirm => dashboard.keep_filter(),
+        Action::Back if dashboard.can_go_back() => dashboard.act(DashboardAction::Back),
+        Action::Back if app.fleet.is_some() => close(app),
+        Action::Back if app.only_dashboard => leave::quit(app, effects),
+        Action::Back => app.show(Step::Destination),
+        Action::StopRun if matches!(app.run, RunState::Running { .. }) => app.dialog = Some(Dialog::stop_run()),
+        Action::Rerun if dashboard.replay().is_none() => effects.push(Effect::Refresh),
+        Action::Copy => match dashboard.sql() {
+            Some(sql) => copy(app, sql, effects),
+            None => app.note("There is no SQL to copy for the selected line.", false),
+        },
+        Action::Write => export(app, effects),
+        _ => {}
+    }
+}
+
+/// Puts a statement on the terminal's clipboard.
+pub(super) fn copy(app: &mut App, sql: String, effects: &mut Vec<Effect>) {
+    effects.push(Effect::Copy(sql));
+    app.note("Copied, if this terminal allows it (OSC 52); it stands in the diagnosis too.", false);
+}
+
+/// Counts the selected table; the count runs beside the samples.
+fn count(app: &mut App, effects: &mut Vec<Effect>) {
+    let table = app.dashboard.as_ref().filter(|dashboard| dashboard.replay().is_none()).and_then(Dashboard::table);
+    match (table, app.watched.clone()) {
+        (Some(table), Some(target)) => {
+            app.note(format!("{table} is being counted; that reads all of it, for half a minute at the most."), false);
+            app.start(Job::Count, Work::Count(Box::new(target), table), effects);
+        }
+        _ => app.note("There is no table to count.", false),
+    }
+}
+
+/// A table was counted.
+pub(super) fn counted(app: &mut App, result: Result<Box<Count>, String>) {
+    match result {
+        Ok(count) => {
+            app.note(drift(&count), count.drift.is_certain());
+            if let Some(dashboard) = app.dashboard.as_mut() {
+                dashboard.counted(*count);
+            }
+        }
+        Err(reason) => app.note(reason, true),
+    }
+}
+
+/// What a count says, in a sentence.
+fn drift(count: &Count) -> String {
+    let rows = units::grouped(count.source);
+    match &count.drift {
+        Drift::Exact(0) => format!("{}: {rows} rows at both sides.", count.table),
+        Drift::Exact(difference) => {
+            format!("{}: {rows} rows at the source, {difference} more than there.", count.table)
+        }
+        Drift::Within { difference, moved } => {
+            format!("{}: {rows} rows at the source, {difference} more than there, while {moved} moved.", count.table)
+        }
+        Drift::Unknown(why) => format!("{}: {rows} rows at the source. {why}", count.table),
+    }
+}
+
+/// Shows the statements of the selected finding.
+fn propose(app: &mut App) {
+    let Some(dashboard) = &app.dashboard else { return };
+    let Some(finding) = dashboard.finding() else {
+        return app.note("Nothing is wrong, so there is nothing to run.", false);
+    };
+    let actions: Vec<_> = finding.actions.iter().filter(|action| action.sql.is_some()).cloned().collect();
+    if actions.is_empty() {
+        let text = format!("No statement mends {} {}; the diagnosis says what does.", finding.rule, finding.object);
+        return app.note(text, false);
+    }
+    let allowed = app.allow_actions && app.watched.is_some() && dashboard.replay().is_none();
+    let (object, title) = (finding.object.clone(), finding.title.clone());
+    app.dialog = Some(Dialog::act(Proposal { object, title, actions, at: 0, allowed }));
+}
+
+/// Runs a statement whose object's name was typed.
+pub(super) fn run(app: &mut App, proposal: &Proposal, effects: &mut Vec<Effect>) {
+    let Some(target) = app.watched.clone() else { return };
+    app.start(Job::Act, Work::Act(target.source, proposal.sql().to_owned()), effects);
+    app.note("The statement is under way.", false);
+}
+
+/// A statement was run.
+pub(super) fn acted(app: &mut App, result: Result<String, String>, effects: &mut Vec<Effect>) {
+    match result {
+        Ok(answer) => app.note(format!("Done; the server answered: {answer}"), false),
+        Err(reason) => app.note(reason, true),
+    }
+    effects.push(Effect::Refresh);
+}
+
+/// Keys of the fleet.
+fn fleet(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
+    let Some(fleet) = app.fleet.as_mut() else { return };
+    match action {
+        Action::Up => fleet.step(-1),
+        Action::Down => fleet.step(1),
+        Action::First => fleet.step(isize::MIN),
+        Action::Last => fleet.step(isize::MAX),
+        Action::Confirm => {
+            app.dashboard = fleet.open();
+            app.watched = app.fleet.as_ref().and_then(|fleet| fleet.target().cloned());
+        }
+        Action::Rerun => effects.push(Effect::Refresh),
+        Action::Back => leave::quit(app, effects),
+        _ => {}
+    }
+}
+
+/// Back to the fleet.
+fn close(app: &mut App) {
+    if let (Some(fleet), Some(dashboard)) = (app.fleet.as_mut(), app.dashboard.take()) {
+        fleet.close(dashboard);
+    }
+}
+
+/// Writes what is on the screen as an incident report, under a name with the moment that it tells of.
+fn export(app: &mut App, effects: &mut Vec<Effect>) {
+    let Some(dashboard) = &app.dashboard else { return };
+    let watcher = &dashboard.picture().watcher;
+    let Some(report) = Report::of(watcher) else {
+        return app.note("There is nothing to tell of yet: no sample has arrived.", true);
+    };
+    let text = incident::markdown(&report, dashboard.source(), watcher.events());
+    let name = format!("walpilot-incident-{}.md", stamp(report.at));
+    app.start(Job::Write, Work::Write(PathBuf::from(name), text), effects);
+}
+
+/// `20261122-120341`.
+fn stamp(at: Moment) -> String {
+    at.to_string().chars().filter(|c| c.is_ascii_digit() || *c == 'T').take(15).collect::<String>().replace('T', "-")
+}
