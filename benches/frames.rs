@@ -2,6 +2,8 @@
 //!
 //! `make bench` prints it. The limit is 5 ms, a third of what a terminal of 60 frames a second would leave.
 
+#![expect(clippy::disallowed_macros, clippy::print_stdout, reason = "a benchmark prints what it measures")]
+
 use std::hint::black_box;
 use std::time::{Duration, Instant, SystemTime};
 

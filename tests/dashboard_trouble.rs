@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use support::pty::Terminal;
-use support::{execute, query, source, started, walpilot};
+use support::{execute, query, source, walpilot};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use walpilot::connection::{Secret, Settings};
-use walpilot::demo::{Binaries, Cluster};
+use walpilot::demo::Cluster;
 
 const DOWN: &str = "\u{1b}[B";
 
@@ -136,14 +136,9 @@ async fn a_server_that_stops_answering_is_told_with_the_age_of_the_data_and_come
 #[tokio::test(flavor = "multi_thread")]
 async fn another_cluster_behind_the_same_name_is_trouble() {
     let first = with_slots(&["only_here"]).await;
-    // Clusters of one process and version are copies of one initdb; by another path it is run again.
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    let folder = tempfile::Builder::new().permissions(open).tempdir().unwrap();
-    let link = folder.path().join("bin");
-    std::os::unix::fs::symlink(&support::binaries().dir, &link).unwrap();
-    let binaries = Binaries::find(Some(&link), None).unwrap_or_else(|error| panic!("{error}"));
-    let second = started(Cluster::builder(&binaries).setting("wal_level", "logical")).await;
-    execute(&second.settings(), "SELECT pg_create_logical_replication_slot('only_there', 'pgoutput')").await;
+    // Clusters of one process and version are copies of one initdb; now it runs again.
+    walpilot::demo::clear().await;
+    let second = with_slots(&["only_there"]).await;
     // One role with one password at both, as after a failover that went wrong.
     for cluster in [&first, &second] {
         execute(&cluster.settings(), "CREATE ROLE watcher LOGIN PASSWORD 'the same'").await;
@@ -232,7 +227,7 @@ async fn a_statement_runs_only_when_it_may_and_its_object_was_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finding_is_acknowledged_muted_and_taken_back_and_a_table_is_counted() {
-    let cluster = with_slots(&[]).await;
+    let cluster = with_slots(&["orphan"]).await;
     let settings = cluster.settings();
     execute(
         &settings,
@@ -240,8 +235,7 @@ async fn a_finding_is_acknowledged_muted_and_taken_back_and_a_table_is_counted()
     )
     .await;
     let mut terminal = watch_source(&settings, &[]);
-    // The server has no limit for what slots hold, which is worth knowing.
-    terminal.wait_for("R21b");
+    terminal.wait_for("orphan: nobody reads the slot");
     terminal.types("5a");
     terminal.wait_for("Acknowledge a finding");
     terminal.types("we buy a disk\r");
@@ -252,7 +246,7 @@ async fn a_finding_is_acknowledged_muted_and_taken_back_and_a_table_is_counted()
     terminal.types("u");
     terminal.wait_until("it is back", |screen| {
         let text = screen.contents();
-        text.contains("R21b") && !text.contains("muted, u shows them")
+        text.contains("orphan: nobody reads the slot") && !text.contains("muted, u shows them")
     });
     terminal.types("6");
     terminal.wait_for("public.orders");
@@ -264,16 +258,18 @@ async fn a_finding_is_acknowledged_muted_and_taken_back_and_a_table_is_counted()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_shows_the_worst_first_and_opens_what_is_chosen() {
-    let (calm, troubled) = (source().await, with_slots(&["orphan"]).await);
+    let (calm, troubled) = (with_slots(&["orphan"]).await, with_slots(&["orphan"]).await);
     let home = tempfile::tempdir().unwrap();
     let home_name = home.path().to_string_lossy().into_owned();
     for (name, cluster) in [("a-calm", &calm), ("b-troubled", &troubled)] {
         // One role with one password, so that one PGPASSWORD opens both.
         execute(&cluster.settings(), "CREATE ROLE watcher LOGIN PASSWORD 'looks'; GRANT pg_monitor TO watcher").await;
+        execute(&cluster.settings(), "CREATE PUBLICATION p").await;
         execute(&cluster.settings(), "ALTER SYSTEM SET max_slot_wal_keep_size = '64MB'").await;
         execute(&cluster.settings(), "SELECT pg_reload_conf()").await;
         let settings = cluster.settings().as_user("watcher", Some(Secret::new("looks")));
-        walpilot(["profiles", "save", name, &support::program::uri(&settings)])
+        let uri = support::program::uri(&settings);
+        walpilot(["profiles", "save", name, &uri, "--slot", "orphan", "--publication", "p"])
             .env("HOME", &home_name)
             .env("PGPASSWORD", "looks")
             .run()

@@ -27,6 +27,7 @@ pub struct Exposition {
 pub struct Family<'a> {
     text: &'a mut String,
     name: String,
+    kind: Kind,
 }
 
 impl Exposition {
@@ -66,7 +67,7 @@ impl Exposition {
         if let Some(unit) = ["bytes", "seconds"].into_iter().find(|unit| self.open_metrics && name.ends_with(unit)) {
             let _ = writeln!(self.text, "# UNIT {family} {unit}");
         }
-        Family { text: &mut self.text, name: sample }
+        Family { text: &mut self.text, name: sample, kind }
     }
 
     /// A family with one sample without labels.
@@ -83,8 +84,14 @@ impl Exposition {
 }
 
 impl Family<'_> {
-    /// One sample; `None` is a number that is not known.
+    /// One sample; `None` is a number that is not known. A gauge is NaN then; a counter can't be (OpenMetrics), so it
+    /// has no sample.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Into<Option<f64>>) {
+        let value = match (value.into(), self.kind) {
+            (Some(value), _) => value,
+            (None, Kind::Gauge) => f64::NAN,
+            (None, Kind::Counter) => return,
+        };
         self.text.push_str(&self.name);
         for (number, (label, text)) in labels.iter().enumerate() {
             self.text.push(if number == 0 { '{' } else { ',' });
@@ -93,7 +100,6 @@ impl Family<'_> {
         if !labels.is_empty() {
             self.text.push('}');
         }
-        let value = value.into().unwrap_or(f64::NAN);
         let _ = match value {
             f64::INFINITY => writeln!(self.text, " +Inf"),
             f64::NEG_INFINITY => writeln!(self.text, " -Inf"),
@@ -116,18 +122,21 @@ mod tests {
         let page = |mut page: Exposition| {
             page.number("walpilot_samples", Kind::Counter, "Samples.", 3.0);
             page.number("walpilot_lag_bytes", Kind::Gauge, "Lag.", None);
+            page.family("walpilot_spilled_bytes", Kind::Counter, "Spilled.").sample(&[], None);
             page.finish()
         };
         assert_eq!(
             page(Exposition::prometheus()),
             "# HELP walpilot_samples_total Samples.\n# TYPE walpilot_samples_total counter\nwalpilot_samples_total 3\n\
-             # HELP walpilot_lag_bytes Lag.\n# TYPE walpilot_lag_bytes gauge\nwalpilot_lag_bytes NaN\n# EOF\n"
+             # HELP walpilot_lag_bytes Lag.\n# TYPE walpilot_lag_bytes gauge\nwalpilot_lag_bytes NaN\n\
+             # HELP walpilot_spilled_bytes_total Spilled.\n# TYPE walpilot_spilled_bytes_total counter\n# EOF\n"
         );
         assert_eq!(
             page(Exposition::open_metrics()),
             "# HELP walpilot_samples Samples.\n# TYPE walpilot_samples counter\nwalpilot_samples_total 3\n\
              # HELP walpilot_lag_bytes Lag.\n# TYPE walpilot_lag_bytes gauge\n# UNIT walpilot_lag_bytes bytes\n\
-             walpilot_lag_bytes NaN\n# EOF\n"
+             walpilot_lag_bytes NaN\n# HELP walpilot_spilled_bytes Spilled.\n# TYPE walpilot_spilled_bytes counter\n\
+             # UNIT walpilot_spilled_bytes bytes\n# EOF\n"
         );
     }
 

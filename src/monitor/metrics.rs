@@ -206,8 +206,8 @@ const SLOT_NUMBERS: [SlotNumber; 14] = [
         },
     ),
     (
-        "walpilot_slot_confirmed_bytes",
-        Kind::Counter,
+        "walpilot_slot_confirmed_position_bytes",
+        Kind::Gauge,
         "The position that the consumer has confirmed, as a number of bytes.",
         |one| one.slot.reached().map(|lsn| number(lsn.0)),
     ),

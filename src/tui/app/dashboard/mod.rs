@@ -35,8 +35,8 @@ use tape::Tape;
 const PACES: [u64; 7] = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
 /// How fast a recording may be played.
 const SPEEDS: [u32; 6] = [1, 2, 5, 10, 60, 300];
-/// The windows of the charts, in seconds.
-const WINDOWS: [u64; 5] = [60, 300, 900, 3600, 21_600];
+/// The windows of the charts, in seconds; the points of a slot are kept for a quarter of an hour.
+const WINDOWS: [u64; 3] = [60, 300, 900];
 
 /// Everything the dashboard shows.
 #[derive(Debug)]
@@ -72,7 +72,8 @@ struct Look {
     problems: bool,
     order: SlotOrder,
     reversed: bool,
-    window: usize,
+    /// The window that was chosen for the charts.
+    window: Option<usize>,
     in_bytes: bool,
     pace: usize,
 }
@@ -127,7 +128,7 @@ impl Dashboard {
             problems: false,
             order: SlotOrder::default(),
             reversed: false,
-            window: 2,
+            window: None,
             in_bytes: false,
             pace: 2,
         };
@@ -436,7 +437,15 @@ impl Dashboard {
     /// The charts' window of time, and whether they show bytes instead of time.
     #[must_use]
     pub fn chart(&self) -> (Duration, bool) {
-        (Duration::from_secs(WINDOWS[self.look.window]), self.look.in_bytes)
+        (Duration::from_secs(WINDOWS[self.window()]), self.look.in_bytes)
+    }
+
+    /// The window that was chosen, or the shortest one with everything in it.
+    fn window(&self) -> usize {
+        let watcher = &self.picture().watcher;
+        let seen = watcher.sample().map_or(0, |sample| sample.at.since(watcher.history().began()).as_secs());
+        let fits = WINDOWS.iter().position(|window| *window >= seen).unwrap_or(WINDOWS.len() - 1);
+        self.look.window.unwrap_or(fits)
     }
 
     /// The tables at both sides; what this process's own run says is fresher than what it has written down.
