@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
+use super::pass::Pass;
 use super::seen::Seen;
 use super::subscription::Subscriptions;
 use super::table::Tables;
@@ -69,6 +70,9 @@ pub struct Run {
     pub account: Option<Account>,
     /// Every table of the run.
     pub tables: Vec<RunTable>,
+    /// The pass at work, or the last one; only of a run of the method xmin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<Box<Pass>>,
 }
 
 /// `walpilot.progress`: what a run says of itself.

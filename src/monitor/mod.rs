@@ -13,6 +13,7 @@ pub mod files;
 pub mod history;
 pub mod lsn_clock;
 pub mod moment;
+pub mod pass;
 pub mod publications;
 pub mod reading;
 pub mod report;

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::ask::{NoAnswer, Tier, ask, options};
-use super::destination::{Destination, Reached, RunState};
+use super::destination::{Destination, Reached, Run, RunState};
+use super::pass::Pass;
 use super::subscription::Subscriptions;
 use super::table::Tables;
 use super::wire::{RunThere, WireRun, WireTables, for_version};
@@ -127,7 +128,13 @@ async fn read_run(session: &Session, slot: Option<&str>) -> Result<RunState, NoA
         )));
     }
     let run: Option<WireRun> = ask(session, include_str!("sql/run.sql"), &[(&slot, Type::TEXT)]).await?;
-    Ok(run.map_or(RunState::None, |run| RunState::Known(Box::new(run.into()))))
+    let Some(run) = run else { return Ok(RunState::None) };
+    let mut run: Run = run.into();
+    if state.xmin {
+        let pass: Option<Pass> = ask(session, include_str!("sql/xmin.sql"), &[(&run.slot, Type::TEXT)]).await?;
+        run.pass = pass.map(Box::new);
+    }
+    Ok(RunState::Known(Box::new(run)))
 }
 
 /// Estimates and counters of the named tables, at either side.

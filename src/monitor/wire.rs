@@ -241,6 +241,8 @@ impl Pulse {
 pub(super) struct RunThere {
     pub(super) there: bool,
     pub(super) readable: bool,
+    /// The tables of the method xmin are there too, and readable.
+    pub(super) xmin: bool,
 }
 
 #[derive(Deserialize)]
@@ -287,6 +289,7 @@ impl From<WireRun> for Run {
             commit_time: wire.commit_time,
             applied_at: wire.applied_at,
             account: wire.progress,
+            pass: None,
             tables: wire.tables.unwrap_or_default().into_iter().map(table).collect(),
         }
     }

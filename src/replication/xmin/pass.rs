@@ -113,7 +113,11 @@ impl Pass<'_> {
         for (place, job) in jobs.iter().enumerate() {
             let counts = self.table(job, place, &seen).await?;
             taken_up |= counts.taken_up;
-            if counts.stopped || (self.stop.is_cancelled() && place + 1 < jobs.len()) {
+            if counts.stopped {
+                return Ok(Ended::Stopped);
+            }
+            if self.stop.is_cancelled() && place + 1 < jobs.len() {
+                self.telling().stopped_after(&job.wanted.source.name, place + 1, jobs.len());
                 return Ok(Ended::Stopped);
             }
         }

@@ -130,6 +130,11 @@ impl Telling<'_> {
         });
     }
 
+    /// The pass stops between two tables.
+    pub(super) fn stopped_after(&self, table: &TableName, done: usize, all: usize) {
+        self.tell.note(format!("Stopped after table {table}, {done} of {all}; the next run goes on from there."));
+    }
+
     /// The pass stops in the middle of a relation, named as in SQL.
     pub(super) fn stopped(&self, relation: &str, position: Option<&Position>, pages: u32) {
         let place = match position {
