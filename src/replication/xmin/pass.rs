@@ -124,9 +124,10 @@ impl Pass<'_> {
         if let Some(limit) = self.options.reconcile {
             self.progress.send_modify(|progress| progress.phase = Phase::Reading);
             let reconcile = Reconcile { here, there: client, slot, tell: self.tell, stop: self.stop, limit };
+            self.tell.note("Comparing keys to find rows that were deleted at the source.");
             // Rows that point to others go first.
-            let removed = reconcile.tables(&mut jobs.iter().rev()).await?;
-            self.telling().removed(&removed);
+            let (removed, all) = reconcile.tables(&mut jobs.iter().rev()).await?;
+            self.telling().removed(&removed, all);
         }
         here.batch_execute("COMMIT").await.map_err(|error| halt::query(Side::Source, "ending the snapshot", &error))?;
         let next = if taken_up { Some(Duration::ZERO) } else { self.next_in };
