@@ -23,7 +23,7 @@ use crate::replication::{self, Phase, Progress, RunError, RunEvent, RunOptions, 
 ///
 /// Copies the rows that exist, then follows the changes; each destination transaction carries its checkpoint, so a run
 /// may be stopped or killed at any moment and started again. Without --tables or --schemas the whole publication is
-/// replicated.
+/// replicated. With --method xmin, changed rows of all tables are read again and again, without slot and publication.
 #[derive(clap::Args, Clone, Debug)]
 pub struct RunArgs {
     #[command(flatten)]
@@ -41,12 +41,12 @@ pub struct RunArgs {
     /// Stop when everything that was committed at the source when the stream began is at the destination
     #[arg(long)]
     pub until_caught_up: bool,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
-    pub xmin: XminArgs,
     /// Lines for people, or one JSON object a line for programs
     #[arg(long, value_enum, value_name = "text|json", default_value_t, hide_possible_values = true)]
     pub format: Format,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
+    pub xmin: XminArgs,
 }
 
 /// Runs the command.

@@ -37,6 +37,8 @@ pub(super) enum Halt {
     /// A connection broke, or a server said something that passes by itself. The state at the destination is whole,
     /// so trying again is safe.
     Lost(Side, String),
+    /// Something that passes by itself; one whole sentence, safe to print.
+    Passing(String),
     /// Waiting would not help: one sentence with the next step, safe to print.
     Refused(String),
     /// The user asked for the end before there was anything to finish.
@@ -53,7 +55,7 @@ impl Halt {
         match self {
             Self::Unreachable(side, failure) => format!("The {side} can't be reached: {}", failure.message),
             Self::Lost(side, text) => format!("The connection to the {side} broke: {text}."),
-            Self::Refused(text) => text.clone(),
+            Self::Passing(text) | Self::Refused(text) => text.clone(),
             Self::Stopped => String::new(),
         }
     }
@@ -62,7 +64,7 @@ impl Halt {
     /// before, so that the settings are known to be right.
     pub(super) fn heals(&self, started: bool) -> bool {
         match self {
-            Self::Lost(..) => true,
+            Self::Lost(..) | Self::Passing(_) => true,
             Self::Unreachable(_, failure) => started && passes(failure.class),
             Self::Refused(_) | Self::Stopped => false,
         }

@@ -77,7 +77,7 @@ impl From<Halt> for RunError {
             Halt::Lost(side, text) => {
                 Self::Refused(format!("The connection to the {side} broke: {text}. Start again; nothing is lost."))
             }
-            Halt::Refused(text) => Self::Refused(text),
+            Halt::Passing(text) | Halt::Refused(text) => Self::Refused(text),
             Halt::Stopped => Self::Refused("The run was stopped.".to_owned()),
         }
     }

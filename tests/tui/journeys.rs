@@ -308,13 +308,14 @@ fn the_source_can_be_watched_without_a_destination() {
 }
 
 #[test]
-fn xmin_can_be_prepared_but_not_run() {
+fn a_run_of_the_method_xmin_is_started_and_watched_without_a_slot() {
     let mut person = Person::in_the_demo();
     person.app.tables.method = Method::Xmin;
-    person.reaches_the_destination();
-    assert!(person.sees().contains("not available"));
-    person.types("<Enter>");
-    assert!(person.started(Job::TestDestination).is_none() && person.started(Job::Run).is_none());
+    person.reaches_the_dashboard();
+    let Some((_, Work::Run(options))) = person.started(Job::Run) else { panic!("not run") };
+    assert_eq!((options.profile.method, options.xmin.every), (Method::Xmin, Some(Duration::from_secs(300))));
+    let Some((_, Work::Watch(target))) = person.started(Job::Watch) else { panic!("not watched") };
+    assert!(target.slot.is_none() && target.publication.is_none() && target.destination.is_some());
 }
 
 #[test]

@@ -52,6 +52,10 @@ async fn freeze(pair: &Pair) {
 
 #[tokio::test]
 async fn ids_come_round_and_epochs_are_counted() {
+    // The servers of the matrix may come without the administrator's programs.
+    if !super::support::binaries().dir.join("pg_resetwal").exists() {
+        return;
+    }
     let mut pair = super::pair(
         "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'old' FROM generate_series(1, 300) i; \
          CREATE TABLE still (id int PRIMARY KEY); INSERT INTO still SELECT generate_series(1, 50)",
@@ -182,7 +186,7 @@ async fn a_standby_serves_and_its_promotion_is_read_as_another_history() {
     std::fs::write(&conf, "primary_conninfo = ''\n").expect("written");
     pair.source.start_again().await.expect("the standby starts");
     let outcome = pair.command(&["--method", "xmin", "--once", "--for", "3s"]).run().await.expect_code(0);
-    assert!(outcome.stdout.contains("the standby has replayed up to"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("a standby that has replayed up to"), "{}", outcome.stdout);
     primary.stop_immediate().await.expect("it is gone");
     // Promoted, the same ids belong to other transactions: the first two are those that were lost.
     execute(&pair.from(), "SELECT pg_promote()").await;

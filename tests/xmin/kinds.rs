@@ -138,3 +138,35 @@ async fn a_materialized_view_is_read_again_and_loses_what_it_has_lost() {
     pass(&pair, &[]).await;
     same().await;
 }
+
+#[tokio::test]
+async fn a_role_that_may_not_rest_foreign_keys_writes_parents_first_and_removes_children_first() {
+    let pair = super::pair(
+        "CREATE TABLE z_parent (id int PRIMARY KEY); CREATE TABLE a_child (id int PRIMARY KEY, p int NOT NULL REFERENCES z_parent); \
+         INSERT INTO z_parent SELECT generate_series(1, 20); INSERT INTO a_child SELECT i, i FROM generate_series(1, 20) i",
+    )
+    .await;
+    execute(
+        &pair.to(),
+        "CREATE ROLE writer LOGIN PASSWORD 'S3NT1NEL'; GRANT CREATE ON DATABASE postgres TO writer; \
+         GRANT CREATE, USAGE ON SCHEMA public TO writer; SET ROLE writer; CREATE TABLE z_parent (id int PRIMARY KEY); \
+         CREATE TABLE a_child (id int PRIMARY KEY, p int NOT NULL REFERENCES z_parent ON DELETE CASCADE)",
+    )
+    .await;
+    let writer = walpilot::connection::Settings {
+        user: "writer".to_owned(),
+        password: Some(walpilot::connection::Secret::new("S3NT1NEL")),
+        ..pair.to()
+    };
+    let outcome = between(&pair.from(), &writer, &["--once"]).run().await.expect_code(0);
+    assert!(outcome.stdout.contains("may not set session_replication_role"), "{}", outcome.stdout);
+    pair.expect_equal().await;
+    execute(
+        &pair.from(),
+        "INSERT INTO z_parent VALUES (30); INSERT INTO a_child VALUES (0, 30); DELETE FROM a_child WHERE p < 9; \
+         DELETE FROM z_parent WHERE id < 9; UPDATE a_child SET p = 30 WHERE id = 12",
+    )
+    .await;
+    between(&pair.from(), &writer, &["--once", "--reconcile"]).run().await.expect_code(0);
+    pair.expect_equal().await;
+}

@@ -3,6 +3,8 @@
 use super::pass;
 use super::replicating::{Pair, execute, query, value};
 use super::support::await_until;
+use walpilot::monitor::destination::{Destination, RunState, XminRun};
+use walpilot::monitor::{Sampler, Target};
 
 const SCHEMA: &str = "CREATE TABLE numbers (id bigint PRIMARY KEY, v text); \
     INSERT INTO numbers SELECT i * 3, 'n' FROM generate_series(1, 25000) i; \
@@ -15,6 +17,17 @@ const SCHEMA: &str = "CREATE TABLE numbers (id bigint PRIMARY KEY, v text); \
 async fn counted(pair: &Pair, table: &str, deletes: u32) {
     let sql = format!("SELECT n_tup_del >= {deletes} FROM pg_stat_user_tables WHERE relname = '{table}'");
     await_until("the source counts", async || value(&pair.from(), &sql).await == "t").await;
+}
+
+/// What whoever watches the destination sees of the passes.
+async fn watched(pair: &Pair) -> XminRun {
+    let target = Target { source: pair.from(), destination: Some(pair.to()), ..Target::default() };
+    let mut sampler = Sampler::connect(target).await.expect("the source answers");
+    sampler.settle().await;
+    let sample = sampler.sample().await.expect("a sample");
+    let Some(Destination::Reached(reached)) = sample.destination else { panic!("{:?}", sample.destination) };
+    let RunState::Known(run) = reached.run else { panic!("{:?}", reached.run) };
+    run.xmin.expect("a run of the method xmin")
 }
 
 #[tokio::test]
@@ -31,10 +44,14 @@ async fn deletes_are_counted_and_exactly_the_deleted_rows_are_removed() {
     counted(&pair, "numbers", 36).await;
     counted(&pair, "words", 26).await;
     counted(&pair, "child", 5).await;
+    counted(&pair, "parent", 5).await;
     let outcome = pass(&pair, &[]).await;
     assert!(outcome.stdout.contains("counted 36 deletes in public.numbers"), "{}", outcome.stdout);
     let unseen = "SELECT deletes_unseen FROM walpilot.xmin_table WHERE table_name = 'numbers'";
     assert_eq!(value(&pair.to(), unseen).await, "36");
+    let seen = watched(&pair).await;
+    assert_eq!((seen.passes, seen.deletes_unseen, seen.running), (2, Some(36 + 26 + 5 + 5), false));
+    assert!(seen.snapshot_xmin > 0 && seen.snapshot_xmax >= seen.snapshot_xmin);
     // The key that was changed is there with its old and its new value.
     assert_eq!(value(&pair.to(), "SELECT count(*) FROM numbers WHERE id IN (9, -9)").await, "2");
     let outcome = pass(&pair, &["--reconcile"]).await;

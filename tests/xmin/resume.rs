@@ -71,6 +71,10 @@ async fn a_run_that_is_killed_at_any_range_goes_on_and_loses_nothing() {
 #[tokio::test]
 async fn a_row_that_moves_behind_the_position_comes_with_the_pass_that_follows() {
     let pair = super::pair(SCHEMA).await;
+    if pair.source.major() < 14 {
+        // What has changed is read in one piece there.
+        return;
+    }
     // Room at the front.
     execute(&pair.from(), "DELETE FROM a WHERE id <= 200").await;
     execute(&pair.from(), "VACUUM a").await;
@@ -85,9 +89,7 @@ async fn a_row_that_moves_behind_the_position_comes_with_the_pass_that_follows()
         execute(&pair.from(), sql).await;
     }
     let outcome = pass(&pair, &["--range-pages", "1"]).await;
-    if pair.source.major() >= 14 {
-        assert!(outcome.stdout.contains("another one follows at once"), "{}", outcome.stdout);
-    }
+    assert!(outcome.stdout.contains("another one follows at once"), "{}", outcome.stdout);
     pair.expect_equal().await;
 }
 

@@ -155,7 +155,7 @@ pub(super) const CASES: &[Case] = &[
     ("prepared-transactions", |f, _| if let Seen::Yes(a) = &mut f.activity { a.prepared.push(Prepared { gid: "it's".into(), seconds: 90, ..Prepared::default() }) }, Fail, Blocker, "ROLLBACK PREPARED 'it''s';"),
     ("xmin-relation-kind", |f, p| { p.method = Method::Xmin; relations(f)[0].kind = "v".into(); }, Fail, Blocker, "a view"),
     ("xmin-relation-kind", |_, p| p.method = Method::Xmin, Pass, Blocker, "every"),
-    ("xmin-deletes", |f, p| { p.method = Method::Xmin; relations(f)[0] = keyless("log"); }, Warn, Warning, "public.log"),
+    ("xmin-deletes", |f, p| { p.method = Method::Xmin; relations(f)[0] = keyless("log"); }, Fail, Blocker, "public.log"),
     ("xmin-deletes", |_, p| p.method = Method::Xmin, Warn, Info, "deletes"),
     ("xmin-full-scan", |f, p| { p.method = Method::Xmin; relations(f)[0].bytes = 1 << 41; }, Warn, Warning, "2.0 TB"),
     ("xmin-full-scan", |_, p| p.method = Method::Xmin, Pass, Warning, "16.0 kB"),

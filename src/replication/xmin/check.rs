@@ -3,7 +3,7 @@
 use super::snapshot::Identity;
 use super::state::Remembered;
 use crate::connection::printable;
-use crate::replication::halt::{Halt, Side};
+use crate::replication::halt::Halt;
 
 /// What follows from comparing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,13 +42,10 @@ pub(super) fn compare(remembered: &Remembered, now: &Identity, slot: &str) -> Re
         return Ok(Continuation::Same);
     }
     if now.standby {
-        return Err(Halt::Lost(
-            Side::Source,
-            format!(
-                "the standby has replayed up to {}, and the destination holds what was committed up to {}",
-                now.position, remembered.seen
-            ),
-        ));
+        return Err(Halt::Passing(format!(
+            "The source is a standby that has replayed up to {}, and the destination holds what was committed up to {}.",
+            now.position, remembered.seen
+        )));
     }
     Ok(Continuation::Again(format!(
         "The source's log ends at {}, before {} where it was read last (it was restored from an older state): everything \
@@ -97,6 +94,6 @@ mod tests {
             assert!(text.contains(word), "{text}");
         }
         let behind = Identity { position: Lsn(99), standby: true, ..same };
-        assert!(matches!(compare(&behind), Err(Halt::Lost(..))));
+        assert!(matches!(compare(&behind), Err(Halt::Passing(_))));
     }
 }

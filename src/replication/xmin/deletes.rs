@@ -10,7 +10,11 @@ use crate::replication::halt::{self, Halt, Side};
 /// The source's counters of deleted rows, by relation. They count rolled back deletes too, and no TRUNCATE; a standby
 /// counts nothing of what it replays.
 pub(super) async fn counters(client: &Client, relations: &[u32]) -> Result<HashMap<u32, i64>, Halt> {
-    let sql = "SELECT oid, pg_stat_get_tuples_deleted(oid) FROM unnest($1::oid[]) oid";
+    // A partitioned table that is read as a whole has no counter of its own.
+    let sql = "WITH RECURSIVE tree (root, oid) AS (SELECT oid, oid FROM unnest($1::oid[]) oid \
+                   UNION ALL SELECT t.root, i.inhrelid FROM tree t JOIN pg_class c ON c.oid = t.oid AND c.relkind = 'p' \
+                   JOIN pg_inherits i ON i.inhparent = t.oid) \
+               SELECT root, sum(pg_stat_get_tuples_deleted(oid))::bigint FROM tree GROUP BY root";
     let rows = client.query(sql, &[&relations]).await;
     let rows = rows.map_err(|error| halt::query(Side::Source, "asking how many rows were deleted", &error))?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())

@@ -113,16 +113,21 @@ impl Pass<'_> {
         for (place, job) in jobs.iter().enumerate() {
             let counts = self.table(job, place, &seen).await?;
             taken_up |= counts.taken_up;
-            if counts.stopped || (self.stop.is_cancelled() && place + 1 < jobs.len()) {
+            if counts.stopped {
+                return Ok(Ended::Stopped);
+            }
+            if self.stop.is_cancelled() && place + 1 < jobs.len() {
+                self.telling().stopped_after(&job.wanted.source.name, place + 1, jobs.len());
                 return Ok(Ended::Stopped);
             }
         }
         if let Some(limit) = self.options.reconcile {
             self.progress.send_modify(|progress| progress.phase = Phase::Reading);
             let reconcile = Reconcile { here, there: client, slot, tell: self.tell, stop: self.stop, limit };
+            self.tell.note("Comparing keys to find rows that were deleted at the source.");
             // Rows that point to others go first.
-            let removed = reconcile.tables(&mut jobs.iter().rev()).await?;
-            self.telling().removed(&removed);
+            let (removed, all) = reconcile.tables(&mut jobs.iter().rev()).await?;
+            self.telling().removed(&removed, all);
         }
         here.batch_execute("COMMIT").await.map_err(|error| halt::query(Side::Source, "ending the snapshot", &error))?;
         let next = if taken_up { Some(Duration::ZERO) } else { self.next_in };

@@ -78,7 +78,7 @@ pub(super) fn reading(table: &TableName, error: &tokio_postgres::Error) -> Halt 
     match error.as_db_error() {
         // The catalog was read a moment ago, so this has changed in between: the next attempt sees it as it is.
         Some(db) if matches!(db.code().code(), "42P01" | "42703" | "3F000") => {
-            Halt::Lost(Side::Source, format!("table {table} was changed while it was read ({})", halt::shown(db)))
+            Halt::Passing(format!("Table {table} was changed at the source while it was read ({}).", halt::shown(db)))
         }
         _ => halt::query(Side::Source, &format!("reading table {table}"), error),
     }

@@ -41,11 +41,11 @@ pub(super) struct Reconcile<'a> {
 }
 
 impl Reconcile<'_> {
-    /// Compares all tables; returns how many rows of each were removed.
+    /// Compares all tables; returns how many rows of each were removed, and whether all came to their end.
     pub(super) async fn tables(
         &self,
         jobs: &mut (dyn Iterator<Item = &Job> + Send),
-    ) -> Result<Vec<(TableName, u64)>, Halt> {
+    ) -> Result<(Vec<(TableName, u64)>, bool), Halt> {
         let give_up = now() + self.limit;
         let mut removed = Vec::new();
         for job in jobs {
@@ -63,10 +63,10 @@ impl Reconcile<'_> {
                     "The comparison of keys stopped in {name}; the next one goes on from there (--reconcile-for gives it \
                      more time)."
                 ));
-                break;
+                return Ok((removed, false));
             }
         }
-        Ok(removed)
+        Ok((removed, true))
     }
 
     async fn table(&self, job: &Job, give_up: Instant) -> Result<(u64, bool), Halt> {
@@ -122,9 +122,9 @@ impl Reconcile<'_> {
                 )
             };
             let (here, there) = (sum(&keys.here), sum(&keys.there));
-            let here = self.here.query_one(&here, &bounds).await;
+            let (here, there) =
+                tokio::join!(self.here.query_one(&here, &bounds), self.there.query_one(&there, &bounds));
             let here = here.map_err(|error| self.failed(Side::Source, keys, &error))?;
-            let there = self.there.query_one(&there, &bounds).await;
             let there = there.map_err(|error| self.failed(Side::Destination, keys, &error))?;
             let sums = |row: &tokio_postgres::Row| (row.get::<_, i64>(0), row.get::<_, String>(1));
             if sums(&here) == sums(&there) {

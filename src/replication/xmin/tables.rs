@@ -59,21 +59,24 @@ impl Join<'_> {
         &self,
         creator: &mut Creator<'_>,
         wanted: Wanted,
-        state: Option<TableState>,
+        mut state: Option<TableState>,
         relations: &HashMap<u32, RelationState>,
     ) -> Result<Job, Halt> {
         let (source, client) = (&wanted.source, self.destination);
         let name = &source.name;
         let record = Record { slot: self.slot, table: name };
+        let mut created = false;
         let mut there = match destination::describe(client, name).await? {
             Some(there) => there,
             None => {
+                created = true;
                 creator.create(source).await?;
                 let there = destination::describe(client, name).await?;
                 let there = there.ok_or_else(|| vanished(name))?;
                 if state.is_some() {
                     // Its rows went with the table: what was read is not here any more.
                     self.run(name, &record.begun()).await?;
+                    state = Some(TableState::default());
                 }
                 there
             }
@@ -96,7 +99,7 @@ impl Join<'_> {
         }
         destination::check_fit(source, &there)?;
         let shared = unique::shared(client, name, &source.key, &wanted.uniques).await?;
-        let begun = wanted.relations.iter().any(|relation| relations.contains_key(&relation.oid));
+        let known = wanted.relations.iter().any(|relation| relations.contains_key(&relation.oid));
         let fresh = match &state {
             None if !self.initial_copy => false,
             None if destination::has_rows(client, name).await? => {
@@ -107,7 +110,10 @@ impl Join<'_> {
             }
             None => true,
             Some(state) if state.again => true,
-            Some(_) => !begun && !destination::has_rows(client, name).await?,
+            Some(state) if state.current => false,
+            // Rows that were read before a table vanished are not in the new one.
+            Some(_) if created => true,
+            Some(_) => !known && !destination::has_rows(client, name).await?,
         };
         if fresh {
             if state.as_ref().is_some_and(|state| state.again) {

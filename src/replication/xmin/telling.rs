@@ -116,9 +116,12 @@ impl Telling<'_> {
         }
     }
 
-    /// Rows were removed because the source has them no more.
-    pub(super) fn removed(&self, removed: &[(TableName, u64)]) {
+    /// Rows were removed because the source has them no more; after `all` tables no delete is unseen.
+    pub(super) fn removed(&self, removed: &[(TableName, u64)], all: bool) {
         self.progress.send_modify(|progress| {
+            if let Some(pass) = progress.xmin.as_mut().filter(|_| all) {
+                pass.deletes_unseen = pass.deletes_unseen.map(|_| 0);
+            }
             for (name, rows) in removed {
                 if let Some(table) = progress.tables.iter_mut().find(|table| table.table == *name) {
                     table.deletes += rows;
@@ -128,6 +131,11 @@ impl Telling<'_> {
                 }
             }
         });
+    }
+
+    /// The pass stops between two tables.
+    pub(super) fn stopped_after(&self, table: &TableName, done: usize, all: usize) {
+        self.tell.note(format!("Stopped after table {table}, {done} of {all}; the next run goes on from there."));
     }
 
     /// The pass stops in the middle of a relation, named as in SQL.
