@@ -12,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{self, TableState};
 use super::destination::{self, DestinationTable};
+use super::formats;
 use super::halt::{self, Halt, Side};
 use super::progress::{Progress, TablePhase, Teller};
 use super::slot::Snapshot;
 use super::source::SourceTable;
+use super::steady;
 use crate::catalog::Lsn;
 use crate::catalog::ident::{quote_ident, quote_literal, quote_table};
 use crate::connection::{self, Session, SessionOptions, Settings};
@@ -40,7 +42,8 @@ impl SnapshotSession {
             .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
         // A policy that hides rows from this role must be an error, not a silent gap.
         let sql = format!(
-            "SET row_security = off; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
+            "SET row_security = off; {}; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
+            formats::SESSION,
             quote_literal(&snapshot.name)
         );
         session
@@ -98,7 +101,7 @@ impl Copy<'_> {
 
     async fn rows(&self, table: &SourceTable, there: &DestinationTable, place: usize) -> Result<(u64, u64), Halt> {
         let writing = |error| writing(table, &error);
-        let reading = |error| halt::query(Side::Source, &format!("copying table {}", table.name), &error);
+        let reading = |error| steady::reading(table, &error);
         self.empty(table, there).await?;
         let names: Vec<&str> = table
             .columns
@@ -142,6 +145,7 @@ impl Copy<'_> {
                 }
             }
         }
+        steady::check(&self.source.session.client, table).await?;
         sink.send(piece.freeze()).await.map_err(writing)?;
         let written = sink.finish().await.map_err(writing)?;
         Ok((written, bytes))

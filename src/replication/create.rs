@@ -172,6 +172,10 @@ impl<'a> Creator<'a> {
                 }
                 format!("CREATE TYPE {quoted} AS ({})", parts.join(", "))
             }
+            "r" | "m" => match self.range(oid).await? {
+                Some(sql) => sql,
+                None => return Ok(false),
+            },
             _ => return Ok(false),
         };
         self.schema(schema).await?;
@@ -183,6 +187,38 @@ impl<'a> Creator<'a> {
             Err(error) if error.as_db_error().is_some() => Ok(false),
             Err(error) => Err(halt::query(Side::Destination, "creating a type", &error)),
         }
+    }
+
+    /// The statement that makes a range type, or the one of a multirange; `None` when it can't be made. Values arrive in
+    /// canonical form, so the function that brings them there is not needed.
+    async fn range(&mut self, oid: u32) -> Result<Option<String>, Halt> {
+        // Multiranges exist from PostgreSQL 14; the column is looked up so that 13 is asked the same.
+        let sql = "SELECT r.rngsubtype, format_type(r.rngsubtype, NULL), format_type(r.rngtypid, NULL), \
+                       o.opcdefault, on_.nspname::text, o.opcname::text, cn.nspname::text, c.collname::text, \
+                       format_type(NULLIF(to_jsonb(r)->>'rngmultitypid', '0')::oid, NULL) \
+                   FROM pg_range r JOIN pg_opclass o ON o.oid = r.rngsubopc JOIN pg_namespace on_ ON on_.oid = o.opcnamespace \
+                   LEFT JOIN pg_collation c ON c.oid = r.rngcollation AND c.collname <> 'default' \
+                   LEFT JOIN pg_namespace cn ON cn.oid = c.collnamespace \
+                   WHERE r.rngtypid = $1 OR (to_jsonb(r)->>'rngmultitypid')::oid = $1";
+        let row = self.source.query_opt(sql, &[&oid]).await;
+        let row = row.map_err(|error| halt::query(Side::Source, "reading a range type", &error))?;
+        let Some(row) = row else { return Ok(None) };
+        if !self.ensure_type(row.get(0)).await? {
+            return Ok(None);
+        }
+        let mut parts = vec![format!("subtype = {}", row.get::<_, &str>(1))];
+        let named =
+            |at| Some(format!("{}.{}", quote_ident(row.get::<_, Option<&str>>(at)?), quote_ident(row.get(at + 1))));
+        if let Some(class) = named(4).filter(|_| !row.get::<_, bool>(3)) {
+            parts.push(format!("subtype_opclass = {class}"));
+        }
+        if let Some(collation) = named(6) {
+            parts.push(format!("collation = {collation}"));
+        }
+        if let Some(multirange) = row.get::<_, Option<&str>>(8) {
+            parts.push(format!("multirange_type_name = {multirange}"));
+        }
+        Ok(Some(format!("CREATE TYPE {} AS RANGE ({})", row.get::<_, &str>(2), parts.join(", "))))
     }
 
     async fn type_exists(&self, name: &str) -> Result<bool, Halt> {

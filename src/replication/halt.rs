@@ -37,6 +37,11 @@ pub(super) enum Halt {
     /// A connection broke, or a server said something that passes by itself. The state at the destination is whole,
     /// so trying again is safe.
     Lost(Side, String),
+    /// Something else that passes by itself: one sentence, safe to print.
+    Passing(String),
+    /// Starting anew from the catalog as it is now may help; when it does not, this is the reason to give up, with the
+    /// next step.
+    Again(String),
     /// Waiting would not help: one sentence with the next step, safe to print.
     Refused(String),
     /// The user asked for the end before there was anything to finish.
@@ -52,9 +57,9 @@ impl Halt {
     /// before, so that the settings are known to be right.
     pub(super) fn heals(&self, started: bool) -> bool {
         match self {
-            Self::Lost(..) => true,
+            Self::Lost(..) | Self::Passing(_) => true,
             Self::Unreachable(_, failure) => started && passes(failure.class),
-            Self::Refused(_) | Self::Stopped => false,
+            Self::Again(_) | Self::Refused(_) | Self::Stopped => false,
         }
     }
 }
@@ -102,6 +107,20 @@ fn io_cause(error: &tokio_postgres::Error) -> bool {
         cause = inner.source();
     }
     false
+}
+
+/// Sorts an error of the running stream.
+pub(super) fn reading(publication: &str, error: &StreamError) -> Halt {
+    match error {
+        // Undefined object; not in prerequisite state, a warning of PostgreSQL 18: the publication was not there when
+        // a change was written. PostgreSQL looks at the catalog as it was then, so making it anew does not help.
+        StreamError::Server(error) if matches!(error.sqlstate.as_str(), "42704" | "55000") => Halt::Again(format!(
+            "The publication \"{}\" was not there when changes were written at the source ({error}), so the source can't \
+             send them. If it is gone, create it; to go on, start with --copy-again, which copies all tables anew.",
+            printable(publication)
+        )),
+        error => stream("reading the stream", error),
+    }
 }
 
 /// Sorts an error of the replication connection.

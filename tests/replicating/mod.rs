@@ -8,6 +8,9 @@
     reason = "each test program uses a part"
 )]
 
+pub mod tables;
+pub mod values;
+
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use tokio_postgres::SimpleQueryMessage;
@@ -109,7 +112,7 @@ async fn tables(settings: &Settings) -> Vec<String> {
 }
 
 /// Number and digest of a table's rows. `ONLY` would miss partitions, and there is no inheritance in these tests.
-async fn rows(settings: &Settings, table: &str) -> String {
+pub async fn rows(settings: &Settings, table: &str) -> String {
     let exists = value(settings, &format!("SELECT to_regclass('{}') IS NOT NULL", table.replace('\'', "''"))).await;
     if exists == "f" {
         return "missing".to_owned();
@@ -129,6 +132,11 @@ impl Random {
         let seed = RandomState::new().build_hasher().finish() | 1;
         println!("seed {seed}");
         Self(seed)
+    }
+
+    /// The generator that a seed gives. Neighbouring seeds have nothing in common.
+    pub fn seeded(seed: u64) -> Self {
+        Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     pub fn below(&mut self, limit: u64) -> u64 {
