@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
+use super::seen::Seen;
+use super::subscription::Subscriptions;
 use super::table::Tables;
 use crate::catalog::Lsn;
 use crate::profile::TableName;
@@ -28,6 +30,9 @@ pub struct Reached {
     pub tables: Tables,
     /// The run for the watched slot.
     pub run: RunState,
+    /// The native subscriptions there.
+    #[serde(default)]
+    pub subscriptions: Seen<Subscriptions>,
 }
 
 /// What is written down of a run.

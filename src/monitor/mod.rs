@@ -1,21 +1,28 @@
 //! Watching: samples of a server, their history, and what is wrong.
 //!
 //! `Sampler -> Sample -> Watcher (history, events, diagnosis) -> Reading -> text, JSON or dashboard`. Only
-//! [`sample`] talks to a server; everything else takes values and returns values, so that a recorded sample says the
-//! same as a live one.
+//! [`sample`] and its helpers `ask` and `side` talk to a server; everything else takes values and returns values, so
+//! that a recorded sample says the same as a live one.
 
+mod ask;
+pub mod context;
 pub mod destination;
 pub mod diagnosis;
 pub mod events;
+pub mod files;
 pub mod history;
 pub mod lsn_clock;
 pub mod moment;
+pub mod publications;
 pub mod reading;
 pub mod report;
 pub mod sample;
+pub mod seen;
 pub mod server;
+mod side;
 pub mod slot;
 pub mod state;
+pub mod subscription;
 pub mod table;
 mod thresholds;
 pub mod units;
@@ -24,4 +31,5 @@ mod wire;
 
 pub use moment::Moment;
 pub use sample::{Sample, Sampler, Target};
+pub use seen::Seen;
 pub use watcher::Watcher;

@@ -1,26 +1,30 @@
 //! Reads one [`Sample`] of a source (and of the destination, if there is one) on connections of its own.
 //!
 //! It never hurts what it looks at: one connection for each side, every statement alone in its own read-only
-//! transaction with a time limit, nothing that waits behind another session's lock, and the dear queries at a slower
-//! pace than the pulse.
+//! transaction with a time limit, nothing that waits behind another session's lock. The pulse is read each time, and
+//! the dearer tiers at their own pace: context, files, tables, catalog.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
-use tokio_postgres::types::{ToSql, Type};
+use tokio::time::Instant;
+use tokio_postgres::types::Type;
 
-use super::destination::{Destination, Reached, RunState};
+use super::ask::{NoAnswer, Tier, ask, micros_since, options};
+use super::context::Context;
+use super::destination::Destination;
+use super::files::{Files, WireFiles};
 use super::moment::Moment;
+use super::publications::Publications;
+use super::seen::Seen;
 use super::server::Server;
+use super::side::{Side, count_tables};
 use super::slot::Slot;
 use super::table::Tables;
-use super::wire::{Probe, Pulse, RunThere, TableList, WireRun, WireTables, for_version};
+use super::wire::{Probe, Pulse, TableList, WalStats, for_version};
 use crate::catalog::Lsn;
-use crate::connection::{Failure, Session, SessionOptions, Settings, connect, describe};
-use crate::profile::TableName;
+use crate::catalog::ident::quote_ident;
+use crate::connection::{Failure, Session, Settings, connect};
 
 /// What to watch.
 #[derive(Clone, Debug)]
@@ -37,21 +41,39 @@ pub struct Target {
 
 /// One moment of a server, as values.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Sample {
     /// When it was read, on the source's clock.
     pub at: Moment,
+    /// The same moment on this machine's clock.
+    pub heard: Moment,
+    /// The same moment on a clock of this machine that nobody sets, in microseconds since some beginning. Two samples
+    /// of one connection tell by it when the source's clock was set.
+    pub steady: u64,
     /// Facts that hardly change.
     pub server: Server,
     /// The end of the log: written on a primary, received or replayed on a standby. `None` when it can't be told.
     pub lsn: Option<Lsn>,
     /// The next transaction id; while it stands, nothing was written that anybody waits for.
     pub next_xid: u64,
+    /// The oldest transaction id that is still running, or the next one.
+    pub oldest_xid: u64,
+    /// How many transactions have a transaction id and are open.
+    pub open_transactions: u64,
     /// Every slot, by name.
     pub slots: Vec<Slot>,
     /// How many walsenders run.
     pub walsenders: u32,
+    /// What was written to the log since the statistics were reset (14 and newer).
+    pub wal: Option<WalStats>,
     /// Slots whose creation waits, with the processes that they wait for.
     pub creation_blockers: Vec<(String, Vec<i32>)>,
+    /// Who holds back the horizon, what is being copied, checkpoints and archiver; as old as its own `at` says.
+    pub context: Seen<Context>,
+    /// The WAL directory; as old as its own `at` says.
+    pub files: Seen<Files>,
+    /// The publications of this database; as old as their own `at` says.
+    pub publications: Seen<Publications>,
     /// The tables at the source; as old as their own `at` says. `None` when they could not be read.
     pub tables: Option<Tables>,
     /// Why the tables could not be read; one sentence.
@@ -60,44 +82,48 @@ pub struct Sample {
     pub destination: Option<Destination>,
     /// What the pulse took in microseconds, there and back.
     pub pulse_micros: u64,
+    /// What the last answers of the other tiers took.
+    pub costs: Vec<Cost>,
+    /// When the log ended where, in the time before this sample, by the times of the WAL files. Once for each connection.
+    pub written: Vec<(Lsn, Moment)>,
+}
+
+/// What a tier costs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// `context`, `files`, `tables`, `catalog`.
+    pub tier: String,
+    /// Its last answer in microseconds, there and back.
+    pub micros: u64,
 }
 
 /// The pace of the tiers that are dearer than the pulse.
 const PROBE_EVERY: Duration = Duration::from_secs(60);
+const CONTEXT_EVERY: Duration = Duration::from_secs(10);
+const FILES_EVERY: Duration = Duration::from_secs(30);
+const MANY_FILES_EVERY: Duration = Duration::from_secs(60);
 const TABLES_EVERY: Duration = Duration::from_secs(10);
-/// While the destination's tables are still being made or have no numbers, somebody waits for them.
-const INCOMPLETE_EVERY: Duration = Duration::from_secs(2);
+const MANY_TABLES_EVERY: Duration = Duration::from_secs(60);
 const CATALOG_EVERY: Duration = Duration::from_secs(60);
-/// How long after a failure the destination is tried again.
-const RECONNECT_AFTER: Duration = Duration::from_secs(5);
-/// The limit of a statement at the server, and a longer one of ours for a server that does not answer at all.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+const LARGE_CATALOG_EVERY: Duration = Duration::from_secs(600);
+/// From so many WAL files or tables on a tier is asked more seldom (100 ms and more at the server).
+const MANY_FILES: u64 = 5000;
+const MANY_TABLES: usize = 1000;
 
 /// Keeps the connections open between samples.
 pub struct Sampler {
     target: Target,
     source: Session,
+    began: Instant,
     server: Server,
     probed: Instant,
-    list: Option<(Instant, TableList)>,
-    tables: Option<(Instant, Tables)>,
+    context: Tier<Context>,
+    files: Tier<Files>,
+    written: Option<Vec<(Lsn, Moment)>>,
+    publications: Tier<Publications>,
+    list: Tier<TableList>,
+    tables: Tier<Tables>,
     destination: Option<Side>,
-}
-
-/// The destination's connection.
-enum Side {
-    Connecting(JoinHandle<Result<Session, Failure>>),
-    Open { session: Box<Session>, tables: Option<(Instant, Tables)> },
-    Failed { since: Instant, reason: String },
-}
-
-impl Drop for Side {
-    fn drop(&mut self) {
-        if let Self::Connecting(task) = self {
-            task.abort();
-        }
-    }
 }
 
 impl Sampler {
@@ -109,8 +135,20 @@ impl Sampler {
         let destination = target.destination.as_ref().map(Side::connect);
         let source = connect(&target.source, &options()).await?;
         let now = Instant::now();
-        let server = Server::default();
-        Ok(Self { target, source, server, probed: now, list: None, tables: None, destination })
+        Ok(Self {
+            target,
+            source,
+            began: now,
+            server: Server::default(),
+            probed: now,
+            context: Tier::new(CONTEXT_EVERY),
+            files: Tier::new(FILES_EVERY),
+            written: None,
+            publications: Tier::new(CATALOG_EVERY),
+            list: Tier::new(CATALOG_EVERY),
+            tables: Tier::new(TABLES_EVERY),
+            destination,
+        })
     }
 
     /// Waits until the destination has answered or failed, so that the next sample says which.
@@ -120,71 +158,163 @@ impl Sampler {
         }
     }
 
-    /// Reads one sample. A destination that can't be reached is a value in the sample.
+    /// Makes every tier due, so that the next sample is new in all its parts.
+    pub fn refresh(&mut self) {
+        self.server.version = 0;
+        self.context.expire();
+        self.files.expire();
+        self.publications.expire();
+        self.list.expire();
+        self.tables.expire();
+    }
+
+    /// Reads one sample. A destination that can't be reached is a value in the sample, and so is a tier that can't be
+    /// read: its failure (a time limit, a strange catalog) must not blind the rest.
     ///
     /// # Errors
     /// When the source's connection is lost or its answer makes no sense; connect again.
     pub async fn sample(&mut self) -> Result<Sample, String> {
         if self.server.version == 0 || self.probed.elapsed() >= PROBE_EVERY {
-            let probe: Probe = ask(&self.source, include_str!("sql/probe.sql"), &[]).await?;
-            self.server = probe.into();
-            self.probed = Instant::now();
+            self.probe().await?;
         }
         let began = Instant::now();
-        let pulse: Pulse = ask(&self.source, &self.versioned(include_str!("sql/pulse.sql")), &[]).await?;
-        let pulse_micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.server.in_recovery = pulse.in_recovery;
-        // Tables are a side matter: their failure (a time limit, a strange catalog) must not blind the rest.
-        let tables_unread = self.read_tables().await.err();
-        if let Some(reason) = &tables_unread {
-            if self.source.client.is_closed() {
-                return Err(reason.clone());
-            }
-            self.tables = None;
+        let pulse = self.versioned(include_str!("sql/pulse.sql"));
+        let mut pulse: Pulse = ask(&self.source, &pulse, &[]).await.map_err(|no| no.reason)?;
+        let pulse_micros = micros_since(began);
+        let steady = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let heard = now();
+        if pulse.in_recovery != self.server.in_recovery {
+            // A promotion: another timeline, and other settings count.
+            self.probe().await?;
+            self.server.in_recovery = pulse.in_recovery;
         }
+        let written = self.read_tiers().await?;
+        let (tables, tables_unread) = match (self.tables.value(), self.list.value()) {
+            (_, Seen::Failed(reason)) | (Seen::Failed(reason), _) => (None, Some(reason.clone())),
+            (tables, _) => (tables.known().cloned(), None),
+        };
+        let cost = |tier: &str, micros| Cost { tier: tier.to_owned(), micros };
         Ok(Sample {
             at: Moment::from_epoch(pulse.at),
-            server: self.server.clone(),
+            heard,
+            steady,
             lsn: pulse.lsn,
-            next_xid: pulse.next_xid.as_deref().and_then(|xid| xid.parse().ok()).unwrap_or(0),
+            next_xid: pulse.next_xid(),
+            oldest_xid: pulse.oldest_xid(),
+            open_transactions: pulse.open_transactions,
             slots: pulse.slots(),
             walsenders: pulse.walsenders(),
+            wal: pulse.wal.take(),
             creation_blockers: pulse.blockers(),
-            tables: self.tables.as_ref().map(|(_, tables)| tables.clone()),
+            context: self.context.value().clone(),
+            files: self.files.value().clone(),
+            publications: self.publications.value().clone(),
+            tables,
             tables_unread,
             destination: self.read_destination().await,
             pulse_micros,
+            costs: vec![
+                cost("context", self.context.micros()),
+                cost("files", self.files.micros()),
+                cost("tables", self.tables.micros()),
+                cost("catalog", self.publications.micros() + self.list.micros()),
+            ],
+            written,
+            server: self.server.clone(),
         })
+    }
+
+    async fn probe(&mut self) -> Result<(), String> {
+        let probe: Probe = ask(&self.source, include_str!("sql/probe.sql"), &[]).await.map_err(|no| no.reason)?;
+        self.server = probe.into();
+        self.probed = Instant::now();
+        Ok(())
     }
 
     fn versioned(&self, text: &str) -> String {
         for_version(text, self.server.version)
     }
 
-    async fn read_tables(&mut self) -> Result<(), String> {
-        if self.list.as_ref().is_none_or(|(read, _)| read.elapsed() >= CATALOG_EVERY) {
-            let list = match &self.target.publication {
+    /// Reads the tiers that are due. What comes back are the WAL files' times, once.
+    async fn read_tiers(&mut self) -> Result<Vec<(Lsn, Moment)>, String> {
+        let monitor = format!("GRANT pg_monitor TO {};", quote_ident(&self.server.role));
+        let grant = || monitor.clone();
+        if self.context.is_due() {
+            let began = Instant::now();
+            let answer = ask(&self.source, &self.versioned(include_str!("sql/context.sql")), &[]).await;
+            self.context.answered(answer, began, grant)?;
+        }
+        let mut written = Vec::new();
+        if !self.server.rights.lists_wal() {
+            self.files.hide(grant());
+        } else if self.files.is_due() {
+            let began = Instant::now();
+            let answer = self.read_files().await;
+            let pace = match &answer {
+                Ok(files) if files.segments > MANY_FILES => MANY_FILES_EVERY,
+                _ => FILES_EVERY,
+            };
+            self.files.pace(pace);
+            self.files.answered(answer, began, grant)?;
+            written = self.written.clone().unwrap_or_default();
+            self.written = Some(Vec::new());
+        }
+        self.read_catalog(grant).await?;
+        Ok(written)
+    }
+
+    async fn read_files(&mut self) -> Result<Files, NoAnswer> {
+        let mut statement = self.versioned(include_str!("sql/files.sql"));
+        if !self.server.rights.slot_files {
+            // The directories of slots have a privilege of their own.
+            statement = for_version(include_str!("sql/files.sql"), 140_000);
+        }
+        let first = self.written.is_none();
+        let wire: WireFiles = ask(&self.source, &statement, &[(&first, Type::BOOL)]).await?;
+        let segment = self.server.bytes("wal_segment_size").unwrap_or(16 << 20);
+        let (files, written) = wire.read(segment, self.server.rights.slot_files);
+        if first {
+            self.written = Some(written);
+        }
+        Ok(files)
+    }
+
+    /// The publications, the list of tables, and their numbers.
+    async fn read_catalog(&mut self, grant: impl Fn() -> String) -> Result<(), String> {
+        if self.publications.is_due() {
+            let began = Instant::now();
+            let answer = ask(&self.source, &self.versioned(include_str!("sql/publications.sql")), &[]).await;
+            self.publications.answered(answer, began, &grant)?;
+        }
+        if self.list.is_due() {
+            let began = Instant::now();
+            let answer: Result<TableList, _> = match &self.target.publication {
                 Some(name) => {
                     let text = self.versioned(include_str!("sql/publication.sql"));
-                    ask(&self.source, &text, &[(name, Type::TEXT)]).await?
+                    ask(&self.source, &text, &[(name, Type::TEXT)]).await
                 }
-                None => ask(&self.source, include_str!("sql/largest.sql"), &[]).await?,
+                None => ask(&self.source, include_str!("sql/largest.sql"), &[]).await,
             };
-            self.list = Some((Instant::now(), list));
-            self.tables = None;
+            let many = answer.as_ref().is_ok_and(|list| list.names().len() > MANY_TABLES);
+            self.list.pace(if many { LARGE_CATALOG_EVERY } else { CATALOG_EVERY });
+            self.publications.pace(if many { LARGE_CATALOG_EVERY } else { CATALOG_EVERY });
+            self.tables.pace(if many { MANY_TABLES_EVERY } else { TABLES_EVERY });
+            self.list.answered(answer, began, &grant)?;
+            self.tables.expire();
         }
-        if self.tables.as_ref().is_some_and(|(read, _)| read.elapsed() < TABLES_EVERY) {
-            return Ok(());
+        if self.tables.is_due()
+            && let Some(list) = self.list.value().known()
+        {
+            let began = Instant::now();
+            let answer = count_tables(&self.source, list.names(), list.found).await;
+            self.tables.answered(answer, began, &grant)?;
         }
-        let Some((_, list)) = &self.list else { return Ok(()) };
-        let tables = count_tables(&self.source, list.tables.as_deref().unwrap_or_default(), list.found).await?;
-        self.tables = Some((Instant::now(), tables));
         Ok(())
     }
 
     async fn read_destination(&mut self) -> Option<Destination> {
         let settings = self.target.destination.as_ref()?;
-        let names = self.list.as_ref().and_then(|(_, list)| list.tables.as_deref()).unwrap_or_default();
+        let names = self.list.value().known().map(TableList::names).unwrap_or_default();
         let side = self.destination.as_mut()?;
         if side.may_retry() {
             *side = Side::connect(settings);
@@ -193,109 +323,7 @@ impl Sampler {
     }
 }
 
-impl Side {
-    /// Connecting happens beside the samples, which never wait for it.
-    fn connect(settings: &Settings) -> Self {
-        let settings = settings.clone();
-        Self::Connecting(tokio::spawn(async move { connect(&settings, &options()).await }))
-    }
-
-    fn may_retry(&self) -> bool {
-        matches!(self, Self::Failed { since, .. } if since.elapsed() >= RECONNECT_AFTER)
-    }
-
-    async fn settle(&mut self) {
-        let Self::Connecting(task) = self else { return };
-        *self = match task.await {
-            Ok(Ok(session)) => Self::Open { session: Box::new(session), tables: None },
-            Ok(Err(failure)) => Self::Failed { since: Instant::now(), reason: failure.to_string() },
-            Err(error) => Self::Failed { since: Instant::now(), reason: format!("Connecting broke off: {error}.") },
-        };
-    }
-
-    async fn read(&mut self, names: &[TableName], slot: Option<&str>) -> Destination {
-        if matches!(self, Self::Connecting(task) if task.is_finished()) {
-            self.settle().await;
-        }
-        let outcome = match self {
-            Self::Connecting(_) => return Destination::Connecting,
-            Self::Failed { reason, .. } => return Destination::Unreachable(reason.clone()),
-            Self::Open { session, tables } => read_open(session, tables, names, slot).await,
-        };
-        match outcome {
-            Ok(reached) => Destination::Reached(Box::new(reached)),
-            Err(reason) => {
-                *self = Self::Failed { since: Instant::now(), reason: reason.clone() };
-                Destination::Unreachable(reason)
-            }
-        }
-    }
-}
-
-async fn read_open(
-    session: &Session,
-    tables: &mut Option<(Instant, Tables)>,
-    names: &[TableName],
-    slot: Option<&str>,
-) -> Result<Reached, String> {
-    let known = |name| tables.as_ref().and_then(|(_, tables)| tables.find(name)?.rows).is_some();
-    let pace = if names.iter().all(known) { TABLES_EVERY } else { INCOMPLETE_EVERY };
-    if tables.as_ref().is_none_or(|(read, _)| read.elapsed() >= pace) {
-        *tables = Some((Instant::now(), count_tables(session, names, true).await?));
-    }
-    let run = read_run(session, slot).await?;
-    let tables = tables.as_ref().map(|(_, tables)| tables.clone()).unwrap_or_default();
-    Ok(Reached { tables, run })
-}
-
-/// What the run for `slot` has written down (`replication` owns these tables; their absence is a value).
-async fn read_run(session: &Session, slot: Option<&str>) -> Result<RunState, String> {
-    let state: RunThere = ask(session, include_str!("sql/run_there.sql"), &[]).await?;
-    if !state.there {
-        return Ok(RunState::None);
-    }
-    if !state.readable {
-        let role = crate::catalog::ident::quote_ident(&session.settings().user);
-        return Ok(RunState::Hidden(format!(
-            "The run's progress can't be read; as its owner: GRANT USAGE ON SCHEMA walpilot TO {role}; \
-             GRANT SELECT ON ALL TABLES IN SCHEMA walpilot TO {role};"
-        )));
-    }
-    let run: Option<WireRun> = ask(session, include_str!("sql/run.sql"), &[(&slot, Type::TEXT)]).await?;
-    Ok(run.map_or(RunState::None, |run| RunState::Known(Box::new(run.into()))))
-}
-
-async fn count_tables(session: &Session, names: &[TableName], found: bool) -> Result<Tables, String> {
-    let schemas: Vec<&str> = names.iter().map(|table| table.schema.as_str()).collect();
-    let tables: Vec<&str> = names.iter().map(|table| table.name.as_str()).collect();
-    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&schemas, Type::TEXT_ARRAY), (&tables, Type::TEXT_ARRAY)];
-    let rows: WireTables = ask(session, include_str!("sql/tables.sql"), &parameters).await?;
-    Ok(rows.tables(names, found))
-}
-
-/// One statement, one round trip, one JSON value.
-async fn ask<T: DeserializeOwned>(
-    session: &Session,
-    statement: &str,
-    parameters: &[(&(dyn ToSql + Sync), Type)],
-) -> Result<T, String> {
-    let at = session.settings();
-    let row = match timeout(ANSWER_TIMEOUT, session.client.query_typed_one(statement, parameters)).await {
-        Ok(Ok(row)) => row,
-        Ok(Err(error)) if session.client.is_closed() => {
-            return Err(format!("The connection to {at} was lost ({}).", describe(&error)));
-        }
-        Ok(Err(error)) => return Err(format!("{at} refused a query of the dashboard: {}.", describe(&error))),
-        Err(_) => return Err(format!("{at} has not answered for {} s.", ANSWER_TIMEOUT.as_secs())),
-    };
-    let text: String = row.try_get(0).map_err(|error| format!("{at} answered strangely: {}.", describe(&error)))?;
-    serde_json::from_str(&text).map_err(|error| format!("{at} answered strangely: {error}."))
-}
-
-fn options() -> SessionOptions {
-    SessionOptions {
-        statement_timeout: STATEMENT_TIMEOUT,
-        lock_timeout: Duration::from_millis(200),
-        ..SessionOptions::inspect()
-    }
+#[expect(clippy::disallowed_methods, reason = "a sample says when it was read on this machine's clock too")]
+fn now() -> Moment {
+    SystemTime::now().into()
 }

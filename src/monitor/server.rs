@@ -31,6 +31,8 @@ pub struct Server {
 
 /// What the role may see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a right of its own")]
 pub struct Rights {
     /// A superuser.
     pub superuser: bool,
@@ -40,6 +42,26 @@ pub struct Rights {
     pub read_all_stats: bool,
     /// `pg_monitor`: also the WAL directory.
     pub monitor: bool,
+    /// May call `pg_ls_waldir`.
+    pub wal_files: bool,
+    /// May call `pg_ls_archive_statusdir`.
+    pub archive_files: bool,
+    /// May call `pg_ls_replslotdir` (15 and newer).
+    pub slot_files: bool,
+}
+
+impl Rights {
+    /// Whether the role may list `pg_wal` and the archiver's queue.
+    #[must_use]
+    pub fn lists_wal(self) -> bool {
+        self.wal_files && self.archive_files
+    }
+
+    /// Whether the role sees other roles' sessions and walsenders.
+    #[must_use]
+    pub fn sees_sessions(self) -> bool {
+        self.read_all_stats || self.superuser
+    }
 }
 
 /// A setting as in `pg_settings`.
@@ -103,13 +125,16 @@ impl Server {
     /// but the process id).
     #[must_use]
     pub fn unseen(&self) -> Vec<Unseen> {
-        if self.rights.read_all_stats || self.rights.superuser {
-            return Vec::new();
+        let grant = format!("GRANT pg_monitor TO {};", crate::catalog::ident::quote_ident(&self.role));
+        let mut unseen = Vec::new();
+        if !self.rights.sees_sessions() {
+            let what = "state, sent position and last reply of walsenders, and the sessions of other roles".to_owned();
+            unseen.push(Unseen { what, grant: grant.clone() });
         }
-        vec![Unseen {
-            what: "state, sent position and last reply of walsenders, and the sessions of other roles".to_owned(),
-            grant: format!("GRANT pg_monitor TO {};", crate::catalog::ident::quote_ident(&self.role)),
-        }]
+        if !self.rights.lists_wal() {
+            unseen.push(Unseen { what: "the WAL directory, the archiver's queue and spill files".to_owned(), grant });
+        }
+        unseen
     }
 }
 

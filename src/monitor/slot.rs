@@ -47,8 +47,29 @@ impl WalStatus {
     }
 }
 
+/// One row of `pg_stat_replication_slots`. A transaction counts when it has been decoded or has outgrown the memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decoding {
+    /// The slot.
+    #[serde(rename = "slot_name")]
+    pub slot: String,
+    /// Transactions that did not fit into `logical_decoding_work_mem` and went to disk.
+    pub spill_txns: u64,
+    /// Their bytes.
+    pub spill_bytes: u64,
+    /// Transactions that were sent while they were open.
+    pub stream_txns: u64,
+    /// Their bytes.
+    pub stream_bytes: u64,
+    /// Transactions decoded.
+    pub total_txns: u64,
+    /// Bytes decoded.
+    pub total_bytes: u64,
+}
+
 /// One row of `pg_replication_slots`, with its consumer. A field that the server's version does not have is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Slot {
     /// The slot's name.
     pub name: String,
@@ -71,7 +92,13 @@ pub struct Slot {
     /// Bytes of log that may be written before the slot is in danger. `None` without `max_slot_wal_keep_size`, and
     /// for lost slots.
     pub safe_wal_size: Option<i64>,
-    /// Age of `catalog_xmin` in transactions.
+    /// Age of `xmin` in transactions: set by a standby with `hot_standby_feedback`; holds back vacuum of all tables.
+    pub xmin_age: Option<i64>,
+    /// Whether prepared transactions are decoded when they are prepared (14 and newer).
+    pub two_phase: Option<bool>,
+    /// Whether it was lost by a conflict with recovery (16 and newer; 16 says so of every lost logical slot).
+    pub conflicting: Option<bool>,
+    /// Age of `catalog_xmin` in transactions; holds back vacuum of the catalogs.
     pub catalog_xmin_age: Option<i64>,
     /// Since when nobody reads it (17 and newer).
     pub inactive_since: Option<Moment>,
@@ -81,10 +108,8 @@ pub struct Slot {
     pub failover: Option<bool>,
     /// Whether it is such a copy (17 and newer).
     pub synced: Option<bool>,
-    /// Bytes of transactions that did not fit into `logical_decoding_work_mem` (14 and newer).
-    pub spill_bytes: Option<u64>,
-    /// Decoded bytes (14 and newer).
-    pub total_bytes: Option<u64>,
+    /// What was decoded for it since the statistics were reset (14 and newer).
+    pub decoding: Option<Decoding>,
     /// Who reads it.
     pub consumer: Option<Consumer>,
 }
@@ -132,6 +157,7 @@ impl Slot {
 
 /// The session that holds a slot. Every field but the process id is `None` when the role may not see it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Consumer {
     /// Its process.
     pub pid: i32,
@@ -147,6 +173,10 @@ pub struct Consumer {
     pub state: Option<String>,
     /// Up to where the log was sent.
     pub sent_lsn: Option<Lsn>,
+    /// Up to where it says that it has flushed.
+    pub flush_lsn: Option<Lsn>,
+    /// `async`, `potential`, `sync` or `quorum`.
+    pub sync_state: Option<String>,
     /// When the consumer last answered.
     pub reply_time: Option<Moment>,
     /// `type/event` of what it waits for.

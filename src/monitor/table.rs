@@ -7,7 +7,7 @@ use super::moment::Moment;
 use crate::profile::TableName;
 
 /// One table, its partitions added up.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Table {
     /// Its name.
     pub name: TableName,
@@ -21,6 +21,18 @@ pub struct Table {
     pub updates: u64,
     /// Rows deleted.
     pub deletes: u64,
+    /// Updates that needed no new index entries.
+    #[serde(default)]
+    pub hot_updates: u64,
+    /// Estimated dead rows.
+    #[serde(default)]
+    pub dead_rows: u64,
+    /// Age of `relfrozenxid` in transactions, the oldest of its partitions.
+    #[serde(default)]
+    pub frozen_age: Option<i64>,
+    /// `pg_class.relreplident`: `d`efault, `n`othing, `f`ull, `i`ndex; of partitions that differ, the last.
+    #[serde(default)]
+    pub identity: Option<char>,
 }
 
 /// The tables of a publication (or the largest ones) at one side.
@@ -51,6 +63,8 @@ pub(super) struct Counters {
     pub(super) inserts: u64,
     pub(super) updates: u64,
     pub(super) deletes: u64,
+    pub(super) hot: u64,
+    pub(super) dead: u64,
     /// Whether ANALYZE or VACUUM ever ran, as far as the statistics remember.
     pub(super) analyzed: bool,
 }

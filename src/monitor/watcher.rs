@@ -84,7 +84,7 @@ mod tests {
             system_identifier: "1".into(),
             timeline: 1,
             role: "watch".into(),
-            rights: Rights { read_all_stats: true, ..Rights::default() },
+            rights: Rights { read_all_stats: true, wal_files: true, archive_files: true, ..Rights::default() },
             settings: settings.into_iter().map(|(name, set)| (name.to_owned(), set)).collect(),
             ..Server::default()
         }

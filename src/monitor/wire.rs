@@ -1,20 +1,23 @@
 //! The server's answers as they travel: JSON, with whatever columns its version has.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::destination::{Account, Run, RunTable};
 use super::moment::Moment;
 use super::server::{Rights, Server, Setting};
-use super::slot::{Consumer, Slot, SlotKind, WalStatus};
+use super::slot::{Consumer, Decoding, Slot, SlotKind, WalStatus};
 use super::table::{Counters, Table, Tables};
 use crate::catalog::Lsn;
 use crate::profile::TableName;
 
-/// `text` without the lines that are marked `--NN+` for a newer major version than `version` (`server_version_num`).
+/// `text` without the lines that are not for `version` (`server_version_num`): `--15+` marks what needs that major
+/// version or a newer one, `--16-` what needs that one or an older one.
 pub(super) fn for_version(text: &str, version: u32) -> String {
+    let major = version / 10_000;
     let keep = |line: &&str| {
-        let mark = line.rsplit_once("--").and_then(|(_, mark)| mark.strip_suffix('+'));
-        mark.and_then(|major| major.parse::<u32>().ok()).is_none_or(|major| version / 10_000 >= major)
+        let Some((_, mark)) = line.rsplit_once("--") else { return true };
+        let number = |end| mark.strip_suffix(end).and_then(|number| number.parse::<u32>().ok());
+        number('+').is_none_or(|least| major >= least) && number('-').is_none_or(|most| major <= most)
     };
     text.lines().filter(keep).collect::<Vec<_>>().join("\n")
 }
@@ -32,6 +35,9 @@ pub(super) struct Probe {
     replication: Option<bool>,
     read_all_stats: bool,
     monitor: bool,
+    wal_files: bool,
+    archive_files: bool,
+    slot_files: bool,
     settings: std::collections::BTreeMap<String, WireSetting>,
 }
 
@@ -59,6 +65,9 @@ impl From<Probe> for Server {
                 replication: probe.replication.unwrap_or(false),
                 read_all_stats: probe.read_all_stats,
                 monitor: probe.monitor,
+                wal_files: probe.wal_files,
+                archive_files: probe.archive_files,
+                slot_files: probe.slot_files,
             },
             settings: probe.settings.into_iter().map(setting).collect(),
         }
@@ -70,12 +79,33 @@ pub(super) struct Pulse {
     pub(super) at: f64,
     pub(super) in_recovery: bool,
     pub(super) lsn: Option<Lsn>,
-    pub(super) next_xid: Option<String>,
+    next_xid: Option<String>,
+    oldest_xid: Option<String>,
+    #[serde(default)]
+    pub(super) open_transactions: u64,
+    pub(super) wal: Option<WalStats>,
     slots: Option<Vec<WireSlot>>,
     senders: Option<Vec<WireSender>>,
     sessions: Option<Vec<WireSession>>,
-    decoding: Option<Vec<WireDecoding>>,
+    decoding: Option<Vec<Decoding>>,
     creating: Option<Vec<WireCreating>>,
+}
+
+/// `pg_stat_wal`: what was written to the log since the statistics were reset.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WalStats {
+    /// Records.
+    #[serde(rename = "wal_records")]
+    pub records: u64,
+    /// Whole pages, each after its first change since a checkpoint.
+    #[serde(rename = "wal_fpi")]
+    pub full_pages: u64,
+    /// Bytes.
+    #[serde(rename = "wal_bytes")]
+    pub bytes: f64,
+    /// How often the buffers were full.
+    #[serde(rename = "wal_buffers_full")]
+    pub buffers_full: u64,
 }
 
 #[derive(Deserialize)]
@@ -91,7 +121,10 @@ struct WireSlot {
     confirmed_flush_lsn: Option<Lsn>,
     wal_status: Option<WalStatus>,
     safe_wal_size: Option<i64>,
+    xmin_age: Option<i64>,
     catalog_xmin_age: Option<i64>,
+    two_phase: Option<bool>,
+    conflicting: Option<bool>,
     inactive_since: Option<Moment>,
     invalidation_reason: Option<String>,
     failover: Option<bool>,
@@ -104,7 +137,9 @@ struct WireSender {
     pid: Option<i32>,
     state: Option<String>,
     sent_lsn: Option<Lsn>,
+    flush_lsn: Option<Lsn>,
     reply_time: Option<Moment>,
+    sync_state: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -120,19 +155,22 @@ struct WireSession {
 }
 
 #[derive(Deserialize)]
-struct WireDecoding {
-    slot_name: String,
-    spill_bytes: Option<u64>,
-    total_bytes: Option<u64>,
-}
-
-#[derive(Deserialize)]
 struct WireCreating {
     slot: String,
     by: Option<Vec<i32>>,
 }
 
 impl Pulse {
+    /// The next transaction id.
+    pub(super) fn next_xid(&self) -> u64 {
+        self.next_xid.as_deref().and_then(|xid| xid.parse().ok()).unwrap_or(0)
+    }
+
+    /// The oldest that is still running.
+    pub(super) fn oldest_xid(&self) -> u64 {
+        self.oldest_xid.as_deref().and_then(|xid| xid.parse().ok()).unwrap_or(0)
+    }
+
     /// How many walsenders run; they can be counted even where nothing else of them is visible.
     pub(super) fn walsenders(&self) -> u32 {
         self.senders.as_ref().map_or(0, |senders| u32::try_from(senders.len()).unwrap_or(u32::MAX))
@@ -152,7 +190,7 @@ impl Pulse {
     }
 
     fn slot(&self, wire: &WireSlot) -> Slot {
-        let decoding = self.decoding.iter().flatten().find(|stats| stats.slot_name == wire.slot_name);
+        let decoding = self.decoding.iter().flatten().find(|stats| stats.slot == wire.slot_name);
         Slot {
             name: wire.slot_name.clone(),
             kind: wire.slot_type,
@@ -164,13 +202,15 @@ impl Pulse {
             confirmed_flush_lsn: wire.confirmed_flush_lsn,
             wal_status: wire.wal_status,
             safe_wal_size: wire.safe_wal_size,
+            xmin_age: wire.xmin_age,
             catalog_xmin_age: wire.catalog_xmin_age,
+            two_phase: wire.two_phase,
+            conflicting: wire.conflicting,
             inactive_since: wire.inactive_since,
             invalidation_reason: wire.invalidation_reason.clone(),
             failover: wire.failover,
             synced: wire.synced,
-            spill_bytes: decoding.and_then(|stats| stats.spill_bytes),
-            total_bytes: decoding.and_then(|stats| stats.total_bytes),
+            decoding: decoding.cloned(),
             consumer: wire.active_pid.map(|pid| self.consumer(pid)),
         }
     }
@@ -187,7 +227,9 @@ impl Pulse {
             backend_type: session.and_then(|s| s.backend_type.clone()),
             state: sender.and_then(|s| s.state.clone()),
             sent_lsn: sender.and_then(|s| s.sent_lsn),
+            flush_lsn: sender.and_then(|s| s.flush_lsn),
             reply_time: sender.and_then(|s| s.reply_time),
+            sync_state: sender.and_then(|s| s.sync_state.clone()),
             wait,
             backend_start: session.and_then(|s| s.backend_start),
         }
@@ -250,10 +292,16 @@ impl From<WireRun> for Run {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct TableList {
     pub(super) found: bool,
-    pub(super) tables: Option<Vec<TableName>>,
+    tables: Option<Vec<TableName>>,
+}
+
+impl TableList {
+    pub(super) fn names(&self) -> &[TableName] {
+        self.tables.as_deref().unwrap_or_default()
+    }
 }
 
 #[derive(Deserialize)]
@@ -268,6 +316,8 @@ struct WireTable {
     at: usize,
     leaf: bool,
     bytes: u64,
+    frozen_age: Option<i64>,
+    identity: String,
     #[serde(flatten)]
     counters: Counters,
 }
@@ -281,8 +331,7 @@ impl WireTables {
             else {
                 continue;
             };
-            let empty = || Table { name: name.clone(), rows: None, bytes: 0, inserts: 0, updates: 0, deletes: 0 };
-            let sum = sum.get_or_insert_with(empty);
+            let sum = sum.get_or_insert_with(|| Table { name: name.clone(), ..Table::default() });
             // A partitioned table has no rows of its own; what ANALYZE says of it counts its partitions again.
             if row.leaf {
                 // Rows are known if they are known for one part: a partition never written to adds nothing.
@@ -293,6 +342,10 @@ impl WireTables {
                 sum.inserts += row.counters.inserts;
                 sum.updates += row.counters.updates;
                 sum.deletes += row.counters.deletes;
+                sum.hot_updates += row.counters.hot;
+                sum.dead_rows += row.counters.dead;
+                sum.frozen_age = sum.frozen_age.max(row.frozen_age);
+                sum.identity = row.identity.chars().next();
             }
         }
         Tables { at: Moment::from_epoch(self.at), publication_found, tables: sums.into_iter().flatten().collect() }
@@ -304,11 +357,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_for_newer_versions_are_left_out() {
-        let text = "a\nb --14+\nc -- a remark\nd --15+";
-        assert_eq!(for_version(text, 130_023), "a\nc -- a remark");
+    fn lines_for_other_versions_are_left_out() {
+        let text = "a\nb --14+\nc -- a remark\nd --15+\ne --13-";
+        assert_eq!(for_version(text, 130_023), "a\nc -- a remark\ne --13-");
         assert_eq!(for_version(text, 140_001), "a\nb --14+\nc -- a remark");
-        assert_eq!(for_version(text, 180_004), text);
+        assert_eq!(for_version(text, 180_004), "a\nb --14+\nc -- a remark\nd --15+");
     }
 
     /// As PostgreSQL 15 answers a role without `pg_read_all_stats`: the walsender shows its process id only.
@@ -330,7 +383,7 @@ mod tests {
         assert_eq!((consumer.pid, consumer.user.as_deref()), (77, Some("repl")));
         assert_eq!((consumer.sent_lsn, consumer.reply_time, &consumer.wait), (None, None, &None));
         assert!(!consumer.polls());
-        assert_eq!((slots[0].spill_bytes, slots[0].inactive_since, pulse.walsenders()), (None, None, 1));
+        assert_eq!((&slots[0].decoding, slots[0].inactive_since, pulse.walsenders()), (&None, None, 1));
     }
 
     /// As PostgreSQL 18 answers, with columns that older versions do not have and words that we do not know.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::connection::printable;
 
 /// A schema-qualified table name, unquoted, exactly as in the catalog.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TableName {
     /// The schema.
     pub schema: String,

@@ -100,8 +100,10 @@ fn sample(number: u64, lsn: u64) -> Sample {
         destination: Some(Destination::Reached(Box::new(Reached {
             tables: tables(at, number, |(name, _, there, _)| if *name == "shipments" { copied } else { *there }),
             run: RunState::Known(Box::new(run(at, number, lsn, copied))),
+            ..Reached::default()
         }))),
         pulse_micros: 2_140,
+        ..Sample::default()
     }
 }
 
@@ -124,7 +126,13 @@ fn server() -> Server {
         timeline: 3,
         database: "shop".to_owned(),
         role: "walpilot".to_owned(),
-        rights: Rights { read_all_stats: true, monitor: true, ..Rights::default() },
+        rights: Rights {
+            read_all_stats: true,
+            monitor: true,
+            wal_files: true,
+            archive_files: true,
+            ..Rights::default()
+        },
         settings: settings.into_iter().map(set).collect(),
     }
 }
@@ -140,7 +148,7 @@ fn slots(number: u64, lsn: u64, at: Moment) -> Vec<Slot> {
         sent_lsn: Some(Lsn(sent)),
         reply_time: Some(at.minus(Duration::from_millis(400))),
         wait: Some("Activity/WalSenderMain".to_owned()),
-        backend_start: None,
+        ..Consumer::default()
     };
     let slot = |name: &str, restart: u64, confirmed: u64, consumer: Option<Consumer>| Slot {
         name: name.to_owned(),
@@ -190,8 +198,7 @@ fn tables(at: Moment, number: u64, rows: impl Fn(&(&str, u64, u64, u64)) -> u64)
         rows: Some(rows(one)),
         bytes: one.1 * 96,
         inserts: number * PAUSE * one.3,
-        updates: 0,
-        deletes: 0,
+        ..Table::default()
     };
     Tables { at, publication_found: true, tables: TABLES.iter().map(table).collect() }
 }

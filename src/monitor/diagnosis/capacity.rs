@@ -58,19 +58,16 @@ pub(super) fn limits(at: &Case<'_>) -> Vec<Finding> {
 /// V1: what the role can't see.
 pub(super) fn blind(at: &Case<'_>) -> Vec<Finding> {
     let unseen = at.sample.server.unseen();
-    unseen
-        .into_iter()
-        .map(|unseen| {
-            server_finding(
-                "V1",
-                Severity::Info,
-                "visibility",
-                "part of the picture is hidden from this role".to_owned(),
-                format!("Not visible: {}; shown as \"?\".", unseen.what),
-                vec![Action::run("Open it", unseen.grant, "a superuser, or the provider's administrator role")],
-            )
-        })
-        .collect()
+    let Some(first) = unseen.first() else { return Vec::new() };
+    let what: Vec<&str> = unseen.iter().map(|unseen| unseen.what.as_str()).collect();
+    vec![server_finding(
+        "V1",
+        Severity::Info,
+        "visibility",
+        "part of the picture is hidden from this role".to_owned(),
+        format!("Not visible: {}; shown as \"?\".", what.join("; ")),
+        vec![Action::run("Open it", first.grant.clone(), "a superuser, or the provider's administrator role")],
+    )]
 }
 
 fn server_finding(

@@ -12,6 +12,8 @@ SELECT json_build_object(
  'rows', (SELECT json_agg(json_build_object(
    'at', t.at, 'leaf', t.relkind = 'r', 'reltuples', c.reltuples, 'bytes', greatest(c.relpages, 0)::bigint * current_setting('block_size')::int,
    'live', pg_stat_get_live_tuples(c.oid),
+   'dead', pg_stat_get_dead_tuples(c.oid), 'hot', pg_stat_get_tuples_hot_updated(c.oid), 'frozen_age', CASE WHEN c.relfrozenxid <> '0' THEN age(c.relfrozenxid) END,
+   'identity', c.relreplident,
    'inserts', pg_stat_get_tuples_inserted(c.oid), 'updates', pg_stat_get_tuples_updated(c.oid), 'deletes', pg_stat_get_tuples_deleted(c.oid),
    'analyzed', coalesce(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid),
                         pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) IS NOT NULL))
