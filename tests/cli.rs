@@ -19,7 +19,10 @@ fn the_help_is_what_the_readme_and_people_rely_on() {
     let help = walpilot(&["--help"]);
     assert!(help.status.success());
     insta::assert_snapshot!("help", text(&help.stdout));
-    for command in ["setup", "check", "checks", "explain", "script", "run", "verify", "watch", "profiles", "demo"] {
+    for command in [
+        "setup", "check", "checks", "explain", "script", "run", "verify", "watch", "diagnose", "metrics", "profiles",
+        "demo",
+    ] {
         let help = walpilot(&[command, "--help"]);
         assert!(help.status.success(), "{command}");
         insta::assert_snapshot!(format!("help_{command}"), text(&help.stdout));
@@ -31,7 +34,10 @@ fn completions_and_the_manual_page_name_every_command() {
     for args in [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]] {
         let output = walpilot(args);
         assert!(output.status.success(), "{args:?}");
-        for command in ["setup", "check", "script", "run", "verify", "watch", "profiles", "demo"] {
+        for command in [
+            "setup", "check", "script", "run", "verify", "watch", "diagnose", "metrics", "record", "replay",
+            "profiles", "demo",
+        ] {
             assert!(text(&output.stdout).contains(command), "{args:?} does not name {command}");
         }
     }

@@ -17,6 +17,12 @@ pub enum Exit {
     Failed,
     /// Ctrl-C or SIGTERM.
     Interrupted,
+    /// `walpilot diagnose`: something will become critical by itself.
+    Warning,
+    /// `walpilot diagnose`: something is broken, or will be soon.
+    Critical,
+    /// `walpilot diagnose`: it could not be found out.
+    Unknown,
 }
 
 impl Exit {
@@ -25,9 +31,9 @@ impl Exit {
     pub fn code(self) -> u8 {
         match self {
             Self::Fine => 0,
-            Self::Blockers => 1,
-            Self::Usage => 2,
-            Self::CannotConnect => 3,
+            Self::Blockers | Self::Warning => 1,
+            Self::Usage | Self::Critical => 2,
+            Self::CannotConnect | Self::Unknown => 3,
             Self::Failed => 4,
             Self::Interrupted => 130,
         }

@@ -4,21 +4,26 @@ pub mod check;
 pub mod checks;
 pub mod connect_only;
 pub mod demo;
+pub mod diagnose;
 pub mod duration;
 pub mod exit;
+pub mod http;
 pub mod inputs;
 pub mod interrupt;
 pub mod log;
+pub mod metrics;
 pub mod output;
 pub mod pair;
 pub mod profiles;
 mod prompt;
+pub mod record;
 mod rehearsal;
 mod report_format;
 pub mod run;
 pub mod script;
 pub mod setup;
 pub mod source;
+pub mod target;
 pub mod verify;
 pub mod watch;
 mod watch_text;
@@ -58,9 +63,11 @@ Examples:
   walpilot run --from postgres://… --to postgres://…  replicate into a destination
   walpilot verify --from postgres://… --to …          compare the rows of both sides
   walpilot watch postgres://repl@db.example/shop      watch slots, lag and rows
+  walpilot diagnose postgres://repl@db.example/shop   one line and an exit code for monitoring
+  walpilot metrics postgres://repl@db.example/shop    answer Prometheus
 
 Exit codes: 0 fine, 1 blockers found, 2 usage or no terminal, 3 cannot connect, 4 run failed,
-130 interrupted. Passwords come from PGPASSWORD, --password-file or the wizard; one on the
+130 interrupted; diagnose has its own. Passwords come from PGPASSWORD, --password-file or the wizard; one on the
 command line can be seen by others.";
 
 /// The subcommands.
@@ -82,6 +89,14 @@ pub enum Command {
     Verify(Box<verify::VerifyArgs>),
     /// Watch slots, lag, WAL and rows
     Watch(Box<watch::WatchArgs>),
+    /// Say in one line what is wrong, with a monitoring system's exit code
+    Diagnose(Box<diagnose::DiagnoseArgs>),
+    /// Answer Prometheus: lag, WAL, slots and findings as metrics
+    Metrics(Box<metrics::MetricsArgs>),
+    /// Record samples into a file, to replay them later
+    Record(Box<record::RecordArgs>),
+    /// Look at a recording on the dashboard's screens
+    Replay(Box<record::ReplayArgs>),
     /// Keep sources under a name
     Profiles(Box<profiles::ProfilesArgs>),
     /// Try everything on two throwaway clusters
@@ -101,7 +116,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let code = if error.use_stderr() { Exit::Usage } else { Exit::Fine };
+            let code = if error.use_stderr() { usage_exit() } else { Exit::Fine };
             // Printing the help may fail only because nobody reads it.
             let _ = error.print();
             return code.into();
@@ -129,6 +144,12 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// A monitoring system takes 2 for CRITICAL; a command line that can't be understood is UNKNOWN to it.
+fn usage_exit() -> Exit {
+    let diagnoses = std::env::args_os().any(|argument| argument == "diagnose");
+    if diagnoses { Exit::Unknown } else { Exit::Usage }
+}
+
 async fn logged(cli: Cli, output: Output) -> Result<Exit, Stop> {
     if let Some(file) = &cli.log_file {
         log::start(file, source::var("WALPILOT_LOG").as_deref())?;
@@ -147,6 +168,10 @@ async fn run_command(command: Option<Command>, output: Output) -> Result<Exit, S
         Some(Command::Run(args)) => run::run(*args, output).await,
         Some(Command::Verify(args)) => verify::run(*args, output).await,
         Some(Command::Watch(args)) => watch::run(*args, output).await,
+        Some(Command::Diagnose(args)) => diagnose::run(*args, output).await,
+        Some(Command::Metrics(args)) => metrics::run(*args, output).await,
+        Some(Command::Record(args)) => record::record(*args, output).await,
+        Some(Command::Replay(args)) => record::replay(*args, output).await,
         Some(Command::Profiles(args)) => profiles::run(*args, output).await,
         Some(Command::Demo(args)) => Box::pin(demo::run(*args, output)).await,
         Some(Command::Completions { shell }) => {

@@ -126,6 +126,22 @@ impl LsnClock {
         Some(Age::new(newest.last.since(written), confidence))
     }
 
+    /// The age that the first byte after `reached` had at `at`, when the log ended at `end`; `None` when that is beyond
+    /// the table. For charts: without the confidence.
+    #[must_use]
+    pub fn age_at(&self, reached: Lsn, end: Lsn, at: Moment) -> Option<Duration> {
+        if end.bytes_since(reached) <= NOISE_BYTES {
+            return Some(Duration::ZERO);
+        }
+        let next = self.points.partition_point(|point| point.lsn <= reached);
+        let after = self.points.get(next)?;
+        let Some(before) = next.checked_sub(1).and_then(|at| self.points.get(at)) else {
+            return Some(at.since(after.first));
+        };
+        let into = fraction(reached.bytes_since(before.lsn), after.lsn.bytes_since(before.lsn));
+        Some(at.since(before.last.plus(after.first.since(before.last).mul_f64(into))))
+    }
+
     /// Bytes per second over the last `window`, or over what there is of it; `None` before two moments are known.
     #[must_use]
     pub fn rate(&self, window: Duration) -> Option<f64> {

@@ -96,9 +96,12 @@ impl FromStr for Moment {
     }
 }
 
+/// RFC 3339 with microseconds: what is written is read back as it was.
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let (year, month, day) = civil(self.0.div_euclid(86_400_000_000));
+        let micros = self.0.rem_euclid(1_000_000);
+        serializer.collect_str(&format_args!("{year:04}-{month:02}-{day:02}T{}.{micros:06}Z", self.clock()))
     }
 }
 

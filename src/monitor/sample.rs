@@ -27,7 +27,7 @@ use crate::catalog::ident::quote_ident;
 use crate::connection::{Failure, Session, Settings, connect};
 
 /// What to watch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Target {
     /// The source.
     pub source: Settings,

@@ -40,6 +40,23 @@ pub enum SlotState {
 }
 
 impl SlotState {
+    /// Every word, from the worst on.
+    pub const ALL: [Self; 13] = [
+        Self::Lost,
+        Self::Doomed,
+        Self::Creating,
+        Self::Flapping,
+        Self::Detached,
+        Self::Stalled,
+        Self::Behind,
+        Self::CatchingUp,
+        Self::Streaming,
+        Self::Idle,
+        Self::Polling,
+        Self::Synced,
+        Self::Copying,
+    ];
+
     /// The word.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -1,10 +1,11 @@
 //! Every key of the interface, in one table: what is dispatched, what the footer hints at and what the help explains
-//! are the same lines, so that none can lie.
+//! are the same lines, so that none can lie. The dashboard's keys have a file of their own.
+
+mod dashboard;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::app::action::{Action, Zone};
-use super::app::dashboard::DashboardAction;
 use super::app::field::Edit;
 
 /// A key with its modifiers.
@@ -63,7 +64,7 @@ const RERUN: &[Chord] = &[plain('r')];
 const TEST: &[Chord] = &[key(KeyCode::F(5)), ctrl('t')];
 
 /// All bindings. Within a zone the most useful stand first: the footer drops from the right when it is narrow.
-pub const BINDINGS: &[Binding] = &[
+const BINDINGS: &[Binding] = &[
     on(Zone::Help, ESC, Action::Back, "close", "Close this help"),
     on(Zone::Help, UP, Action::Up, "", "Scroll"),
     on(Zone::Help, DOWN, Action::Down, "scroll", "Scroll"),
@@ -236,24 +237,6 @@ pub const BINDINGS: &[Binding] = &[
         "stop",
         "Stop the replication after the batch at hand; the checkpoint is kept",
     ),
-    on(Zone::Dashboard, TAB, Action::Dashboard(DashboardAction::NextPanel), "panel", "To the next panel"),
-    on(Zone::Dashboard, BACK_TAB, Action::Dashboard(DashboardAction::PreviousPanel), "", "To the panel before"),
-    on(Zone::Dashboard, SPACE, Action::Dashboard(DashboardAction::Freeze), "freeze", "Let the display stand, or go on"),
-    on(
-        Zone::Dashboard,
-        &[plain('z'), key(KeyCode::Enter)],
-        Action::Dashboard(DashboardAction::Zoom),
-        "zoom",
-        "One panel on the whole screen, or all panels again",
-    ),
-    on(Zone::Dashboard, &[plain('y')], Action::Copy, "copy SQL", "Copy the SQL of the selected finding"),
-    on(Zone::Dashboard, UP, Action::Dashboard(DashboardAction::Up), "", "One line up"),
-    on(Zone::Dashboard, DOWN, Action::Dashboard(DashboardAction::Down), "", "One line down"),
-    on(Zone::Dashboard, PAGE_UP, Action::Dashboard(DashboardAction::PageUp), "", "One page up"),
-    on(Zone::Dashboard, PAGE_DOWN, Action::Dashboard(DashboardAction::PageDown), "", "One page down"),
-    on(Zone::Dashboard, HOME, Action::Dashboard(DashboardAction::First), "", "To the first line"),
-    on(Zone::Dashboard, END, Action::Dashboard(DashboardAction::Last), "", "To the last line"),
-    on(Zone::Dashboard, ESC, Action::Back, "back", "Leave the zoom, the freeze, then the dashboard"),
     // The wizard.
     on(
         Zone::Wizard,
@@ -284,6 +267,11 @@ pub const BINDINGS: &[Binding] = &[
     on(Zone::Everywhere, &[Chord(KeyCode::F(12), KeyModifiers::CONTROL)], Action::Panic, "", ""),
 ];
 
+/// Every binding.
+fn all() -> impl Iterator<Item = &'static Binding> {
+    BINDINGS.iter().chain(dashboard::BINDINGS)
+}
+
 /// What `event` does on a screen with these zones, the innermost first.
 #[must_use]
 pub fn dispatch(zones: &[Zone], event: KeyEvent) -> Option<Action> {
@@ -294,7 +282,7 @@ pub fn dispatch(zones: &[Zone], event: KeyEvent) -> Option<Action> {
     }
     let pressed = Chord(event.code, modifiers);
     let of_zone = |zone: &Zone| {
-        let mut bindings = BINDINGS.iter().filter(|binding| binding.zone == *zone);
+        let mut bindings = all().filter(|binding| binding.zone == *zone);
         bindings.find(|binding| binding.keys.contains(&pressed)).map(|binding| binding.action)
     };
     zones.iter().find_map(of_zone)
@@ -305,7 +293,7 @@ pub fn dispatch(zones: &[Zone], event: KeyEvent) -> Option<Action> {
 pub fn active(zones: &[Zone]) -> Vec<&'static Binding> {
     let mut active: Vec<&Binding> = Vec::new();
     for zone in zones {
-        for binding in BINDINGS.iter().filter(|binding| binding.zone == *zone) {
+        for binding in all().filter(|binding| binding.zone == *zone) {
             let hidden = |key: &Chord| active.iter().any(|inner| inner.keys.contains(key));
             if !binding.keys.iter().all(hidden) {
                 active.push(binding);
@@ -349,12 +337,13 @@ impl Chord {
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, BINDINGS, Chord, KeyCode, KeyEvent, KeyModifiers, Zone, active, dispatch};
+    use super::{Action, Chord, KeyCode, KeyEvent, KeyModifiers, Zone, active, all, dispatch};
 
     #[test]
     fn no_key_has_two_meanings_in_one_zone() {
-        for (at, binding) in BINDINGS.iter().enumerate() {
-            for other in &BINDINGS[at + 1..] {
+        let bindings: Vec<_> = all().collect();
+        for (at, binding) in bindings.iter().enumerate() {
+            for other in &bindings[at + 1..] {
                 let twice = other.zone == binding.zone && other.keys.iter().any(|key| binding.keys.contains(key));
                 assert!(!twice, "{binding:?} {other:?}");
             }
@@ -363,13 +352,14 @@ mod tests {
 
     #[test]
     fn zones_around_text_bind_no_plain_letters() {
-        for binding in BINDINGS {
+        for binding in all() {
             if matches!(
                 binding.zone,
                 Zone::Text
                     | Zone::SecretText
                     | Zone::Form
                     | Zone::Filter
+                    | Zone::DashboardFilter
                     | Zone::Dialog
                     | Zone::Wizard
                     | Zone::Everywhere

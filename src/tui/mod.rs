@@ -16,6 +16,7 @@ pub use outcome::{Outcome, TuiError};
 pub use view::Theme;
 
 use crate::monitor::Target;
+use crate::monitor::recording::{Header, Record};
 use app::App;
 
 /// Opens the wizard and returns when the user has left it. The terminal is given back before that.
@@ -33,6 +34,14 @@ pub async fn wizard(prefill: Prefill, theme: Theme) -> Result<Outcome, TuiError>
 pub async fn watch(target: Target, theme: Theme) -> Result<Outcome, TuiError> {
     let (app, effects) = App::watching(target, runtime::now());
     show(app, effects, theme).await
+}
+
+/// Opens the dashboard on a recording.
+///
+/// # Errors
+/// As [`wizard`].
+pub async fn replay(header: &Header, records: Vec<Record>, theme: Theme) -> Result<Outcome, TuiError> {
+    show(App::replaying(header, records, runtime::now()), Vec::new(), theme).await
 }
 
 async fn show(app: App, effects: Vec<app::message::Effect>, theme: Theme) -> Result<Outcome, TuiError> {

@@ -65,6 +65,8 @@ pub async fn run(mut app: App, first: Vec<Effect>, theme: Theme) -> io::Result<E
                 Effect::Start(ticket, work) => tasks.start(ticket, *work),
                 Effect::Cancel(ticket) => tasks.cancel(ticket),
                 Effect::StopRun => tasks.stop_run(),
+                Effect::Pace(pace) => tasks.pace(Some(pace)),
+                Effect::Refresh => tasks.pace(None),
                 Effect::Copy(text) => terminal::copy(&text)?,
                 Effect::Suspend => {
                     screen = terminal::suspend()?;

@@ -46,6 +46,7 @@ pub struct Tasks {
     inbox: mpsc::Sender<Message>,
     running: HashMap<Job, Running>,
     stop_run: CancellationToken,
+    pace: watch::Sender<Duration>,
 }
 
 struct Running {
@@ -58,7 +59,8 @@ impl Tasks {
     /// Tasks that answer to `inbox`.
     #[must_use]
     pub fn new(inbox: mpsc::Sender<Message>) -> Self {
-        Self { inbox, running: HashMap::new(), stop_run: CancellationToken::new() }
+        let (pace, _) = watch::channel(SAMPLE_EVERY);
+        Self { inbox, running: HashMap::new(), stop_run: CancellationToken::new(), pace }
     }
 
     /// Begins a task; an earlier one of the same kind is stopped.
@@ -71,7 +73,13 @@ impl Tasks {
         if ticket.job == Job::Run {
             self.stop_run = CancellationToken::new();
         }
-        let desk = Desk { ticket, inbox: self.inbox.clone(), cancel: cancel.clone(), stop_run: self.stop_run.clone() };
+        let desk = Desk {
+            ticket,
+            inbox: self.inbox.clone(),
+            cancel: cancel.clone(),
+            stop_run: self.stop_run.clone(),
+            pace: self.pace.subscribe(),
+        };
         let task = async move {
             let reply = desk.clone();
             let work = std::panic::AssertUnwindSafe(Box::pin(desk.perform(work)));
@@ -88,6 +96,11 @@ impl Tasks {
         if let Some(running) = self.running.get(&ticket.job).filter(|running| running.ticket == ticket) {
             running.cancel.cancel();
         }
+    }
+
+    /// Samples now, and at another pace from now on if one is given.
+    pub fn pace(&self, pace: Option<Duration>) {
+        self.pace.send_modify(|now| *now = pace.unwrap_or(*now));
     }
 
     /// Lets the replication finish its batch and end.
@@ -111,6 +124,7 @@ struct Desk {
     inbox: mpsc::Sender<Message>,
     cancel: CancellationToken,
     stop_run: CancellationToken,
+    pace: watch::Receiver<Duration>,
 }
 
 impl Desk {
@@ -221,7 +235,7 @@ impl Desk {
     }
 
     /// Samples until it is stopped, and connects again with growing pauses when the source is lost.
-    async fn watch(self, target: Target) {
+    async fn watch(mut self, target: Target) {
         let cancel = self.cancel.clone();
         let sampling = async {
             let mut pause = SAMPLE_EVERY;
@@ -235,7 +249,7 @@ impl Desk {
                             }
                             Err(reason) => break reason,
                         }
-                        tokio::time::sleep(SAMPLE_EVERY).await;
+                        self.next_sample().await;
                     },
                     Err(failure) => failure.to_string(),
                 };
@@ -245,6 +259,15 @@ impl Desk {
             }
         };
         cancel.run_until_cancelled(Box::pin(sampling)).await;
+    }
+
+    /// Waits for the pause between two samples, or until one is asked for.
+    async fn next_sample(&mut self) {
+        let pause = *self.pace.borrow_and_update();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            Ok(()) = self.pace.changed() => {}
+        }
     }
 }
 

@@ -17,6 +17,16 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// The word in exports: `critical`, `warning` or `info`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+
     /// Four letters.
     #[must_use]
     pub fn name(self) -> &'static str {

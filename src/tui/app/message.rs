@@ -99,6 +99,10 @@ pub enum Effect {
     Cancel(Ticket),
     /// Let the replication finish its batch and end.
     StopRun,
+    /// Sample at this pace from now on.
+    Pace(Duration),
+    /// Sample now.
+    Refresh,
     /// Put a text on the terminal's clipboard.
     Copy(String),
     /// Give the terminal back and stop the process until it is continued.
@@ -129,7 +133,7 @@ pub enum Work {
     SaveProfile { name: String, saved: Box<Saved>, replace: bool },
     /// Replicate.
     Run(RunOptions),
-    /// Sample every two seconds.
+    /// Sample at the pace that was asked for, at first every two seconds.
     Watch(Target),
 }
 

@@ -18,6 +18,7 @@ use super::step::Step;
 use super::tables::TablesStep;
 use crate::connection::{Failure, Settings, SslMode, printable};
 use crate::monitor::Target;
+use crate::monitor::recording::{Header, Record};
 use crate::profile::saved::PasswordSource;
 use crate::profile::{Profile, Selection};
 
@@ -164,6 +165,15 @@ impl App {
         (app, effects)
     }
 
+    /// A dashboard of a recording.
+    #[must_use]
+    pub fn replaying(header: &Header, records: Vec<Record>, now: Now) -> Self {
+        let mut app = Self::new(Prefill::default(), now);
+        (app.step, app.reached, app.only_dashboard) = (Step::Dashboard, Step::Dashboard, true);
+        app.dashboard = Some(Dashboard::replaying(header, records));
+        app
+    }
+
     /// The source as the fields describe it.
     #[must_use]
     pub fn source(&self) -> Settings {
@@ -273,6 +283,7 @@ impl App {
             (None, Step::Tables) => self.tables.text_field(),
             (None, Step::Script) => self.script.text_field(),
             (None, Step::Destination) => self.destination.form.focused_mut(),
+            (None, Step::Dashboard) => self.dashboard.as_mut().and_then(Dashboard::filter_field_mut),
             _ => None,
         };
         field.filter(|field| field.takes_text())
@@ -308,7 +319,8 @@ impl App {
     pub fn next_deadline(&self) -> Option<Instant> {
         let now = self.now.monotonic;
         let spinner = self.jobs.busy().then(|| now + Duration::from_millis(120));
-        let age = (self.step == Step::Dashboard).then(|| now + Duration::from_secs(1));
+        let shown = self.dashboard.as_ref().filter(|_| self.step == Step::Dashboard);
+        let age = shown.and_then(Dashboard::moves_after).map(|pause| now + pause);
         let notice = self.notice.as_ref().map(|notice| notice.until);
         let leaving = self.leaving.as_ref().map(|leaving| leaving.until.min(now + Duration::from_millis(250)));
         [spinner, age, notice, leaving].into_iter().flatten().min()

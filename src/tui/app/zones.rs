@@ -51,6 +51,7 @@ pub fn zones_below_help(app: &App) -> Vec<Zone> {
             Step::Preflight => zones.push(Zone::Preflight),
             Step::Script if app.script.in_fields => zones.push(Zone::Form),
             Step::Script => zones.push(Zone::Script),
+            Step::Dashboard if field.is_some() => zones.insert(0, Zone::DashboardFilter),
             Step::Dashboard => {
                 if app.run.is_running() {
                     zones.push(Zone::Run);
@@ -89,6 +90,7 @@ fn field(app: &App) -> Option<&Field> {
             TablesFocus::Slot => Some(&app.tables.slot),
             TablesFocus::Method | TablesFocus::List => None,
         },
+        Step::Dashboard => app.dashboard.as_ref()?.filter_field(),
         _ => None,
     }
 }

@@ -45,7 +45,8 @@ pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Ef
         Answer::Applying(event) => applying(app, event),
         Answer::Applied(result) => applied(app, result, effects),
         Answer::Written(Ok(path)) => {
-            app.note(format!("The script is in {}; only you can read it.", path.display()), false);
+            let what = if app.step == Step::Dashboard { "report" } else { "script" };
+            app.note(format!("The {what} is in {}; only you can read it.", path.display()), false);
         }
         Answer::Written(Err(error)) => app.note(error, true),
         Answer::Progress(progress) => {

@@ -1,37 +1,15 @@
-//! The dashboard's keys, the end of a replication, and leaving walpilot.
+//! The end of a replication, and leaving walpilot.
 
 use std::time::Duration;
 
-use crate::tui::app::action::Action;
-use crate::tui::app::dashboard::DashboardAction;
 use crate::tui::app::dialog::{Dialog, Question};
 use crate::tui::app::message::Effect;
-use crate::tui::app::run::{Leaving, RunState};
+use crate::tui::app::run::Leaving;
 use crate::tui::app::state::App;
-use crate::tui::app::step::Step;
 
 /// How long a replication gets to finish its batch before walpilot leaves in any case. Leaving at once is as safe,
 /// because rows and checkpoint are committed together; it only means that the batch is sent again.
 const GRACE: Duration = Duration::from_secs(5);
-
-pub(super) fn act_on_dashboard(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
-    let Some(dashboard) = app.dashboard.as_mut() else { return };
-    match action {
-        Action::Dashboard(action) => dashboard.act(action),
-        Action::Back if dashboard.can_go_back() => dashboard.act(DashboardAction::Back),
-        Action::Back if app.only_dashboard => quit(app, effects),
-        Action::Back => app.show(Step::Destination),
-        Action::StopRun if matches!(app.run, RunState::Running { .. }) => app.dialog = Some(Dialog::stop_run()),
-        Action::Copy => match dashboard.sql() {
-            Some(sql) => {
-                effects.push(Effect::Copy(sql));
-                app.note("Copied, if this terminal allows it (OSC 52); it stands in the diagnosis too.", false);
-            }
-            None => app.note("There is no SQL to copy for the selected line.", false),
-        },
-        _ => {}
-    }
-}
 
 /// The quit key: asks once while a replication runs; a second press means yes, a third does not wait.
 pub(super) fn quit(app: &mut App, effects: &mut Vec<Effect>) {
@@ -74,6 +52,10 @@ pub(super) fn stop_run(app: &mut App, effects: &mut Vec<Effect>) {
 
 /// A deadline has passed.
 pub(super) fn tick(app: &mut App, effects: &mut Vec<Effect>) {
+    let wall = app.now.wall;
+    if let Some(dashboard) = app.dashboard.as_mut() {
+        dashboard.tick(wall);
+    }
     if app.leaving.is_some_and(|leaving| leaving.until <= app.now.monotonic) {
         effects.push(Effect::Quit);
     }

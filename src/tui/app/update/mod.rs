@@ -2,6 +2,7 @@
 
 mod answers;
 mod connection;
+mod dashboard;
 mod destination;
 mod dialog;
 mod encryption;
@@ -111,7 +112,7 @@ fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
             Step::Preflight => preflight::act(app, action, effects),
             Step::Script => script::act(app, action, effects),
             Step::Destination => destination::act(app, action, effects),
-            Step::Dashboard => leave::act_on_dashboard(app, action, effects),
+            Step::Dashboard => dashboard::act(app, action, effects),
         },
     }
 }

@@ -11,7 +11,7 @@ use crate::monitor::units;
 use crate::tui::app::dashboard::{Dashboard, Panel};
 use crate::tui::view::theme::{Theme, Tone};
 
-fn tone(severity: Severity) -> Tone {
+pub(super) fn tone(severity: Severity) -> Tone {
     match severity {
         Severity::Critical => Tone::Bad,
         Severity::Warning => Tone::Warn,
@@ -22,7 +22,7 @@ fn tone(severity: Severity) -> Tone {
 /// Draws the panel.
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
     let watcher = &dashboard.picture().watcher;
-    let findings = watcher.diagnosis().findings();
+    let findings = dashboard.findings();
     let focused = dashboard.panel() == Panel::Diagnosis;
     let seen = watcher.sample().is_some();
     let name = if seen { format!("Diagnosis {}", findings.len()) } else { "Diagnosis".to_owned() };
@@ -81,7 +81,7 @@ fn title(finding: &Finding, now: Moment, chosen: bool, width: usize, theme: Them
     ])
 }
 
-fn details(finding: &Finding, width: usize, theme: Theme) -> Vec<Line<'static>> {
+pub(super) fn details(finding: &Finding, width: usize, theme: Theme) -> Vec<Line<'static>> {
     let room = width.saturating_sub(5);
     let mut lines = Vec::new();
     for text in wrap(&spelled(&finding.evidence, theme), room) {

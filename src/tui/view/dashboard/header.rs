@@ -75,8 +75,15 @@ fn health(picture: &Picture) -> (String, Tone) {
 
 fn data_age(dashboard: &Dashboard, now: SystemTime) -> (String, Tone) {
     let since = |then: SystemTime| now.duration_since(then).unwrap_or_default();
+    if let Some((at, count, speed)) = dashboard.replay() {
+        let how = speed.map_or_else(|| "stands".to_owned(), |speed| format!("plays {speed}x"));
+        return (format!("REPLAY {at} of {count}, {how}"), Tone::Accent);
+    }
     if let Some(then) = dashboard.frozen_since() {
-        return (format!("FROZEN {} ago", units::span(seconds(since(then)))), Tone::Accent);
+        let back = dashboard.steps_back();
+        let steps = if back > 0 { format!(", {back} samples back") } else { String::new() };
+        let data = dashboard.picture().sampled_at.unwrap_or(then);
+        return (format!("FROZEN, data {} old{steps}", units::span(seconds(since(data)))), Tone::Accent);
     }
     match dashboard.picture().sampled_at {
         None => ("no data yet".to_owned(), Tone::Dim),

@@ -1,13 +1,23 @@
 //! Draws the dashboard: one column on small terminals, two where there is room, one panel alone when it is zoomed.
+//!
+//! At the top stand the server, the age of the data and the worst finding, whatever else is shown; at the bottom what
+//! can be looked at, and what looking costs.
 
+mod chart;
 mod events;
 mod findings;
 mod header;
+mod horizon;
+mod lag;
 mod paint;
 mod ruler;
+mod slot;
 mod slots;
+mod strip;
 mod tables;
+mod visibility;
 mod wal;
+mod xmin;
 
 use std::time::SystemTime;
 
@@ -19,6 +29,8 @@ use crate::tui::app::dashboard::{Dashboard, Panel};
 
 /// From this size on there are two columns.
 const WIDE: (u16, u16) = (110, 28);
+/// From this size on the events get the whole width.
+const LARGE: (u16, u16) = (180, 50);
 /// What three positions and their stretches need side by side.
 const RULER: u16 = 66;
 /// The gap between two columns.
@@ -35,12 +47,14 @@ pub fn draw(dashboard: &Dashboard, theme: Theme, now: SystemTime, area: Rect, bu
     if rest.height > 0 {
         header::banner(dashboard, theme, now, top(&mut rest, 1), buf);
     }
+    if rest.height > 6 {
+        strip::draw(dashboard, theme, bottom(&mut rest, if area.height >= LARGE.1 { 2 } else { 1 }), buf);
+    }
     if header::has_run(dashboard) && rest.height > 0 {
-        rest.height -= 1;
-        header::run_line(dashboard, theme, Rect { y: rest.bottom(), height: 1, ..rest }, buf);
+        header::run_line(dashboard, theme, bottom(&mut rest, 1), buf);
     }
     if dashboard.zoomed() {
-        panel(dashboard.panel(), dashboard, theme, rest, buf);
+        zoomed(dashboard.panel(), dashboard, theme, rest, buf);
     } else if area.width >= WIDE.0 && area.height >= WIDE.1 {
         two_columns(dashboard, theme, rest, buf);
     } else {
@@ -48,51 +62,76 @@ pub fn draw(dashboard: &Dashboard, theme: Theme, now: SystemTime, area: Rect, bu
     }
 }
 
-fn panel(panel: Panel, dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
+/// A panel with the whole screen shows more than its part of the screen.
+fn zoomed(panel: Panel, dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
     match panel {
-        Panel::Slots => slots::draw(dashboard, theme, area, buf),
-        Panel::Tables => tables::draw(dashboard, theme, area, buf),
-        Panel::Diagnosis => findings::draw(dashboard, theme, area, buf),
-        Panel::Events => events::draw(dashboard, theme, area, buf),
+        Panel::Slot => slot::draw(dashboard, theme, area, buf),
+        other => part(other, dashboard, theme, area, buf),
     }
 }
 
-/// Slots and the ruler always; below them tables and diagnosis share what is left, and the focused one gets more. The
-/// events take the place of the tables while they are focused.
+fn part(panel: Panel, dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
+    match panel {
+        Panel::Slots => slots::draw(dashboard, theme, area, buf),
+        Panel::Slot => ruler::draw(dashboard, theme, area, buf),
+        Panel::Wal => wal::draw(dashboard, theme, area, buf),
+        Panel::Lag => lag::draw(dashboard, theme, area, buf),
+        Panel::Tables => tables::draw(dashboard, theme, area, buf),
+        Panel::Diagnosis => findings::draw(dashboard, theme, area, buf),
+        Panel::Events => events::draw(dashboard, theme, area, buf),
+        Panel::Horizon => horizon::draw(dashboard, theme, area, buf),
+        Panel::Xmin => xmin::draw(dashboard, theme, area, buf),
+        Panel::Visibility => visibility::draw(dashboard, theme, area, buf),
+    }
+}
+
+/// Slots and the ruler always; below them the focused panel, or the diagnosis.
 fn one_column(dashboard: &Dashboard, theme: Theme, mut rest: Rect, buf: &mut Buffer) {
     let most = if rest.height >= 20 { 6 } else { 4 };
     slots::draw(dashboard, theme, top(&mut rest, slot_lines(dashboard, most)), buf);
     if rest.height >= 12 {
         ruler::draw(dashboard, theme, top(&mut rest, 5), buf);
     }
-    let share = match dashboard.panel() {
-        Panel::Tables | Panel::Events => rest.height * 2 / 3,
-        Panel::Diagnosis => rest.height / 3,
-        Panel::Slots => rest.height / 2,
+    let below = match dashboard.panel() {
+        Panel::Slots | Panel::Slot => Panel::Diagnosis,
+        other => other,
     };
-    let upper = if dashboard.panel() == Panel::Events { Panel::Events } else { Panel::Tables };
-    panel(upper, dashboard, theme, top(&mut rest, share), buf);
-    findings::draw(dashboard, theme, rest, buf);
+    part(below, dashboard, theme, rest, buf);
 }
 
 fn two_columns(dashboard: &Dashboard, theme: Theme, mut rest: Rect, buf: &mut Buffer) {
+    let large = rest.width >= LARGE.0 && rest.height + 4 >= LARGE.1;
     let most = rest.height / 4;
     slots::draw(dashboard, theme, top(&mut rest, slot_lines(dashboard, most)), buf);
     let ruler = RULER.max(rest.width / 2);
     let (left, right) = split(top(&mut rest, 6), ruler);
     ruler::draw(dashboard, theme, left, buf);
     wal::draw(dashboard, theme, right, buf);
-    let events_height = (rest.height / 4).clamp(4, 12);
-    let middle = rest.height.saturating_sub(events_height);
-    let (left, right) = halves(top(&mut rest, middle));
-    tables::draw(dashboard, theme, left, buf);
+    let share = if large { rest.height * 2 / 5 } else { rest.height / 2 };
+    let (left, right) = halves(top(&mut rest, share));
+    lag::draw(dashboard, theme, left, buf);
     findings::draw(dashboard, theme, right, buf);
-    events::draw(dashboard, theme, rest, buf);
+    let last = match dashboard.panel() {
+        other @ (Panel::Visibility | Panel::Xmin | Panel::Horizon) => other,
+        _ => Panel::Events,
+    };
+    if large {
+        let events = bottom(&mut rest, 10);
+        let (left, right) = halves(rest);
+        tables::draw(dashboard, theme, left, buf);
+        horizon::draw(dashboard, theme, right, buf);
+        let last = if last == Panel::Horizon { Panel::Events } else { last };
+        part(last, dashboard, theme, events, buf);
+    } else {
+        let (left, right) = halves(rest);
+        tables::draw(dashboard, theme, left, buf);
+        part(last, dashboard, theme, right, buf);
+    }
 }
 
 /// Title, head, a line for each slot, and a blank one.
 fn slot_lines(dashboard: &Dashboard, most: u16) -> u16 {
-    let slots = dashboard.picture().watcher.reading().slots.len();
+    let slots = dashboard.slots().len();
     u16::try_from(slots).unwrap_or(u16::MAX).clamp(1, most.max(1)).saturating_add(2)
 }
 
@@ -103,6 +142,13 @@ fn top(rest: &mut Rect, height: u16) -> Rect {
     rest.y += height;
     rest.height -= height;
     cut
+}
+
+/// The same at the bottom.
+fn bottom(rest: &mut Rect, height: u16) -> Rect {
+    let height = height.min(rest.height);
+    rest.height -= height;
+    Rect { y: rest.bottom(), height, ..*rest }
 }
 
 fn halves(area: Rect) -> (Rect, Rect) {

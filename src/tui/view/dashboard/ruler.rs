@@ -11,7 +11,7 @@ use crate::connection::printable;
 use crate::monitor::Sample;
 use crate::monitor::slot::{Slot, SlotKind};
 use crate::monitor::units;
-use crate::tui::app::dashboard::Dashboard;
+use crate::tui::app::dashboard::{Dashboard, Panel};
 use crate::tui::view::theme::{Theme, Tone};
 
 /// A stretch shorter than a WAL segment worries nobody.
@@ -30,13 +30,18 @@ struct Stretch {
 
 /// Draws the section.
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
-    let picture = dashboard.picture();
-    let reading = picture.watcher.reading();
-    let chosen = reading.slots.get(dashboard.selected_slot());
+    let slots = dashboard.slots();
+    let chosen = slots.get(dashboard.selected_slot()).map(|(slot, _)| *slot);
     let name = chosen.map_or_else(String::new, |slot| format!(" of {}", printable(&slot.name)));
-    let body = section(&format!("Log{name}"), "", false, theme, area, buf);
-    let (Some(sample), Some(chosen)) = (picture.watcher.sample(), chosen) else { return };
-    let Some(slot) = sample.slots.iter().find(|slot| slot.name == chosen.name) else { return };
+    let focused = dashboard.panel() == Panel::Slot;
+    let body = section(&format!("Log{name}"), "", focused, theme, area, buf);
+    let (Some(sample), Some(slot)) = (dashboard.picture().watcher.sample(), chosen) else { return };
+    positions(slot, sample, theme, body, buf);
+    put(&Line::styled(fit(&about(slot, sample), usize::from(body.width), theme), theme.style(Tone::Dim)), 3, body, buf);
+}
+
+/// The slot's positions in three lines.
+pub(super) fn positions(slot: &Slot, sample: &Sample, theme: Theme, body: Rect, buf: &mut Buffer) {
     let Some(now) = sample.lsn else { return };
     let stretches = stretches(slot, now);
     if stretches.is_empty() {
@@ -46,7 +51,6 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     } else {
         bar(&stretches, now, theme, body, buf);
     }
-    put(&Line::styled(fit(&about(slot, sample), usize::from(body.width), theme), theme.style(Tone::Dim)), 3, body, buf);
 }
 
 fn stretches(slot: &Slot, now: Lsn) -> Vec<Stretch> {
@@ -135,7 +139,7 @@ fn bar(stretches: &[Stretch], now: Lsn, theme: Theme, area: Rect, buf: &mut Buff
 }
 
 /// What the slot is and who reads it.
-fn about(slot: &Slot, sample: &Sample) -> String {
+pub(super) fn about(slot: &Slot, sample: &Sample) -> String {
     let mut parts = Vec::new();
     if let Some(plugin) = &slot.plugin {
         parts.push(printable(plugin).into_owned());

@@ -66,29 +66,36 @@ pub(super) fn tone(state: SlotState) -> Tone {
 /// Draws the panel.
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
     let picture = dashboard.picture();
-    let slots = &picture.watcher.reading().slots;
-    let seen = picture.watcher.sample().is_some();
-    let title = if seen { format!("Slots {}", slots.len()) } else { "Slots".to_owned() };
-    let body = section(&title, "worst first", dashboard.panel() == Panel::Slots, theme, area, buf);
-    let Some(sample) = picture.watcher.sample() else { return };
+    let slots = dashboard.slots();
+    let all = picture.watcher.reading().slots.len();
+    let title = match picture.watcher.sample() {
+        Some(_) if slots.len() < all => format!("Slots {} of {all}", slots.len()),
+        Some(_) => format!("Slots {all}"),
+        None => "Slots".to_owned(),
+    };
+    let body = section(&title, &listing(dashboard), dashboard.panel() == Panel::Slots, theme, area, buf);
+    if picture.watcher.sample().is_none() {
+        return;
+    }
     if slots.is_empty() {
-        put(&Line::styled("  No replication slots on this server.", theme.style(Tone::Dim)), 0, body, buf);
+        let why = if all == 0 {
+            "  No replication slots on this server."
+        } else {
+            "  No slot fits the filter; Esc shows all of them."
+        };
+        put(&Line::styled(why, theme.style(Tone::Dim)), 0, body, buf);
         return;
     }
     let longest = |texts: &mut dyn Iterator<Item = String>| texts.map(|text| text.width()).max().unwrap_or(0);
-    let names = longest(&mut slots.iter().map(|one| printable(&one.name).into_owned()));
-    let readers =
-        longest(&mut slots.iter().filter_map(|one| {
-            sample.slots.iter().find(|slot| slot.name == one.name).map(|slot| reader(slot, one, theme))
-        }));
+    let names = longest(&mut slots.iter().map(|(slot, _)| printable(&slot.name).into_owned()));
+    let readers = longest(&mut slots.iter().map(|(slot, numbers)| reader(slot, numbers, theme)));
     let columns = layout(area.width, names, readers);
     let head: String = columns.iter().map(|(column, title, width)| cell(*column, title, *width, theme) + " ").collect();
     put(&Line::styled(format!(" {head}"), theme.style(Tone::Dim)), 0, body, buf);
     let height = usize::from(body.height.saturating_sub(1));
     let selected = dashboard.selected_slot();
     let first = first_line(selected, height);
-    for (row, numbers) in slots.iter().enumerate().skip(first).take(height) {
-        let Some(slot) = sample.slots.iter().find(|slot| slot.name == numbers.name) else { continue };
+    for (row, (slot, numbers)) in slots.iter().enumerate().skip(first).take(height) {
         let past = picture.watcher.history().slot(&slot.name);
         let chosen = row == selected;
         let mut spans = vec![Span::raw(if chosen { theme.glyph("▶", ">") } else { " " })];
@@ -106,6 +113,23 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
         let line = u16::try_from(row - first + 1).unwrap_or(u16::MAX);
         put(&Line::from(spans), line, body, buf);
     }
+}
+
+/// How the list is narrowed and sorted; what is typed at the moment comes first.
+fn listing(dashboard: &Dashboard) -> String {
+    let (filter, problems, order, reversed) = dashboard.listing();
+    let mut parts = Vec::new();
+    if dashboard.filter_field().is_some() {
+        parts.push(format!("filter: {}_", printable(filter.text())));
+    } else if !filter.text().is_empty() {
+        parts.push(format!("filter: {}", printable(filter.text())));
+    }
+    if problems {
+        parts.push("problems only".to_owned());
+    }
+    let turned = if reversed { ", reversed" } else { "" };
+    parts.push(format!("{}{turned}", order.name()));
+    parts.join(", ")
 }
 
 /// The columns that fit; what is left goes to names and readers as far as they need it, and then to the trend.

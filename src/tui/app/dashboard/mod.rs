@@ -1,0 +1,439 @@
+//! The dashboard's state: what was sampled, what the run says, and where the user looks.
+
+mod action;
+mod keys;
+mod order;
+mod picture;
+mod tape;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+pub use action::{DashboardAction, Panel};
+pub use order::SlotOrder;
+pub use picture::{LogLine, Picture};
+
+use super::field::{Field, Kind};
+use super::own_run;
+use super::validate::FieldId;
+use crate::connection::printable;
+use crate::monitor::diagnosis::Finding;
+use crate::monitor::reading::SlotReading;
+use crate::monitor::recording::{Header, Record};
+use crate::monitor::report::{TableLine, table_lines};
+use crate::monitor::slot::Slot;
+use crate::monitor::{Moment, Sample, Target};
+use crate::replication::{Progress, RunEvent, Summary};
+use order::Filter;
+use tape::Tape;
+
+/// How often the source may be looked at, in milliseconds.
+const PACES: [u64; 7] = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
+/// How fast a recording may be played.
+const SPEEDS: [u32; 6] = [1, 2, 5, 10, 60, 300];
+/// The windows of the charts, in seconds.
+const WINDOWS: [u64; 5] = [60, 300, 900, 3600, 21_600];
+
+/// Everything the dashboard shows.
+#[derive(Debug)]
+pub struct Dashboard {
+    source: String,
+    destination: Option<String>,
+    wanted_slot: Option<String>,
+    running: bool,
+    live: Picture,
+    tape: Tape,
+    still: Option<Still>,
+    replay: Option<Replay>,
+    /// When something arrived last: the time of a freeze, which comes as a key without a clock.
+    heard: SystemTime,
+    look: Look,
+}
+
+/// Where the user looks.
+#[derive(Debug)]
+struct Look {
+    panel: Panel,
+    zoomed: bool,
+    /// What was on the screen before the line that was opened.
+    opened: Vec<(Panel, bool)>,
+    slot: Option<String>,
+    table: usize,
+    finding: usize,
+    event: usize,
+    /// Lines that a page of text is scrolled by.
+    scroll: usize,
+    filter: Field,
+    typing: bool,
+    problems: bool,
+    order: SlotOrder,
+    reversed: bool,
+    window: usize,
+    in_bytes: bool,
+    pace: usize,
+}
+
+/// A moment on which the display stands.
+#[derive(Debug)]
+struct Still {
+    picture: Box<Picture>,
+    since: SystemTime,
+    /// The sample that is shown.
+    at: usize,
+}
+
+/// A recording that is played.
+#[derive(Debug, Default)]
+struct Replay {
+    speed: usize,
+    playing: bool,
+    /// Our time and the recording's, when playing began.
+    began: Option<(SystemTime, SystemTime)>,
+}
+
+/// The text as it may be shown.
+fn safe(text: String) -> String {
+    let changed = match printable(&text) {
+        Cow::Owned(changed) => Some(changed),
+        Cow::Borrowed(_) => None,
+    };
+    changed.unwrap_or(text)
+}
+
+impl Dashboard {
+    /// An empty dashboard of `target`; `running` tells that a run of this process feeds it too.
+    #[must_use]
+    pub fn new(target: Target, running: bool) -> Self {
+        let destination = target.destination.as_ref().map(ToString::to_string);
+        Self::of(target.source.to_string(), destination, target.slot, running)
+    }
+
+    fn of(source: String, destination: Option<String>, slot: Option<String>, running: bool) -> Self {
+        let look = Look {
+            panel: Panel::default(),
+            zoomed: false,
+            opened: Vec::new(),
+            slot: slot.clone(),
+            table: 0,
+            finding: 0,
+            event: 0,
+            scroll: 0,
+            filter: Field::new(FieldId::Filter, Kind::Text),
+            typing: false,
+            problems: false,
+            order: SlotOrder::default(),
+            reversed: false,
+            window: 2,
+            in_bytes: false,
+            pace: 2,
+        };
+        Self {
+            source,
+            destination,
+            wanted_slot: slot,
+            running,
+            live: Picture::default(),
+            tape: Tape::default(),
+            still: None,
+            replay: None,
+            heard: SystemTime::UNIX_EPOCH,
+            look,
+        }
+    }
+
+    /// A dashboard of a recording, standing on its last sample.
+    #[must_use]
+    pub fn replaying(header: &Header, records: Vec<Record>) -> Self {
+        let (source, destination) = (safe(header.source.clone()), header.destination.clone().map(safe));
+        let mut dashboard = Self::of(source, destination, header.slot.clone(), false);
+        dashboard.tape = Tape::whole(records.len());
+        for record in records {
+            let at = time(record.heard);
+            match record.outcome {
+                Ok(sample) => dashboard.sampled(*sample, at),
+                Err(reason) => dashboard.sample_failed(reason, None, at),
+            }
+        }
+        dashboard.replay = Some(Replay::default());
+        dashboard.stand();
+        dashboard
+    }
+
+    /// A sample arrived.
+    pub fn sampled(&mut self, sample: Sample, now: SystemTime) {
+        self.heard = now;
+        self.tape.push(&self.live.watcher, sample.clone(), now);
+        let before = self.live.told;
+        self.live.sampled(sample, now);
+        self.keep_place(self.live.told - before);
+        self.keep_in_bounds();
+    }
+
+    /// The source could not be sampled; `reason` is one sentence. At `next_try` it is tried again, if at all.
+    pub fn sample_failed(&mut self, reason: String, next_try: Option<SystemTime>, now: SystemTime) {
+        self.heard = now;
+        self.live.next_try = next_try;
+        let reason = safe(reason);
+        match &mut self.live.failure {
+            // The first moment counts, the latest reason is the right one.
+            Some((known, _)) => *known = reason,
+            None => {
+                self.log(Moment::from(now), true, reason.clone());
+                self.live.failure = Some((reason, now));
+            }
+        }
+    }
+
+    /// The run's latest state.
+    pub fn progress(&mut self, progress: Progress, now: SystemTime) {
+        self.heard = now;
+        self.live.copied.extend(own_run::being_copied(&progress).cloned());
+        self.live.progress = Some(progress);
+        self.keep_in_bounds();
+    }
+
+    /// Something happened in the run.
+    pub fn run_event(&mut self, event: RunEvent, now: SystemTime) {
+        self.heard = now;
+        self.log(Moment::from(now), event.trouble, safe(event.text));
+    }
+
+    /// The run ended.
+    pub fn run_ended(&mut self, result: Result<Summary, String>, now: SystemTime) {
+        self.heard = now;
+        self.running = false;
+        match &result {
+            Ok(summary) => {
+                self.live.progress = Some(summary.progress.clone());
+                self.log(Moment::from(now), false, format!("The run ended at {}.", summary.checkpoint));
+            }
+            Err(reason) => self.log(Moment::from(now), true, format!("The run ended: {}", printable(reason))),
+        }
+        self.live.ended = Some(result);
+    }
+
+    fn log(&mut self, at: Moment, trouble: bool, text: String) {
+        self.live.tell(at, trouble, text);
+        self.keep_place(1);
+    }
+
+    /// Whoever reads older events is not moved by newer ones.
+    fn keep_place(&mut self, told: usize) {
+        if self.look.event > 0 && self.still.is_none() {
+            self.look.event += told;
+        }
+    }
+
+    fn keep_in_bounds(&mut self) {
+        self.look.table = self.look.table.min(self.tables().len().saturating_sub(1));
+        let findings = self.findings().len();
+        self.look.finding = self.look.finding.min(findings.saturating_sub(1));
+        self.look.event = self.look.event.min(self.picture().log.len().saturating_sub(1));
+    }
+
+    /// Lets a recording go on. Returns whether anything moved.
+    pub fn tick(&mut self, now: SystemTime) -> bool {
+        let Some(replay) = self.replay.as_mut().filter(|replay| replay.playing) else { return false };
+        let Some(shown) = self.still.as_ref().and_then(|still| self.tape.sample(still.at)) else { return false };
+        let (began, from) = *replay.began.get_or_insert((now, shown.1));
+        let passed = now.duration_since(began).unwrap_or_default() * SPEEDS[replay.speed];
+        let mut moved = false;
+        loop {
+            let next = self.still.as_ref().map_or(0, |still| still.at + 1);
+            match self.tape.sample(next) {
+                Some((_, arrived)) if arrived.duration_since(from).unwrap_or_default() <= passed => {
+                    self.stand_at(next);
+                    moved = true;
+                }
+                Some(_) => return moved,
+                None => {
+                    if let Some(replay) = &mut self.replay {
+                        replay.playing = false;
+                    }
+                    return true;
+                }
+            }
+        }
+    }
+
+    /// When something moves by itself next.
+    #[must_use]
+    pub fn moves_after(&self) -> Option<Duration> {
+        self.replay.as_ref().is_none_or(|replay| replay.playing).then(|| match self.replay {
+            Some(_) => Duration::from_millis(100),
+            None => Duration::from_secs(1),
+        })
+    }
+
+    /// How a recording stands: the sample that is shown, how many there are, and its speed while it plays.
+    #[must_use]
+    pub fn replay(&self) -> Option<(usize, usize, Option<u32>)> {
+        let replay = self.replay.as_ref()?;
+        let at = self.still.as_ref().map_or(0, |still| still.at);
+        Some((at + 1, self.tape.range().1, replay.playing.then(|| SPEEDS[replay.speed])))
+    }
+
+    /// Whether the run of this process still goes.
+    #[must_use]
+    pub fn running(&self) -> bool {
+        self.running
+    }
+
+    /// How often the source is to be looked at.
+    #[must_use]
+    pub fn pace(&self) -> Duration {
+        Duration::from_millis(PACES[self.look.pace])
+    }
+
+    /// The SQL of the selected finding's first statement, to copy.
+    #[must_use]
+    pub fn sql(&self) -> Option<String> {
+        self.finding()?.actions.iter().find_map(|action| action.sql.clone())
+    }
+
+    /// What is on the screen: the latest, or the moment on which the display stands.
+    #[must_use]
+    pub fn picture(&self) -> &Picture {
+        self.still.as_ref().map_or(&self.live, |still| &still.picture)
+    }
+
+    /// Since when the display stands, if it was told to.
+    #[must_use]
+    pub fn frozen_since(&self) -> Option<SystemTime> {
+        self.still.as_ref().filter(|_| self.replay.is_none()).map(|still| still.since)
+    }
+
+    /// How many samples the display stands behind the latest.
+    #[must_use]
+    pub fn steps_back(&self) -> usize {
+        self.still.as_ref().map_or(0, |still| self.tape.range().1.saturating_sub(still.at + 1))
+    }
+
+    /// The source, without secrets.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The destination, without secrets.
+    #[must_use]
+    pub fn destination(&self) -> Option<&str> {
+        self.destination.as_deref()
+    }
+
+    /// The focused panel.
+    #[must_use]
+    pub fn panel(&self) -> Panel {
+        self.look.panel
+    }
+
+    /// Whether the focused panel has the whole screen.
+    #[must_use]
+    pub fn zoomed(&self) -> bool {
+        self.look.zoomed
+    }
+
+    /// The slots that are listed, in their order.
+    #[must_use]
+    pub fn slots(&self) -> Vec<(&Slot, &SlotReading)> {
+        let watcher = &self.picture().watcher;
+        let Some(sample) = watcher.sample() else { return Vec::new() };
+        let filter = Filter::read(self.look.filter.text());
+        let places = order::listed(watcher, &filter, self.look.problems, self.look.order, self.look.reversed);
+        let numbers = places.into_iter().filter_map(|at| watcher.reading().slots.get(at));
+        numbers.filter_map(|one| Some((sample.slots.iter().find(|slot| slot.name == one.name)?, one))).collect()
+    }
+
+    /// The selected line among the listed slots: the one that was chosen, else the one to watch, else the first.
+    #[must_use]
+    pub fn selected_slot(&self) -> usize {
+        let slots = self.slots();
+        let line = |name: &Option<String>| {
+            name.as_ref().and_then(|name| slots.iter().position(|(slot, _)| &slot.name == name))
+        };
+        line(&self.look.slot).or_else(|| line(&self.wanted_slot)).unwrap_or(0)
+    }
+
+    /// The slot that was chosen, if it was dropped since: as it was seen last, and when.
+    #[must_use]
+    pub fn dropped_slot(&self) -> Option<(&Slot, Moment)> {
+        self.picture().gone(self.look.slot.as_deref()?)
+    }
+
+    /// What the list of slots leaves out and how it is sorted: the filter, whether only problems, and the order.
+    #[must_use]
+    pub fn listing(&self) -> (&Field, bool, SlotOrder, bool) {
+        (&self.look.filter, self.look.problems, self.look.order, self.look.reversed)
+    }
+
+    /// The filter, while it is typed.
+    #[must_use]
+    pub fn filter_field(&self) -> Option<&Field> {
+        self.look.typing.then_some(&self.look.filter)
+    }
+
+    /// The same, to type into.
+    pub fn filter_field_mut(&mut self) -> Option<&mut Field> {
+        if self.look.typing { Some(&mut self.look.filter) } else { None }
+    }
+
+    /// The selected table's line.
+    #[must_use]
+    pub fn selected_table(&self) -> usize {
+        self.look.table
+    }
+
+    /// What is wrong at the moment that is shown, the worst first.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        self.picture().watcher.diagnosis().findings()
+    }
+
+    /// The selected finding's line.
+    #[must_use]
+    pub fn selected_finding(&self) -> usize {
+        self.look.finding
+    }
+
+    /// The selected finding.
+    #[must_use]
+    pub fn finding(&self) -> Option<&Finding> {
+        self.findings().get(self.look.finding)
+    }
+
+    /// How many events back from the newest the user looks.
+    #[must_use]
+    pub fn selected_event(&self) -> usize {
+        self.look.event
+    }
+
+    /// How far a page of text is scrolled.
+    #[must_use]
+    pub fn scroll(&self) -> usize {
+        self.look.scroll
+    }
+
+    /// The charts' window of time, and whether they show bytes instead of time.
+    #[must_use]
+    pub fn chart(&self) -> (Duration, bool) {
+        (Duration::from_secs(WINDOWS[self.look.window]), self.look.in_bytes)
+    }
+
+    /// The tables at both sides; what this process's own run says is fresher than what it has written down.
+    #[must_use]
+    pub fn tables(&self) -> Vec<TableLine> {
+        let picture = self.picture();
+        let mut lines = table_lines(&picture.watcher);
+        if let Some(progress) = &picture.progress {
+            own_run::overlay(&mut lines, progress, &picture.copied);
+        }
+        lines
+    }
+}
+
+/// A moment on the recording's clock as a time; before 1970 no machine recorded.
+fn time(moment: Moment) -> SystemTime {
+    SystemTime::UNIX_EPOCH + moment.since(Moment(0))
+}

@@ -1,0 +1,247 @@
+//! Everything about one slot on a page: positions, reader, what it holds, its trouble and its past.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::paint::{fit, put, section, spelled, wrap};
+use super::{findings, ruler, slots};
+use crate::catalog::Lsn;
+use crate::connection::printable;
+use crate::monitor::history::SlotHistory;
+use crate::monitor::reading::SlotReading;
+use crate::monitor::slot::{Consumer, Slot};
+use crate::monitor::{Sample, units};
+use crate::tui::app::dashboard::Dashboard;
+use crate::tui::view::theme::{Theme, Tone};
+
+/// How many events of the slot are shown.
+const EVENTS: usize = 12;
+
+/// Draws the page.
+pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let picture = dashboard.picture();
+    if let Some((slot, seen)) = dashboard.dropped_slot() {
+        let title = format!("Slot {}", printable(&slot.name));
+        let body = section(&title, "Esc goes back", true, theme, area, buf);
+        let at = slot.reached().map_or_else(|| "no position".to_owned(), |lsn| format!("position {lsn}"));
+        let text = format!(
+            "{} This slot is not there any more: it was dropped. It was seen last at {}Z with {at}.",
+            theme.mark(Tone::Bad),
+            seen.clock()
+        );
+        for (row, line) in (0..body.height).zip(wrap(&text, usize::from(body.width))) {
+            put(&Line::styled(line, theme.style(Tone::Bad)), row, body, buf);
+        }
+        return;
+    }
+    let listed = dashboard.slots();
+    let chosen = listed.get(dashboard.selected_slot()).copied();
+    let name = chosen.map_or_else(String::new, |(slot, _)| format!(" {}", printable(&slot.name)));
+    let mut body = section(&format!("Slot{name}"), "Esc goes back", true, theme, area, buf);
+    let (Some(sample), Some((slot, numbers))) = (picture.watcher.sample(), chosen) else { return };
+    ruler::positions(slot, sample, theme, body, buf);
+    let used = 4.min(body.height);
+    body = Rect { y: body.y + used, height: body.height - used, ..body };
+    let page = Page { dashboard, sample, slot, numbers, theme, width: usize::from(body.width) };
+    for (row, line) in (0..body.height).zip(page.lines().iter().skip(dashboard.scroll())) {
+        put(line, row, body, buf);
+    }
+}
+
+struct Page<'a> {
+    dashboard: &'a Dashboard,
+    sample: &'a Sample,
+    slot: &'a Slot,
+    numbers: &'a SlotReading,
+    theme: Theme,
+    width: usize,
+}
+
+impl Page<'_> {
+    fn lines(&self) -> Vec<Line<'static>> {
+        let mut lines = Vec::new();
+        let tone = slots::tone(self.numbers.state);
+        let state = format!("{} {}", self.theme.mark(tone), self.numbers.state.name());
+        lines.push(Line::from(vec![Span::styled(state, self.theme.style(tone))]));
+        for text in wrap(&ruler::about(self.slot, self.sample), self.width) {
+            lines.push(Line::raw(text));
+        }
+        lines.push(Line::default());
+        self.positions(&mut lines);
+        lines.push(Line::default());
+        self.holds(&mut lines);
+        if let Some(reader) = &self.slot.consumer {
+            lines.push(Line::default());
+            self.reader(reader, &mut lines);
+        }
+        self.trouble(&mut lines);
+        self.past(&mut lines);
+        lines
+    }
+
+    fn head(&self, text: &str) -> Line<'static> {
+        Line::styled(text.to_owned(), self.theme.style(Tone::Title))
+    }
+
+    /// Each position with how far it is behind in bytes and in time.
+    fn positions(&self, lines: &mut Vec<Line<'static>>) {
+        lines.push(self.head("Position     LSN                 behind         written"));
+        let sent = self.slot.consumer.as_ref().and_then(|reader| reader.sent_lsn);
+        let rows = [
+            ("restart", self.slot.restart_lsn),
+            ("confirmed", self.slot.confirmed_flush_lsn),
+            ("sent", sent),
+            ("end of log", self.sample.lsn),
+        ];
+        for (name, position) in rows {
+            let behind = position.and_then(|lsn| Some(self.sample.lsn?.bytes_since(lsn)));
+            let age = position.and_then(|lsn: Lsn| self.dashboard.picture().watcher.history().clock().age(lsn));
+            lines.push(Line::raw(format!(
+                "{} {} {} {}",
+                fit(name, 12, self.theme),
+                fit(&known(position.map(|lsn| lsn.to_string())), 19, self.theme),
+                fit(&known(behind.map(units::bytes)), 14, self.theme),
+                known(age.map(|age| format!("{} ago", age.show(self.theme.ascii)))),
+            )));
+        }
+    }
+
+    fn holds(&self, lines: &mut Vec<Line<'static>>) {
+        let numbers = self.numbers;
+        let held = if self.slot.is_lost() {
+            "nothing: it is lost".to_owned()
+        } else {
+            known(numbers.retained_bytes.map(units::bytes))
+        };
+        let left = match (self.slot.is_lost(), numbers.safe_bytes) {
+            (true, _) => "gone".to_owned(),
+            (false, None) => "no limit (max_slot_wal_keep_size is -1)".to_owned(),
+            (false, Some(left)) => units::bytes(u64::try_from(left).unwrap_or(0)),
+        };
+        let dies = numbers.dies_in.map_or_else(
+            || "no loss in sight".to_owned(),
+            |left| format!("lost in about {}, at the first checkpoint after", units::about(left)),
+        );
+        lines.push(Line::raw(format!("Holds {held}; left {left}; {dies}.")));
+        let trend = match numbers.trend {
+            Some(trend) if trend > 0.0 => format!("growing by {}", units::rate(trend)),
+            Some(trend) => format!("shrinking by {}", units::rate(-trend)),
+            None => "trend not known yet".to_owned(),
+        };
+        let catch = numbers
+            .catches_up_in
+            .map_or_else(String::new, |left| format!("; caught up in about {}", units::about(left)));
+        let confirmed = known(numbers.confirmed_rate.map(units::rate));
+        lines.push(Line::raw(format!("Confirms {confirmed}; lag {trend}{catch}.")));
+        let age = known(self.slot.catalog_xmin_age.map(|age| units::count(u64::try_from(age).unwrap_or(0))));
+        lines.push(Line::raw(format!(
+            "catalog_xmin is {age} transactions old: vacuum of the catalogs waits for it, vacuum of other tables does not."
+        )));
+        if let Some(decoding) = &self.slot.decoding {
+            lines.push(Line::raw(format!(
+                "Decoded {} in {} transactions; {} in {} did not fit into memory; {} streamed before their commit.",
+                units::bytes(decoding.total_bytes),
+                units::count(decoding.total_txns),
+                units::bytes(decoding.spill_bytes),
+                units::count(decoding.spill_txns),
+                units::bytes(decoding.stream_bytes),
+            )));
+        }
+        let spill = self.sample.files.known().and_then(|files| files.spill.as_ref());
+        if let Some(spill) = spill.and_then(|all| all.iter().find(|one| one.slot == self.slot.name && one.files > 0)) {
+            let text =
+                format!("On disk now: {} of open transactions in {} files.", units::bytes(spill.bytes), spill.files);
+            lines.push(Line::raw(text));
+        }
+        if let Some(failover) = self.slot.failover {
+            let text = if failover {
+                "It survives a failover (failover = true)."
+            } else {
+                "It does not survive a failover (failover = false)."
+            };
+            lines.push(Line::raw(text));
+        }
+    }
+
+    fn reader(&self, reader: &Consumer, lines: &mut Vec<Line<'static>>) {
+        lines.push(self.head("Reader"));
+        let text =
+            |value: &Option<String>| value.as_ref().map_or_else(|| "?".to_owned(), |text| printable(text).into_owned());
+        let since =
+            reader.backend_start.map(|start| units::span(Duration::from_secs(self.sample.at.since(start).as_secs())));
+        lines.push(Line::raw(format!(
+            "process {}, role {}, application {}, from {}, connected for {}",
+            reader.pid,
+            text(&reader.user),
+            text(&reader.application_name),
+            reader
+                .client_addr
+                .as_ref()
+                .map_or_else(|| "this host or ?".to_owned(), |from| printable(from).into_owned()),
+            known(since),
+        )));
+        let heard = reader.reply_time.map(|reply| self.sample.at.since(reply));
+        let limit = self.sample.server.number("wal_sender_timeout").and_then(|millis| u64::try_from(millis).ok());
+        let limit = limit
+            .filter(|millis| *millis > 0)
+            .map(|millis| format!(" of {}", units::span(Duration::from_millis(millis))));
+        lines.push(Line::raw(format!(
+            "state {}, waits for {}, heard {} ago{} (wal_sender_timeout; its own may differ)",
+            text(&reader.state),
+            text(&reader.wait),
+            known(heard.map(units::span)),
+            limit.unwrap_or_default(),
+        )));
+        if let Some(share) = self.dashboard.picture().watcher.history().slot(&self.slot.name).and_then(slow_share) {
+            lines.push(Line::raw(format!("waited for its client to take data in {share:.0} % of the samples")));
+        }
+    }
+
+    fn trouble(&self, lines: &mut Vec<Line<'static>>) {
+        let name = printable(&self.slot.name);
+        let of_slot = self.dashboard.findings().iter().filter(|finding| finding.object == name);
+        for finding in of_slot {
+            lines.push(Line::default());
+            let tone = findings::tone(finding.severity);
+            let text = format!("{} {} {}", self.theme.mark(tone), finding.rule, finding.title);
+            lines.push(Line::styled(spelled(&text, self.theme), self.theme.style(tone)));
+            lines.extend(findings::details(finding, self.width, self.theme));
+        }
+    }
+
+    fn past(&self, lines: &mut Vec<Line<'static>>) {
+        let word = format!(" {}", printable(&self.slot.name));
+        let events: Vec<_> = self
+            .dashboard
+            .picture()
+            .log
+            .iter()
+            .rev()
+            .filter(|line| format!(" {}", line.text).contains(&word))
+            .take(EVENTS)
+            .collect();
+        if events.is_empty() {
+            return;
+        }
+        lines.push(Line::default());
+        lines.push(self.head("Events"));
+        for event in events {
+            lines.push(Line::raw(fit(&format!("{} {}", event.at.clock(), event.text), self.width, self.theme)));
+        }
+    }
+}
+
+/// In how many of the samples that could tell the walsender waited for its client, in percent.
+fn slow_share(past: &SlotHistory) -> Option<f64> {
+    let told: Vec<bool> = past.points().iter().rev().take(300).filter_map(|point| point.client_is_slow).collect();
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    let share = |count: usize| 100.0 * count as f64 / told.len() as f64;
+    (!told.is_empty()).then(|| share(told.iter().filter(|slow| **slow).count()))
+}
+
+fn known(value: Option<String>) -> String {
+    value.unwrap_or_else(|| "?".to_owned())
+}
