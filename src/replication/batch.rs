@@ -276,6 +276,10 @@ fn failed(target: Option<&Arc<Target>>, kind: Kind, error: &tokio_postgres::Erro
              later), or drop the foreign key there.",
             printable(db.constraint().unwrap_or("a constraint"))
         )),
+        Some(db) if db.code().code() == "0A000" && kind == Kind::Truncate => Halt::refused(format!(
+            "The source emptied table {table} with TRUNCATE, and a table that only the destination has points to it with a \
+             foreign key. Drop that key or that table, then start again; nothing is lost."
+        )),
         // Characters that the destination's encoding does not have, or bytes that are none in its own.
         Some(db) if matches!(db.code().code(), "22P05" | "22021") => Halt::refused(format!(
             "The encoding of the destination's database lacks a character that the source sent ({}) while {doing}. \

@@ -93,7 +93,9 @@ pub(super) fn query(side: Side, doing: &str, error: &tokio_postgres::Error) -> H
     match error.as_db_error() {
         None if error.is_closed() || io_cause(error) => Halt::Lost(side, format!("lost while {doing}")),
         None => Halt::Refused(format!("The {side} failed while {doing}: {}.", describe(error))),
-        Some(db) if state_passes(db.code().code()) => Halt::Lost(side, format!("{} while {doing}", shown(db))),
+        Some(db) if state_passes(db.code().code()) => {
+            Halt::Passing(format!("The {side} reported while {doing}: {}.", shown(db)))
+        }
         Some(db) => Halt::Refused(format!("The {side} refused while {doing}: {}.", shown(db))),
     }
 }
@@ -129,7 +131,7 @@ pub(super) fn stream(doing: &str, error: &StreamError) -> Halt {
         StreamError::Io(error) => Halt::Lost(Side::Source, format!("lost while {doing} ({error})")),
         StreamError::Ended => Halt::Lost(Side::Source, format!("closed by the server while {doing}")),
         StreamError::Server(error) if state_passes(&error.sqlstate) => {
-            Halt::Lost(Side::Source, format!("{error} while {doing}"))
+            Halt::Passing(format!("The source reported while {doing}: {error}."))
         }
         StreamError::Server(error) => {
             let hint = error.hint.as_deref().map(|hint| format!(" {}", printable(hint))).unwrap_or_default();
@@ -168,7 +170,7 @@ mod tests {
         let server = |sqlstate: &str| {
             StreamError::Server(Box::new(ServerError { sqlstate: sqlstate.to_owned(), ..ServerError::default() }))
         };
-        assert!(matches!(stream("x", &server("57P01")), Halt::Lost(Side::Source, _)));
+        assert!(matches!(stream("x", &server("57P01")), Halt::Passing(_)));
         assert!(matches!(stream("x", &server("42704")), Halt::Refused(_)));
     }
 }

@@ -32,9 +32,11 @@ mod prepare;
 pub mod probe;
 pub mod progress;
 mod pulse;
+mod rates;
 mod reader;
 mod relation;
 pub mod run;
+mod sequences;
 mod slot;
 mod source;
 mod steady;
@@ -44,4 +46,5 @@ pub mod verify;
 mod walsender;
 
 pub use progress::{Phase, Progress, RunEvent, TablePhase, TableProgress};
-pub use run::{RunError, RunOptions, Summary, forget, run};
+pub use rates::{Rates, TableRate};
+pub use run::{RunError, RunOptions, Summary, create_schema, forget, run, sync_sequences};

@@ -118,6 +118,30 @@ impl Wish<'_> {
         Ok(Ready { destination, source, version, checkpoint, tables })
     }
 
+    /// Creates and checks the tables, and returns the statements that were run.
+    pub(super) async fn schema(&self) -> Result<Vec<String>, Halt> {
+        let destination = own(self.destination, false, self.stop).await?;
+        let options = SessionOptions { application_name: "walpilot run".to_owned(), ..SessionOptions::inspect() };
+        let source = connection::connect(&self.profile.source, &options)
+            .await
+            .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
+        let version = source::version(&source.client, Side::Source).await?;
+        let found = source::tables(&source.client, version, &self.profile.publication, &self.profile.selection).await?;
+        let client = &destination.session.client;
+        let mut creator = Creator::new(&source.client, client, &self.destination.user, self.tell);
+        types::add_labels(&source.client, client, &found, self.tell).await?;
+        for table in &found {
+            match destination::describe(client, &table.name).await? {
+                Some(there) => {
+                    destination::check_fit(table, &there)?;
+                    types::check(table, &there)?;
+                }
+                None => creator.create(table).await?,
+            }
+        }
+        Ok(creator.made)
+    }
+
     /// The slot, held by nobody; `None` when it is to be made.
     async fn slot(
         &self,

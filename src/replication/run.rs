@@ -27,6 +27,7 @@ use super::prepare::{FORGET, Ready, Table, Wish, own};
 use super::progress::{Phase, Progress, RunEvent, TablePhase, TableProgress, Teller};
 use super::pulse;
 use super::reader::Reader;
+use super::sequences;
 use super::slot;
 use super::walsender::Walsender;
 use crate::catalog::Lsn;
@@ -119,6 +120,7 @@ pub async fn run(
         again: None,
     };
     let mut pause = FIRST_PAUSE;
+    let mut reached = Lsn::INVALID;
     loop {
         let phase = if run.started { Phase::Reconnecting } else { Phase::Starting };
         progress.send_modify(|progress| progress.phase = phase);
@@ -149,9 +151,12 @@ pub async fn run(
             run.undo().await;
             return Err(halt.into());
         }
-        if streamed {
+        // A stream that gets nowhere, because the disk is full for example, is no success.
+        let checkpoint = progress.borrow().checkpoint;
+        if streamed && checkpoint > reached {
             pause = FIRST_PAUSE;
         }
+        reached = checkpoint;
         progress.send_modify(|progress| progress.phase = Phase::Reconnecting);
         let what = match &halt {
             Halt::Unreachable(side, failure) => format!("The {side} can't be reached: {}", failure.message),
@@ -181,6 +186,34 @@ pub async fn forget(options: &RunOptions) -> Result<(), RunError> {
     let client = &destination.session.client;
     checkpoint::ensure_tables(client, &options.destination).await?;
     Ok(checkpoint::forget(client, &options.profile.slot).await?)
+}
+
+/// Creates the tables that the destination lacks, checks those that are there, and returns the statements that were run.
+///
+/// # Errors
+/// As [`run`].
+pub async fn create_schema(options: &RunOptions) -> Result<Vec<String>, RunError> {
+    check(options)?;
+    let (events, _) = mpsc::channel(1);
+    let wish = Wish {
+        profile: &options.profile,
+        destination: &options.destination,
+        create_slot: false,
+        reconnecting: false,
+        grown: &HashSet::new(),
+        made_slot: &AtomicBool::new(false),
+        tell: &Teller(events),
+        stop: &CancellationToken::new(),
+    };
+    Ok(wish.schema().await?)
+}
+
+/// Sets the destination's sequences to where those of the source stand, for the cut-over; never back.
+///
+/// # Errors
+/// When a side can't be asked, or a sequence can't be set.
+pub async fn sync_sequences(options: &RunOptions, events: mpsc::Sender<RunEvent>) -> Result<usize, RunError> {
+    Ok(sequences::sync(&options.profile, &options.destination, &Teller(events)).await?)
 }
 
 fn check(options: &RunOptions) -> Result<(), RunError> {

@@ -85,13 +85,13 @@ pub(super) fn judge(
     if slot.wal_status.as_deref() == Some("lost") {
         return refuse(format!(
             "The slot {name} is lost: the source has removed WAL that it still needed (max_slot_wal_keep_size). Drop it \
-             with SELECT pg_drop_replication_slot('{name}') and copy again: {forget}"
+             with SELECT pg_drop_replication_slot('{name}'). {forget}"
         ));
     }
     match checkpoint {
         Some(checkpoint) if slot.confirmed > checkpoint => refuse(format!(
             "The slot {name} was moved to {} by somebody else, but the destination holds changes only up to \
-             {checkpoint}: what lies between is lost. Copy again: {forget}",
+             {checkpoint}: what lies between is lost. {forget}",
             slot.confirmed
         )),
         _ => Ok(()),

@@ -53,11 +53,7 @@ impl Pair {
 
     /// The same into another database.
     pub fn command_to(&self, to: &Settings, more: &[&str]) -> Walpilot {
-        let (from, to) = (uri(&self.from()), uri(to));
-        let mut args = vec!["run", "--from", &from, "--to", &to];
-        args.extend(more);
-        let password = |s: &Settings| s.password.as_ref().map_or(String::new(), |word| word.reveal().to_owned());
-        walpilot(args).password(&self.from()).env("WALPILOT_TO_PASSWORD", &password(&self.to()))
+        between(&self.from(), to, more)
     }
 
     /// Runs until everything that is at the source now is at the destination.
@@ -101,6 +97,25 @@ impl Pair {
         let behind = format!("SELECT '{confirmed}'::pg_lsn <= lsn FROM walpilot.checkpoint");
         assert_eq!(value(&self.to(), &behind).await, "t", "feedback went beyond the checkpoint");
     }
+}
+
+/// `walpilot run` between any two.
+pub fn between(from: &Settings, to: &Settings, more: &[&str]) -> Walpilot {
+    program("run", from, to, more)
+}
+
+/// `walpilot verify` of the two.
+pub fn verify(from: &Settings, to: &Settings) -> Walpilot {
+    program("verify", from, to, &[])
+}
+
+/// A command of walpilot with a source and a destination.
+pub fn program(command: &str, from: &Settings, to: &Settings, more: &[&str]) -> Walpilot {
+    let (from_uri, to_uri) = (uri(from), uri(to));
+    let mut args = vec![command, "--from", &from_uri, "--to", &to_uri];
+    args.extend(more);
+    let word = |s: &Settings| s.password.as_ref().map_or(String::new(), |word| word.reveal().to_owned());
+    walpilot(args).password(from).env("WALPILOT_TO_PASSWORD", &word(to))
 }
 
 /// The source's tables outside the system schemas, quoted; partitions only by their root.

@@ -14,6 +14,7 @@ pub mod fakes;
 pub mod oracle;
 pub mod pki;
 pub mod program;
+pub mod proxy;
 pub mod pty;
 pub mod servers;
 
