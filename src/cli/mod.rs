@@ -30,6 +30,7 @@ pub mod target;
 pub mod verify;
 pub mod watch;
 mod watch_text;
+pub mod xmin;
 
 use std::process::ExitCode;
 use std::time::Duration;

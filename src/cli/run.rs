@@ -16,8 +16,10 @@ use super::output::Output;
 use super::pair::PairArgs;
 use super::run_lines::{Lines, RunFormat};
 use super::run_metrics::WatchedRun;
+use super::xmin::XminArgs;
 use crate::catalog::Lsn;
 use crate::connection::{self, SessionOptions, Settings, printable};
+use crate::profile::Method;
 use crate::replication::{self, Phase, Progress, RunError, RunOptions};
 
 /// Replicate into a destination PostgreSQL
@@ -51,6 +53,9 @@ pub struct RunArgs {
     /// Answer monitoring systems while the run goes on: /metrics and /healthz
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub metrics: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
+    pub xmin: XminArgs,
     /// A view or lines for people, or one JSON object a line for programs
     #[arg(long, value_enum, value_name = "text|ndjson", default_value_t, hide_possible_values = true)]
     pub format: RunFormat,
@@ -62,7 +67,14 @@ pub struct RunArgs {
 /// With the exit code and one sentence for standard error.
 pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
     let (profile, destination) = args.pair.opened()?;
-    let options = RunOptions { profile, destination, create_slot: !args.no_create_slot };
+    let xmin = args.xmin.options(args.until_caught_up);
+    if profile.method == Method::Cdc && args.xmin.asks_for_something() {
+        return Err(Stop::new(Exit::Usage, "--once and --reconcile need --method xmin; the method cdc sees deletes."));
+    }
+    if profile.method == Method::Xmin && (args.schema_only || args.sync_sequences) {
+        return Err(Stop::new(Exit::Usage, "--schema-only and --sync-sequences need --method cdc."));
+    }
+    let options = RunOptions { profile, destination, create_slot: !args.no_create_slot, xmin };
     if args.schema_only {
         for statement in replication::create_schema(&options).await.map_err(|error| stopped_by(&error))? {
             output.line(&format!("{};", printable(&statement)))?;

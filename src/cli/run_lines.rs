@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use super::exit::Stop;
 use super::output::{Output, Paint};
 use super::run_view;
+use super::xmin;
 use crate::monitor::units;
-use crate::replication::{Phase, Progress, Rates, RunEvent, Summary, TablePhase};
+use crate::replication::{Phase, Progress, Rates, RunEvent, Summary};
 
 /// The format of a run's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, ValueEnum)]
@@ -89,6 +90,7 @@ impl Lines {
         self.end()?;
         match self.format {
             RunFormat::Ndjson => self.json(&json!({ "summary": summary }))?,
+            RunFormat::Text if summary.progress.xmin.is_some() => self.output.line(&xmin::summary(summary))?,
             RunFormat::Text => {
                 let copied: u64 = summary.progress.tables.iter().map(|table| table.rows_copied).sum();
                 self.output.line(&format!(
@@ -144,7 +146,7 @@ fn line(progress: &Progress, before: Option<&Progress>) -> String {
         Phase::Reconnecting => "reconnecting".to_owned(),
         Phase::Stopping => "stopping".to_owned(),
         Phase::Copying => {
-            let done = progress.tables.iter().filter(|table| table.phase == TablePhase::Streaming).count();
+            let done = progress.tables.iter().filter(|table| table.phase.has_all()).count();
             let bytes: u64 = progress.tables.iter().map(|table| table.bytes_copied).sum();
             let rows = copied(progress);
             let rate = rows.saturating_sub(before.map_or(0, copied));
@@ -154,6 +156,8 @@ fn line(progress: &Progress, before: Option<&Progress>) -> String {
                 units::bytes(bytes)
             )
         }
+        Phase::Reading => xmin::reading(progress),
+        Phase::Waiting => xmin::waiting(progress),
         Phase::Streaming => {
             let rate = progress.changes.saturating_sub(before.map_or(0, |before| before.changes));
             format!(

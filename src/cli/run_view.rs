@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use unicode_width::UnicodeWidthStr;
 
+use super::xmin;
 use crate::connection::printable;
 use crate::monitor::units;
 use crate::replication::{Phase, Progress, Rates, TablePhase, TableProgress};
@@ -22,9 +23,9 @@ pub(super) fn lines(progress: &Progress, rates: &Rates, width: usize, height: us
     // What moves comes first: copies under way, then those that wait, then the busiest.
     tables.sort_by_key(|table| {
         let place = match table.phase {
-            TablePhase::Copying => 0,
+            TablePhase::Copying | TablePhase::Reading => 0,
             TablePhase::Waiting => 1,
-            TablePhase::Streaming => 2,
+            TablePhase::Streaming | TablePhase::Current => 2,
         };
         (place, std::cmp::Reverse(changes(table)))
     });
@@ -40,9 +41,11 @@ fn heading(progress: &Progress, rates: &Rates) -> String {
     match progress.phase {
         Phase::Starting => "starting".to_owned(),
         Phase::Reconnecting => "reconnecting: the connection was lost; nothing that was committed is".to_owned(),
+        Phase::Reading => xmin::reading(progress),
+        Phase::Waiting => xmin::waiting(progress),
         Phase::Stopping => "stopping after the batch at hand".to_owned(),
         Phase::Copying => {
-            let done = progress.tables.iter().filter(|table| table.phase == TablePhase::Streaming).count();
+            let done = progress.tables.iter().filter(|table| table.phase.has_all()).count();
             let rows: u64 = progress.tables.iter().map(|table| table.rows_copied).sum();
             let bytes: u64 = progress.tables.iter().map(|table| table.bytes_copied).sum();
             let left =
@@ -85,7 +88,8 @@ fn row(table: &TableProgress, rates: &Rates, name_width: usize) -> String {
                 count(rate.rows_per_second as u64)
             )
         }
-        TablePhase::Streaming => format!(
+        TablePhase::Reading => format!("  {name}{pad}  being read"),
+        TablePhase::Streaming | TablePhase::Current => format!(
             "  {name}{pad}  {} rows copied, {} inserts, {} updates, {} deletes",
             count(table.rows_copied),
             count(table.inserts),

@@ -42,8 +42,9 @@ impl SnapshotSession {
             .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
         // A policy that hides rows from this role must be an error, not a silent gap.
         let sql = format!(
-            "SET row_security = off; {}; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
+            "SET row_security = off; {}; {}; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
             formats::SESSION,
+            formats::NO_LIMITS,
             quote_literal(&snapshot.name)
         );
         session

@@ -57,8 +57,9 @@ pub(super) async fn open(settings: &Settings) -> Result<Destination, Halt> {
     let sql = format!(
         "SET synchronous_commit = on; SET row_security = off; SET enable_seqscan = off; SET jit = off; \
          SET check_function_bodies = off; SET default_transaction_isolation = 'read committed'; \
-         SET default_transaction_deferrable = off; {}",
-        formats::SESSION
+         SET default_transaction_deferrable = off; {}; {}",
+        formats::SESSION,
+        formats::NO_LIMITS
     );
     session.client.batch_execute(&sql).await.map_err(failed)?;
     let recovery: bool = session.client.query_one("SELECT pg_is_in_recovery()", &[]).await.map_err(failed)?.get(0);

@@ -6,3 +6,8 @@
 /// For a session that reads or writes rows as text: `money` is written in the style of `lc_monetary`, and with
 /// `array_nulls` off a null in an array would be read as the word.
 pub(super) const SESSION: &str = "SET lc_monetary = 'C'; SET array_nulls = on; SET xmloption = content";
+
+/// For a session that works for long or waits for long: limits that newer servers have beside those that every session
+/// of walpilot sets (`transaction_timeout` from PostgreSQL 17, `idle_session_timeout` from 14).
+pub(super) const NO_LIMITS: &str = "SELECT set_config(name, '0', false) FROM pg_settings \
+                                    WHERE name IN ('transaction_timeout', 'idle_session_timeout')";

@@ -9,6 +9,8 @@
 //! A column that the source adds is followed where that is certain ([`follow`]); how far the destination is behind is
 //! told by the source's clock and log ([`lag`], [`pulse`]). [`verify`] compares both sides.
 //!
+//! The other method reads rows with a newer `xmin` again and again ([`xmin`]); it shares the destination's side.
+//!
 //! From the wire to the rows: [`walsender`] (behind [`stream`]) -> [`reader`] -> bounded queue -> [`apply`], which decodes
 //! ([`pgoutput`]), joins changes to the destination's tables ([`relation`]) and writes them ([`batch`]).
 
@@ -44,7 +46,9 @@ mod stream;
 mod types;
 pub mod verify;
 mod walsender;
+mod xmin;
 
-pub use progress::{Phase, Progress, RunEvent, TablePhase, TableProgress};
+pub use progress::{PassProgress, Phase, Progress, RunEvent, TablePhase, TableProgress};
 pub use rates::{Rates, TableRate};
 pub use run::{RunError, RunOptions, Summary, create_schema, forget, run, sync_sequences};
+pub use xmin::XminOptions;

@@ -30,17 +30,18 @@ use super::reader::Reader;
 use super::sequences;
 use super::slot;
 use super::walsender::Walsender;
+use super::xmin::{self, XminOptions};
 use crate::catalog::Lsn;
 use crate::connection::{Failure, Settings};
 use crate::profile::{Method, Profile, TableName};
 
 /// The first pause before another attempt; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How many tables are copied at the same time: enough to keep both servers busy, and few for the source's sake.
 const COPY_WORKERS: usize = 2;
 /// How long the source may take to acknowledge an orderly end.
-const FAREWELL: Duration = Duration::from_secs(5);
+pub(super) const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -51,6 +52,8 @@ pub struct RunOptions {
     pub destination: Settings,
     /// Create the slot when it is missing (the publication must exist).
     pub create_slot: bool,
+    /// How the method xmin runs.
+    pub xmin: XminOptions,
 }
 
 /// Why a run ended by itself.
@@ -107,6 +110,9 @@ pub async fn run(
 ) -> Result<Summary, RunError> {
     let tell = Teller(events);
     check(&options)?;
+    if options.profile.method == Method::Xmin {
+        return xmin::run(&options, progress, tell, stop).await;
+    }
     let mut run = Run {
         options: &options,
         progress: &progress,
@@ -158,13 +164,7 @@ pub async fn run(
         }
         reached = checkpoint;
         progress.send_modify(|progress| progress.phase = Phase::Reconnecting);
-        let what = match &halt {
-            Halt::Unreachable(side, failure) => format!("The {side} can't be reached: {}", failure.message),
-            Halt::Lost(side, text) => format!("The connection to the {side} broke: {text}."),
-            Halt::Again(text) | Halt::Passing(text) | Halt::Refused(text) => text.clone(),
-            Halt::Stopped => String::new(),
-        };
-        tell.trouble(format!("{what} Trying again in {} s.", pause.as_secs_f32()));
+        tell.trouble(format!("{} Trying again in {} s.", halt.what(), pause.as_secs_f32()));
         tokio::select! {
             () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
             () = stop.cancelled() => break,
@@ -185,6 +185,9 @@ pub async fn forget(options: &RunOptions) -> Result<(), RunError> {
     let destination = own(&options.destination, false, &CancellationToken::new()).await?;
     let client = &destination.session.client;
     checkpoint::ensure_tables(client, &options.destination).await?;
+    if options.profile.method == Method::Xmin {
+        return Ok(xmin::forget(client, &options.profile.slot).await?);
+    }
     Ok(checkpoint::forget(client, &options.profile.slot).await?)
 }
 
@@ -218,9 +221,6 @@ pub async fn sync_sequences(options: &RunOptions, events: mpsc::Sender<RunEvent>
 
 fn check(options: &RunOptions) -> Result<(), RunError> {
     let (source, destination) = (&options.profile.source, &options.destination);
-    if options.profile.method == Method::Xmin {
-        return Err(RunError::Refused("The method xmin can't be run yet; use --method cdc.".to_owned()));
-    }
     if (&source.host, source.port, &source.database) == (&destination.host, destination.port, &destination.database) {
         return Err(RunError::Refused(format!(
             "Source and destination are the same database ({destination}). Name another destination."

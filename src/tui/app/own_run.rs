@@ -8,7 +8,7 @@ use crate::replication::{Progress, TablePhase, TableProgress};
 
 /// The tables whose rows are not all there yet: this run copies them.
 pub(super) fn being_copied(progress: &Progress) -> impl Iterator<Item = &TableName> {
-    progress.tables.iter().filter(|table| table.phase != TablePhase::Streaming).map(|table| &table.table)
+    progress.tables.iter().filter(|table| !table.phase.has_all()).map(|table| &table.table)
 }
 
 /// Puts what the run says over what the destination's statistics say. `copied` are the tables that this run began to
@@ -20,12 +20,7 @@ pub(super) fn overlay(lines: &mut Vec<TableLine>, progress: &Progress, copied: &
             lines.len() - 1
         });
         let line = &mut lines[at];
-        let phase = match own.phase {
-            TablePhase::Waiting => "waiting",
-            TablePhase::Copying => "copying",
-            TablePhase::Streaming => "streaming",
-        };
-        line.phase = Some(phase.to_owned());
+        line.phase = Some(own.phase.name().to_owned());
         line.rows_copied = Some(own.rows_copied);
         line.changes_applied = Some(own.inserts + own.updates + own.deletes + own.truncates);
         if own.phase != TablePhase::Waiting {
@@ -40,9 +35,11 @@ pub(super) fn overlay(lines: &mut Vec<TableLine>, progress: &Progress, copied: &
     }
 }
 
-/// The rows as the run has counted them; a truncate removes an unknown number.
+/// The rows as the run has counted them; a truncate removes an unknown number, and the method xmin can't tell a new row
+/// from a changed one.
 fn counted(own: &TableProgress) -> Option<u64> {
-    let known = own.phase != TablePhase::Waiting && own.truncates == 0;
+    let followed = matches!(own.phase, TablePhase::Copying | TablePhase::Streaming);
+    let known = followed && own.truncates == 0;
     known.then(|| (own.rows_copied + own.inserts).saturating_sub(own.deletes))
 }
 
