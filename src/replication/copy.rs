@@ -40,18 +40,20 @@ impl SnapshotSession {
         let session = connection::connect(settings, &options)
             .await
             .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
-        // A policy that hides rows from this role must be an error, not a silent gap.
-        let sql = format!(
-            "SET row_security = off; {}; {}; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
-            formats::SESSION,
-            formats::NO_LIMITS,
+        // A policy that hides rows from this role must be an error, not a silent gap. What queries comes before the
+        // transaction that takes the snapshot, and apart from it.
+        let set = format!("SET row_security = off; {}; {}", formats::SESSION, formats::NO_LIMITS);
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
             quote_literal(&snapshot.name)
         );
-        session
-            .client
-            .batch_execute(&sql)
-            .await
-            .map_err(|error| halt::query(Side::Source, "reading in the copy's snapshot", &error))?;
+        for sql in [set, begin] {
+            session
+                .client
+                .batch_execute(&sql)
+                .await
+                .map_err(|error| halt::query(Side::Source, "reading in the copy's snapshot", &error))?;
+        }
         Ok(Self { session, at: snapshot.at })
     }
 }
