@@ -268,7 +268,7 @@ async fn transactions_become_visible_in_the_order_of_their_commits() {
         let mut number = 0_u32;
         while !stop.load(Ordering::Relaxed) {
             number += 1;
-            let table = if number % 3 == 0 { "a" } else { "b" };
+            let table = if number.is_multiple_of(3) { "a" } else { "b" };
             let sql = format!("INSERT INTO public.{table} VALUES ({number})");
             session.client.batch_execute(&sql).await.expect("it writes");
         }

@@ -96,7 +96,7 @@ pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
             Some(AbortOnDropHandle::new(tokio::spawn(http::serve(http::listen(address).await?, watched))))
         }
     };
-    let mut work = std::pin::pin!(replication::run(options.clone(), progress, events, stop.clone()));
+    let mut work = Box::pin(replication::run(options.clone(), progress, events, stop.clone()));
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let deadline = args.duration.map(|duration| Instant::now() + duration);
