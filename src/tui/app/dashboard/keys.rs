@@ -108,7 +108,7 @@ impl Dashboard {
             Panel::Slot if !self.look.zoomed => self.step_slot(to),
             // Drawing stops at the last line; a few lines too many cost a few keys.
             Panel::Slot | Panel::Visibility | Panel::Horizon | Panel::Xmin => {
-                self.look.scroll = to(self.look.scroll, 60)
+                self.look.scroll = to(self.look.scroll, 60);
             }
             Panel::Tables => self.look.table = to(self.look.table, last(self.tables().len())),
             Panel::Diagnosis => self.look.finding = to(self.look.finding, last(self.findings().len())),
