@@ -13,10 +13,12 @@ VERSIONS ?= 13 14 16 17 18
 TESTS ?=
 # Subjects for `make bench`, for example BENCH="check"; all without it.
 BENCH ?=
+# Rounds of the random and destructive tests for `make soak`.
+ROUNDS ?= 100
 # Every test writes the snapshots that it reads into this file, so that forgotten ones are noticed.
 REFERENCES := $(CURDIR)/target/snapshot-references.txt
 
-.PHONY: help demo test test-matrix lint bench deps
+.PHONY: help demo test soak test-matrix lint bench deps
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,6 +31,9 @@ test: deps ## Run all tests on the installed PostgreSQL version
 	@mkdir -p target && rm -f $(REFERENCES)
 	INSTA_UPDATE=no INSTA_SNAPSHOT_REFERENCES_FILE=$(REFERENCES) $(CARGO) test --locked --no-fail-fast
 	@tests/check-snapshots.sh $(REFERENCES)
+
+soak: deps ## Kill, cut and write at random for a long time (ROUNDS=100)
+	WALPILOT_TEST_ROUNDS=$(ROUNDS) $(CARGO) test --locked --no-fail-fast --test replication_chaos --test replication_property -- --nocapture
 
 test-matrix: deps ## Run the server tests on PostgreSQL 13, 14, 16, 17 and 18 (VERSIONS="17 18" TESTS="setup" for some)
 	@tests/fetch-postgres.sh $(VERSIONS)

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use replicating::{Pair, Random, execute, value};
+use replicating::{Pair, Random, between, execute, value, verify};
+use support::proxy::Proxy;
 use support::{await_until, session};
-use walpilot::connection::Settings;
+use tokio::io::AsyncReadExt;
+use walpilot::connection::{Settings, SslMode};
 
 const SCHEMA: &str = "CREATE TABLE accounts (id int PRIMARY KEY, balance bigint NOT NULL, filler text);
     INSERT INTO accounts SELECT i, 0, repeat('f', 100) FROM generate_series(1, 80000) i;
@@ -135,6 +137,157 @@ async fn a_run_outlives_crashes_of_both_servers_and_stops_orderly() {
     // What was told to the slot at the end is the checkpoint itself.
     let confirmed = value(&pair.from(), "SELECT confirmed_flush_lsn FROM pg_replication_slots").await;
     assert_eq!(value(&pair.to(), "SELECT lsn FROM walpilot.checkpoint").await, confirmed);
+}
+
+/// Kills and cuts whatever a run depends on, at random moments, in the copy as well as in the stream.
+#[tokio::test]
+async fn whatever_is_killed_or_cut_at_whatever_moment_the_tables_are_equal_in_the_end() {
+    let rounds = rounds();
+    let mut random = Random::new();
+    let mut pair = Pair::start(SCHEMA).await;
+    let (near, far) = (Proxy::to(pair.from().port).await, Proxy::to(pair.to().port).await);
+    let (from, to) = (
+        Settings { port: near.port, ssl_mode: SslMode::Disable, ..pair.from() },
+        Settings { port: far.port, ssl_mode: SslMode::Disable, ..pair.to() },
+    );
+    let done = Arc::new(AtomicBool::new(false));
+    let writer = workload(pair.from(), Arc::clone(&done));
+    let watcher = watch_feedback(pair.from(), pair.to(), Arc::clone(&done));
+    let mut run = None;
+    for round in 0..rounds {
+        // Now and then everything is copied anew, so that the copy is hit, too.
+        let again = round % 5 == 4;
+        if again {
+            run = None;
+        }
+        let ended = match run.as_mut() {
+            Some((child, _home)) => ended(child).await,
+            None => None,
+        };
+        if let Some((code, reason)) = ended {
+            // A run that has not begun tells at once that a side can't be reached (3), and what was killed may be noticed
+            // late by the servers; nothing else may end a run.
+            let late = reason.contains("Another walpilot run") || reason.contains("in use");
+            assert!(code == 3 || late, "round {round}: {code} {reason}");
+            run = None;
+        }
+        if run.is_none() {
+            let more: &[&str] = if again { &["--copy-again"] } else { &[] };
+            run = Some(between(&from, &to, more).spawn());
+        }
+        // Long enough, now and then, for the stream to be reached.
+        tokio::time::sleep(Duration::from_millis(random.below(if again { 1_000 } else { 5_000 }))).await;
+        let harm = random.below(5);
+        match harm {
+            0 => run = None,
+            1 => near.cut(),
+            2 => far.cut(),
+            3 => {
+                pair.source.stop_immediate().await.expect("the source stops");
+                pair.source.start_again().await.expect("the source starts");
+            }
+            _ => {
+                pair.destination.stop_immediate().await.expect("the destination stops");
+                pair.destination.start_again().await.expect("the destination starts");
+            }
+        }
+        let what = ["killed", "source cut", "destination cut", "source crashed", "destination crashed"][harm as usize];
+        println!("round {round}: {what}, {} tables copied", states(&pair, "state = 'streaming'").await);
+    }
+    drop(run);
+    done.store(true, Ordering::Relaxed);
+    assert!(writer.await.expect("the workload") > 50, "the workload must have written");
+    assert!(watcher.await.expect("the watcher") > 50, "the watcher must have seen the slot");
+    await_until("a run without disturbance", async || {
+        let outcome = pair.command(&["--until-caught-up"]).run().await;
+        assert!(matches!(outcome.code, 0 | 4), "{outcome:?}");
+        outcome.code == 0
+    })
+    .await;
+    pair.expect_equal().await;
+    pair.expect_orderly_slots().await;
+    verify(&pair.from(), &pair.to()).run().await.expect_code(0);
+}
+
+/// Rounds of the test above; `make soak` asks for more.
+#[expect(clippy::disallowed_methods, reason = "the environment chooses")]
+fn rounds() -> u64 {
+    std::env::var("WALPILOT_TEST_ROUNDS").map_or(20, |rounds| rounds.parse().expect("a number"))
+}
+
+/// Exit code and last words of a run that has ended.
+async fn ended(child: &mut tokio::process::Child) -> Option<(i32, String)> {
+    let status = child.try_wait().expect("its state")?;
+    let mut reason = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut reason).await.expect("UTF-8");
+    Some((status.code().unwrap_or(-1), reason))
+}
+
+/// At every moment the slot is told no more than what is committed at the destination. The slot is read first, and the
+/// checkpoint only grows.
+fn watch_feedback(from: Settings, to: Settings, done: Arc<AtomicBool>) -> tokio::task::JoinHandle<u64> {
+    tokio::spawn(async move {
+        let mut seen = 0;
+        while !done.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let options = walpilot::connection::SessionOptions::administer();
+            let (Ok(here), Ok(there)) = (
+                walpilot::connection::connect(&from, &options).await,
+                walpilot::connection::connect(&to, &options).await,
+            ) else {
+                continue;
+            };
+            loop {
+                let slot = "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = 'walpilot_slot' AND confirmed_flush_lsn IS NOT NULL";
+                let Ok(Some(slot)) = here.client.query_opt(slot, &[]).await else { break };
+                let confirmed: String = slot.get(0);
+                let sql = format!("SELECT lsn >= '{confirmed}', lsn::text FROM walpilot.checkpoint");
+                // Between --copy-again and the new beginning there is no checkpoint.
+                let Ok(Some(checkpoint)) = there.client.query_opt(&sql, &[]).await else { break };
+                assert!(checkpoint.get::<_, bool>(0), "told {confirmed}, has {}", checkpoint.get::<_, &str>(1));
+                seen += 1;
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        seen
+    })
+}
+
+#[tokio::test]
+async fn transactions_become_visible_in_the_order_of_their_commits() {
+    let pair = Pair::start("CREATE TABLE a (n int PRIMARY KEY); CREATE TABLE b (n int PRIMARY KEY)").await;
+    let (mut child, _home) = pair.command(&[]).spawn();
+    await_until("the stream", async || states(&pair, "state = 'streaming'").await == 2).await;
+    let (settings, done) = (pair.from(), Arc::new(AtomicBool::new(false)));
+    let stop = Arc::clone(&done);
+    let writer = tokio::spawn(async move {
+        let session = session(&settings).await;
+        let mut number = 0_u32;
+        while !stop.load(Ordering::Relaxed) {
+            number += 1;
+            let table = if number.is_multiple_of(3) { "a" } else { "b" };
+            let sql = format!("INSERT INTO public.{table} VALUES ({number})");
+            session.client.batch_execute(&sql).await.expect("it writes");
+        }
+    });
+    // One writer, so the numbers are the order of the commits: what is visible must have no gap.
+    let mut last = 0;
+    await_until("enough rows", async || {
+        let sql = "SELECT count(*) || ' ' || COALESCE(max(n), 0) FROM (SELECT n FROM a UNION ALL SELECT n FROM b) both_of_them";
+        let seen = value(&pair.to(), sql).await;
+        let (count, max) = seen.split_once(' ').expect("two numbers");
+        assert_eq!(count, max, "a later transaction is visible before an earlier one");
+        last = count.parse().expect("a number");
+        last > 2_000
+    })
+    .await;
+    done.store(true, Ordering::Relaxed);
+    writer.await.expect("the writer");
+    pair.await_equal().await;
+    child.kill().await.expect("it runs");
 }
 
 /// Number of tables in a state.

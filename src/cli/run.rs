@@ -1,23 +1,26 @@
 //! `walpilot run`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::duration;
 use super::exit::{Exit, Stop};
+use super::http;
 use super::interrupt::Interrupt;
-use super::output::{Format, Output, Paint};
+use super::output::Output;
 use super::pair::PairArgs;
-use super::xmin::{self, XminArgs};
+use super::run_lines::{Lines, RunFormat};
+use super::run_metrics::WatchedRun;
+use super::xmin::XminArgs;
 use crate::catalog::Lsn;
-use crate::connection::{self, SessionOptions, Settings};
-use crate::monitor::units;
+use crate::connection::{self, SessionOptions, Settings, printable};
 use crate::profile::Method;
-use crate::replication::{self, Phase, Progress, RunError, RunEvent, RunOptions, Summary};
+use crate::replication::{self, Phase, Progress, RunError, RunOptions};
 
 /// Replicate into a destination PostgreSQL
 ///
@@ -41,12 +44,21 @@ pub struct RunArgs {
     /// Stop when everything that was committed at the source when the stream began is at the destination
     #[arg(long)]
     pub until_caught_up: bool,
-    /// Lines for people, or one JSON object a line for programs
-    #[arg(long, value_enum, value_name = "text|json", default_value_t, hide_possible_values = true)]
-    pub format: Format,
+    /// Create and check the tables at the destination, print the statements that were run, and stop
+    #[arg(long, conflicts_with_all = ["copy_again", "duration", "until_caught_up", "sync_sequences"])]
+    pub schema_only: bool,
+    /// At the end, set the destination's sequences to where those of the source stand, so that applications may write there
+    #[arg(long)]
+    pub sync_sequences: bool,
+    /// Answer monitoring systems while the run goes on: /metrics and /healthz
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub metrics: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
     pub xmin: XminArgs,
+    /// A view or lines for people, or one JSON object a line for programs
+    #[arg(long, value_enum, value_name = "text|ndjson", default_value_t, hide_possible_values = true)]
+    pub format: RunFormat,
 }
 
 /// Runs the command.
@@ -59,7 +71,16 @@ pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
     if profile.method == Method::Cdc && args.xmin.asks_for_something() {
         return Err(Stop::new(Exit::Usage, "--once and --reconcile need --method xmin; the method cdc sees deletes."));
     }
+    if profile.method == Method::Xmin && (args.schema_only || args.sync_sequences) {
+        return Err(Stop::new(Exit::Usage, "--schema-only and --sync-sequences need --method cdc."));
+    }
     let options = RunOptions { profile, destination, create_slot: !args.no_create_slot, xmin };
+    if args.schema_only {
+        for statement in replication::create_schema(&options).await.map_err(|error| stopped_by(&error))? {
+            output.line(&format!("{};", printable(&statement)))?;
+        }
+        return Ok(Exit::Fine);
+    }
     if args.copy_again {
         replication::forget(&options).await.map_err(|error| stopped_by(&error))?;
     }
@@ -67,8 +88,15 @@ pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
     let (progress, latest) = watch::channel(Progress::default());
     let (events, mut told) = mpsc::channel(256);
     let stop = CancellationToken::new();
-    let mut lines = Lines { output, format: args.format, last: None };
-    let mut work = std::pin::pin!(replication::run(options.clone(), progress, events, stop.clone()));
+    let mut lines = Lines::new(output, args.format, Instant::now());
+    let _answering = match &args.metrics {
+        None => None,
+        Some(address) => {
+            let watched = Arc::new(WatchedRun { slot: options.profile.slot.clone(), progress: latest.clone() });
+            Some(AbortOnDropHandle::new(tokio::spawn(http::serve(http::listen(address).await?, watched))))
+        }
+    };
+    let mut work = Box::pin(replication::run(options.clone(), progress, events, stop.clone()));
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let deadline = args.duration.map(|duration| Instant::now() + duration);
@@ -80,7 +108,7 @@ pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
             Some(event) = told.recv() => lines.event(&event)?,
             _ = tick.tick() => {
                 let now = latest.borrow().clone();
-                lines.progress(&now)?;
+                lines.progress(&now, Instant::now())?;
                 if args.until_caught_up && now.phase == Phase::Streaming {
                     match goal {
                         None => goal = source_position(&options.profile.source).await,
@@ -95,6 +123,7 @@ pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
             () = interrupt.arrived() => {
                 if interrupted {
                     // Dropping the run is as safe as stopping it; only the slot is told less.
+                    lines.end()?;
                     return Err(Stop::new(Exit::Interrupted, "stopped at once; the next run goes on from the checkpoint"));
                 }
                 interrupted = true;
@@ -106,7 +135,16 @@ pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
     while let Ok(event) = told.try_recv() {
         lines.event(&event)?;
     }
+    lines.end()?;
     let summary = outcome.map_err(|error| stopped_by(&error))?;
+    if args.sync_sequences {
+        let (events, mut told) = mpsc::channel(256);
+        let synced = replication::sync_sequences(&options, events).await;
+        while let Ok(event) = told.try_recv() {
+            lines.event(&event)?;
+        }
+        synced.map_err(|error| stopped_by(&error))?;
+    }
     lines.summary(&summary)?;
     Ok(if interrupted { Exit::Interrupted } else { Exit::Fine })
 }
@@ -124,93 +162,4 @@ async fn source_position(settings: &Settings) -> Option<Lsn> {
     let session = connection::connect(settings, &SessionOptions::inspect()).await.ok()?;
     let row = session.client.query_one("SELECT pg_current_wal_lsn()::text", &[]).await.ok()?;
     row.get::<_, &str>(0).parse().ok()
-}
-
-/// Prints what happens, and progress when it has changed.
-struct Lines {
-    output: Output,
-    format: Format,
-    last: Option<Progress>,
-}
-
-impl Lines {
-    fn event(&self, event: &RunEvent) -> Result<(), Stop> {
-        match self.format {
-            Format::Json => self.json(&json!({ "event": event }))?,
-            Format::Text if event.trouble => {
-                self.output.line(&self.output.paint(Paint::Warn, &format!("! {}", event.text)))?;
-            }
-            Format::Text => self.output.line(&format!("- {}", event.text))?,
-        }
-        Ok(())
-    }
-
-    fn progress(&mut self, progress: &Progress) -> Result<(), Stop> {
-        if self.last.as_ref() == Some(progress) {
-            return Ok(());
-        }
-        match self.format {
-            Format::Json => self.json(&json!({ "progress": progress }))?,
-            Format::Text => self.output.line(&line(progress, self.last.as_ref()))?,
-        }
-        self.last = Some(progress.clone());
-        Ok(())
-    }
-
-    fn summary(&self, summary: &Summary) -> Result<(), Stop> {
-        match self.format {
-            Format::Json => self.json(&json!({ "summary": summary }))?,
-            Format::Text if summary.progress.xmin.is_some() => self.output.line(&xmin::summary(summary))?,
-            Format::Text => {
-                let copied: u64 = summary.progress.tables.iter().map(|table| table.rows_copied).sum();
-                self.output.line(&format!(
-                    "stopped at {}: {} tables, {copied} rows copied, {} transactions and {} changes applied; the next \
-                     run goes on from here",
-                    summary.checkpoint,
-                    summary.progress.tables.len(),
-                    summary.progress.transactions,
-                    summary.progress.changes
-                ))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn json(&self, value: &serde_json::Value) -> std::io::Result<()> {
-        self.output.json_line(value)
-    }
-}
-
-/// One line for people.
-fn line(progress: &Progress, before: Option<&Progress>) -> String {
-    let copied = |p: &Progress| p.tables.iter().map(|table| table.rows_copied).sum::<u64>();
-    match progress.phase {
-        Phase::Starting => "starting".to_owned(),
-        Phase::Reconnecting => "reconnecting".to_owned(),
-        Phase::Stopping => "stopping".to_owned(),
-        Phase::Copying => {
-            let done = progress.tables.iter().filter(|table| table.phase.has_all()).count();
-            let bytes: u64 = progress.tables.iter().map(|table| table.bytes_copied).sum();
-            let rows = copied(progress);
-            let rate = rows.saturating_sub(before.map_or(0, copied));
-            format!(
-                "copying    {done}/{} tables, {rows} rows ({rate}/s), {}",
-                progress.tables.len(),
-                units::bytes(bytes)
-            )
-        }
-        Phase::Reading => xmin::reading(progress),
-        Phase::Waiting => xmin::waiting(progress),
-        Phase::Streaming => {
-            let rate = progress.changes.saturating_sub(before.map_or(0, |before| before.changes));
-            format!(
-                "streaming  {} transactions, {} changes ({rate}/s), lag {} {:.1} s, at {}",
-                progress.transactions,
-                progress.changes,
-                units::bytes(progress.lag_bytes),
-                Duration::from_millis(progress.lag_millis).as_secs_f32(),
-                progress.checkpoint
-            )
-        }
-    }
 }

@@ -10,7 +10,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_postgres::Client;
@@ -19,11 +18,14 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{Change, Kind, Writer};
 use super::destination;
 use super::halt::{Halt, Side};
+use super::look::{Look, Looked, Published};
+use super::membership::Membership;
 use super::pgoutput::{self, Message, Relation, Row};
 use super::progress::{Progress, Teller};
 use super::reader::Chunk;
 use super::relation::Target;
 use super::stream::Frame;
+use super::types;
 use crate::catalog::Lsn;
 use crate::connection::printable;
 use crate::profile::TableName;
@@ -48,7 +50,7 @@ pub(super) enum Ended {
     Stopped,
     /// The stream ended; the reader knows why.
     Cut,
-    /// A table that is published but not copied yet has changed.
+    /// A table has changed that is published but not copied yet, or that has not been published all the time.
     NewTable,
     /// A table has a column that the destination lacks.
     NewColumn(TableName),
@@ -59,16 +61,24 @@ pub(super) enum Ended {
 
 /// What a run knows about its tables when the stream starts.
 pub(super) struct Scope {
-    /// Tables whose rows are at the destination, with the position of their copy and their place in the progress.
-    pub(super) tables: HashMap<TableName, (Lsn, usize)>,
-    /// The published columns of a table at this moment, if it is published and wanted.
+    /// Tables whose rows are at the destination.
+    pub(super) tables: HashMap<TableName, InScope>,
+    /// What is published at this moment.
     pub(super) look: Look,
     /// The transaction with this commit record begins a destination transaction of its own.
     pub(super) fence: Option<Lsn>,
 }
 
-/// Asks the source for the published columns of a table.
-pub(super) type Look = Box<dyn Fn(TableName) -> BoxFuture<'static, Result<Option<Vec<String>>, Halt>> + Send>;
+/// A table whose rows are at the destination.
+#[derive(Clone)]
+pub(super) struct InScope {
+    /// The position of its copy.
+    pub(super) from: Lsn,
+    /// Its place in the progress.
+    pub(super) place: usize,
+    /// As what it was published when the run began.
+    pub(super) membership: Membership,
+}
 
 enum Known {
     Here {
@@ -99,6 +109,7 @@ pub(super) struct Applier<'a> {
     slot: &'a str,
     writer: Writer<'a>,
     scope: Scope,
+    looked: Option<Looked>,
     progress: watch::Sender<Progress>,
     flushed: watch::Sender<Lsn>,
     tell: &'a Teller,
@@ -136,6 +147,7 @@ impl<'a> Applier<'a> {
             slot,
             writer: Writer::new(client).await?,
             scope,
+            looked: None,
             progress,
             flushed,
             tell,
@@ -333,7 +345,7 @@ impl<'a> Applier<'a> {
             Some(Known::Here { target, place, .. }) => return Ok(Verdict::Apply(Arc::clone(target), *place)),
             Some(Known::Unknown(name)) => name.clone(),
         };
-        if (self.scope.look)(name.clone()).await?.is_some() {
+        if self.published(commit, &name).await?.is_some() {
             self.tell.note(format!("Table {name} is new in the publication; its rows are copied now."));
             return Ok(Verdict::NewTable);
         }
@@ -346,9 +358,14 @@ impl<'a> Applier<'a> {
 
     async fn relation(&mut self, relation: &Relation) -> Result<Then, Halt> {
         let name = TableName::new(relation.schema.as_str(), relation.name.as_str());
-        let known = match self.scope.tables.get(&name).copied() {
+        let known = match self.scope.tables.get(&name).cloned() {
             None => Known::Unknown(name),
-            Some((from, place)) => {
+            Some(InScope { from, place, membership }) => {
+                let commit = self.reading.unwrap_or_default();
+                let published = self.published(commit, &name).await?;
+                if published.as_ref().is_some_and(|now| !now.membership.lasted(&membership)) {
+                    return Ok(Some(Ended::NewTable));
+                }
                 let Some(there) = destination::describe(self.client, &name).await? else {
                     return Err(Halt::refused(format!(
                         "Table {name} is gone from the destination. Start with --copy-again to create and copy \
@@ -358,19 +375,31 @@ impl<'a> Applier<'a> {
                 let lacks = |name: &String| !there.columns.iter().any(|other| other.name == *name);
                 if let Some(new) = relation.columns.iter().map(|column| &column.name).find(|name| lacks(name)) {
                     // Whatever becomes of it, what committed before must not be held up by it.
-                    if let (Some(commit), true) = (self.reading, self.uncommitted.is_some()) {
+                    if self.uncommitted.is_some() {
                         return Ok(Some(Ended::CommitBefore(commit)));
                     }
-                    if (self.scope.look)(name.clone()).await?.is_some_and(|columns| columns.contains(new)) {
+                    if published.is_some_and(|now| now.columns.contains(new)) {
                         return Ok(Some(Ended::NewColumn(name)));
                     }
                 }
                 self.version += 1;
-                Known::Here { target: Arc::new(Target::join(relation, &there, self.version)?), from, place }
+                let mut target = Target::join(relation, &there, self.version)?;
+                target.retype = types::fit(self.client, relation, &there).await?;
+                Known::Here { target: Arc::new(target), from, place }
             }
         };
         self.relations.insert(relation.id, known);
         Ok(None)
+    }
+
+    /// What is published of a table at the commit at `commit` or later, if it is published and wanted.
+    async fn published(&mut self, commit: Lsn, name: &TableName) -> Result<Option<Published>, Halt> {
+        let looked = match self.looked.take() {
+            // The catalog is asked once about everything that had committed by then.
+            Some(looked) if commit < looked.at => looked,
+            _ => (self.scope.look)().await?,
+        };
+        Ok(self.looked.insert(looked).tables.get(name).cloned())
     }
 
     async fn collect(&mut self, change: Change, places: &[usize], kind: Kind, bytes: usize) -> Result<(), Halt> {

@@ -276,11 +276,27 @@ fn failed(target: Option<&Arc<Target>>, kind: Kind, error: &tokio_postgres::Erro
              later), or drop the foreign key there.",
             printable(db.constraint().unwrap_or("a constraint"))
         )),
-        Some(db) if db.code().code().starts_with("22") => Halt::refused(format!(
-            "The destination refused while {doing}: {}. If a column's type was changed at the source, change it there, \
-             too (ALTER TABLE {} ALTER COLUMN … TYPE …), then start again; nothing is lost.",
+        Some(db) if db.code().code() == "0A000" && kind == Kind::Truncate => Halt::refused(format!(
+            "The source emptied table {table} with TRUNCATE, and a table that only the destination has points to it with a \
+             foreign key. Drop that key or that table, then start again; nothing is lost."
+        )),
+        // Characters that the destination's encoding does not have, or bytes that are none in its own.
+        Some(db) if matches!(db.code().code(), "22P05" | "22021") => Halt::refused(format!(
+            "The encoding of the destination's database lacks a character that the source sent ({}) while {doing}. \
+             Replicate into a database with encoding UTF8; nothing is lost.",
+            halt::shown(db)
+        )),
+        Some(db) if db.code().code().starts_with("22") => Halt::Again(format!(
+            "The destination refused while {doing}: {}. {}; then start again, nothing is lost.",
             halt::shown(db),
-            printable(&quote_table(table))
+            match &target.retype {
+                Some(statement) => format!("The source has other types; run at the destination: {statement}"),
+                None => format!(
+                    "If a type was changed at the source, change it at the destination, too (ALTER TABLE {} ALTER COLUMN … \
+                     TYPE …, or ALTER TYPE for a type of your own)",
+                    printable(&quote_table(table))
+                ),
+            }
         )),
         Some(db) if db.code().code() == "23502" => {
             let column = quote_ident(db.column().unwrap_or("…"));

@@ -11,7 +11,8 @@
 //! - `walpilot.table_state`: one row for each table of the run. `slot`, `schema_name`, `table_name`, `state` (`copying`:
 //!   its rows are not here yet, or not all; `streaming`: its rows are here and changes follow), `copied_lsn` (the
 //!   snapshot's position; changes of transactions that committed before it are part of the copy; null when nothing was
-//!   copied), `rows` and `bytes` copied, `changed_at`.
+//!   copied), `rows` and `bytes` copied, `changed_at`, `published_as` (the table's OID at the source and what publishes
+//!   it, so that a gap in that is noticed).
 //! - `walpilot.progress`: one row for each slot, written about once a second outside the transactions of the rows, so
 //!   it may be a little behind or ahead. `slot`, `phase` (`starting`, `copying`, `streaming`, `reading`, `waiting`,
 //!   `reconnecting`, `stopping`, `stopped`), `transactions` and `changes` applied by this run, `source_end`, `lag_bytes`,
@@ -23,9 +24,12 @@
 //! One run owns a destination database by an advisory lock of the session that writes the rows. So when the lock is
 //! free, the transaction of a run that was killed has ended one way or the other, and the checkpoint is the truth.
 
+use std::collections::HashMap;
+
 use tokio_postgres::Client;
 
 use super::halt::{self, Halt, Side};
+use super::membership::Membership;
 use super::walsender::Identity;
 use crate::catalog::Lsn;
 use crate::catalog::ident::{quote_ident, quote_literal};
@@ -50,7 +54,8 @@ CREATE TABLE IF NOT EXISTS walpilot.table_state (
     slot text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL,
     state text NOT NULL CHECK (state IN ('copying', 'streaming')),
     copied_lsn pg_lsn, rows bigint NOT NULL DEFAULT 0, bytes bigint NOT NULL DEFAULT 0,
-    changed_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (slot, schema_name, table_name));
+    changed_at timestamptz NOT NULL DEFAULT now(), published_as text, PRIMARY KEY (slot, schema_name, table_name));
+ALTER TABLE walpilot.table_state ADD COLUMN IF NOT EXISTS published_as text;
 CREATE TABLE IF NOT EXISTS walpilot.progress (
     slot text PRIMARY KEY, phase text NOT NULL, transactions bigint NOT NULL, changes bigint NOT NULL,
     source_end pg_lsn NOT NULL, lag_bytes bigint NOT NULL, lag_millis bigint NOT NULL, host text, pid integer,
@@ -113,7 +118,9 @@ pub(super) async fn ensure_tables(client: &Client, settings: &Settings) -> Resul
     let there = client
         .query_one(
             "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'walpilot' \
-             AND c.relname IN ('source', 'checkpoint', 'table_state', 'progress', 'table_progress')",
+             AND c.relname IN ('source', 'checkpoint', 'table_state', 'progress', 'table_progress') \
+             AND (c.relname <> 'table_state' OR EXISTS (SELECT 1 FROM pg_attribute a \
+                  WHERE a.attrelid = c.oid AND a.attname = 'published_as'))",
             &[],
         )
         .await
@@ -211,6 +218,42 @@ pub(super) async fn table_states(client: &Client, slot: &str) -> Result<Vec<(Tab
             (TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)), state)
         })
         .collect())
+}
+
+/// As what the tables of a slot were published when their copy began.
+pub(super) async fn memberships(client: &Client, slot: &str) -> Result<HashMap<TableName, Membership>, Halt> {
+    let sql = "SELECT schema_name, table_name, published_as FROM walpilot.table_state \
+               WHERE slot = $1 AND published_as IS NOT NULL";
+    let rows = client.query(sql, &[&slot]).await.map_err(|error| failed(&error))?;
+    let read = |row: &tokio_postgres::Row| {
+        let name = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+        Some((name, Membership::parse(row.get(2))?))
+    };
+    Ok(rows.iter().filter_map(read).collect())
+}
+
+/// The statement that records as what a table is published; the table has a row in `walpilot.table_state`.
+pub(super) fn set_membership(slot: &str, table: &TableName, membership: &Membership) -> String {
+    format!(
+        "UPDATE walpilot.table_state SET published_as = {} WHERE slot = {} AND schema_name = {} AND table_name = {}",
+        quote_literal(&membership.to_string()),
+        quote_literal(slot),
+        quote_literal(&table.schema),
+        quote_literal(&table.name),
+    )
+}
+
+/// Moves the checkpoint ahead to `lsn`: all tables were copied there or later, so what committed before it is here.
+pub(super) async fn raise(client: &Client, slot: &str, lsn: Lsn) -> Result<(), Halt> {
+    client
+        .execute(
+            "UPDATE walpilot.checkpoint SET lsn = $2::text::pg_lsn, applied_at = clock_timestamp() \
+             WHERE slot = $1::text AND lsn < $2::text::pg_lsn",
+            &[&slot, &lsn.to_string()],
+        )
+        .await
+        .map(drop)
+        .map_err(|error| failed(&error))
 }
 
 /// The statement that records a table's state; runs alone or inside the copy's transaction.

@@ -12,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{self, TableState};
 use super::destination::{self, DestinationTable};
+use super::formats;
 use super::halt::{self, Halt, Side};
 use super::progress::{Progress, TablePhase, Teller};
 use super::slot::Snapshot;
 use super::source::SourceTable;
+use super::steady;
 use crate::catalog::Lsn;
 use crate::catalog::ident::{quote_ident, quote_literal, quote_table};
 use crate::connection::{self, Session, SessionOptions, Settings};
@@ -38,16 +40,20 @@ impl SnapshotSession {
         let session = connection::connect(settings, &options)
             .await
             .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
-        // A policy that hides rows from this role must be an error, not a silent gap.
-        let sql = format!(
-            "SET row_security = off; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
+        // A policy that hides rows from this role must be an error, not a silent gap. What queries comes before the
+        // transaction that takes the snapshot, and apart from it.
+        let set = format!("SET row_security = off; {}; {}", formats::SESSION, formats::NO_LIMITS);
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
             quote_literal(&snapshot.name)
         );
-        session
-            .client
-            .batch_execute(&sql)
-            .await
-            .map_err(|error| halt::query(Side::Source, "reading in the copy's snapshot", &error))?;
+        for sql in [set, begin] {
+            session
+                .client
+                .batch_execute(&sql)
+                .await
+                .map_err(|error| halt::query(Side::Source, "reading in the copy's snapshot", &error))?;
+        }
         Ok(Self { session, at: snapshot.at })
     }
 }
@@ -98,7 +104,7 @@ impl Copy<'_> {
 
     async fn rows(&self, table: &SourceTable, there: &DestinationTable, place: usize) -> Result<(u64, u64), Halt> {
         let writing = |error| writing(table, &error);
-        let reading = |error| halt::query(Side::Source, &format!("copying table {}", table.name), &error);
+        let reading = |error| steady::reading(table, &error);
         self.empty(table, there).await?;
         let names: Vec<&str> = table
             .columns
@@ -142,6 +148,7 @@ impl Copy<'_> {
                 }
             }
         }
+        steady::check(&self.source.session.client, table).await?;
         sink.send(piece.freeze()).await.map_err(writing)?;
         let written = sink.finish().await.map_err(writing)?;
         Ok((written, bytes))

@@ -28,11 +28,13 @@ pub(super) struct Creator<'a> {
     /// Who writes at the destination, for the statement that helps when it may not.
     role: String,
     usable: HashMap<u32, bool>,
+    /// The statements that were run, in their order.
+    pub(super) made: Vec<String>,
 }
 
 impl<'a> Creator<'a> {
     pub(super) fn new(source: &'a Client, destination: &'a Client, role: &str, tell: &'a Teller) -> Self {
-        Self { source, destination, tell, role: role.to_owned(), usable: HashMap::new() }
+        Self { source, destination, tell, role: role.to_owned(), usable: HashMap::new(), made: Vec::new() }
     }
 
     /// Creates `table`, which the destination does not have.
@@ -53,11 +55,12 @@ impl<'a> Creator<'a> {
         self.schema(&table.name.schema).await?;
         let with = create_table(table, &types, true);
         match self.destination.batch_execute(&with).await {
-            Ok(()) => {}
+            Ok(()) => self.made.push(with),
             Err(error) if error.as_db_error().is_some() && table.columns.iter().any(|c| c.generated.is_some()) => {
                 // The expression may use a function that only the source has.
                 let without = create_table(table, &types, false);
                 self.destination.batch_execute(&without).await.map_err(|error| self.failed(&table.name, &error))?;
+                self.made.push(without);
                 self.tell.trouble(format!(
                     "The generated columns of table {} are plain columns at the destination and stay empty, because \
                          their expressions don't work there.",
@@ -66,6 +69,7 @@ impl<'a> Creator<'a> {
             }
             Err(error) => return Err(self.failed(&table.name, &error)),
         }
+        self.comments(table).await?;
         self.tell.note(format!("Created table {} at the destination.", table.name));
         Ok(())
     }
@@ -83,7 +87,37 @@ impl<'a> Creator<'a> {
         }
     }
 
-    async fn schema(&self, schema: &str) -> Result<(), Halt> {
+    /// Takes the comments of a table and its columns over.
+    async fn comments(&mut self, table: &SourceTable) -> Result<(), Halt> {
+        let rows = self
+            .source
+            .query(
+                "SELECT a.attname::text, d.description FROM pg_description d \
+                 LEFT JOIN pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid AND d.objsubid > 0 \
+                 WHERE d.objoid = $1 AND d.classoid = 'pg_class'::regclass ORDER BY d.objsubid",
+                &[&table.oid],
+            )
+            .await
+            .map_err(|error| halt::query(Side::Source, "reading comments", &error))?;
+        for row in &rows {
+            let comment = quote_literal(row.get(1));
+            let quoted = quote_table(&table.name);
+            let sql = match row.get::<_, Option<&str>>(0) {
+                None => format!("COMMENT ON TABLE {quoted} IS {comment}"),
+                Some(name)
+                    if table.columns.iter().any(|c| c.name == name && (c.published || c.generated.is_some())) =>
+                {
+                    format!("COMMENT ON COLUMN {quoted}.{} IS {comment}", quote_ident(name))
+                }
+                Some(_) => continue,
+            };
+            self.destination.batch_execute(&sql).await.map_err(|error| self.failed(&table.name, &error))?;
+            self.made.push(sql);
+        }
+        Ok(())
+    }
+
+    async fn schema(&mut self, schema: &str) -> Result<(), Halt> {
         let failed = |error| halt::query(Side::Destination, &format!("creating schema {}", printable(schema)), &error);
         // Asked first, because CREATE SCHEMA IF NOT EXISTS wants the privilege even when there is nothing to create.
         let there = self
@@ -92,10 +126,9 @@ impl<'a> Creator<'a> {
             .await
             .map_err(failed)?;
         if there.is_none() {
-            self.destination
-                .batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {}", quote_ident(schema)))
-                .await
-                .map_err(failed)?;
+            let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", quote_ident(schema));
+            self.destination.batch_execute(&sql).await.map_err(failed)?;
+            self.made.push(sql);
         }
         Ok(())
     }
@@ -172,17 +205,54 @@ impl<'a> Creator<'a> {
                 }
                 format!("CREATE TYPE {quoted} AS ({})", parts.join(", "))
             }
+            "r" | "m" => match self.range(oid).await? {
+                Some(sql) => sql,
+                None => return Ok(false),
+            },
             _ => return Ok(false),
         };
         self.schema(schema).await?;
         match self.destination.batch_execute(&sql).await {
             Ok(()) => {
                 self.tell.note(format!("Created type {} at the destination.", printable(&name)));
+                self.made.push(sql);
                 Ok(true)
             }
             Err(error) if error.as_db_error().is_some() => Ok(false),
             Err(error) => Err(halt::query(Side::Destination, "creating a type", &error)),
         }
+    }
+
+    /// The statement that makes a range type, or the one of a multirange; `None` when it can't be made. Values arrive in
+    /// canonical form, so the function that brings them there is not needed.
+    async fn range(&mut self, oid: u32) -> Result<Option<String>, Halt> {
+        // Multiranges exist from PostgreSQL 14; the column is looked up so that 13 is asked the same.
+        let sql = "SELECT r.rngsubtype, format_type(r.rngsubtype, NULL), format_type(r.rngtypid, NULL), \
+                       o.opcdefault, on_.nspname::text, o.opcname::text, cn.nspname::text, c.collname::text, \
+                       format_type(NULLIF(to_jsonb(r)->>'rngmultitypid', '0')::oid, NULL) \
+                   FROM pg_range r JOIN pg_opclass o ON o.oid = r.rngsubopc JOIN pg_namespace on_ ON on_.oid = o.opcnamespace \
+                   LEFT JOIN pg_collation c ON c.oid = r.rngcollation AND c.collname <> 'default' \
+                   LEFT JOIN pg_namespace cn ON cn.oid = c.collnamespace \
+                   WHERE r.rngtypid = $1 OR (to_jsonb(r)->>'rngmultitypid')::oid = $1";
+        let row = self.source.query_opt(sql, &[&oid]).await;
+        let row = row.map_err(|error| halt::query(Side::Source, "reading a range type", &error))?;
+        let Some(row) = row else { return Ok(None) };
+        if !self.ensure_type(row.get(0)).await? {
+            return Ok(None);
+        }
+        let mut parts = vec![format!("subtype = {}", row.get::<_, &str>(1))];
+        let named =
+            |at| Some(format!("{}.{}", quote_ident(row.get::<_, Option<&str>>(at)?), quote_ident(row.get(at + 1))));
+        if let Some(class) = named(4).filter(|_| !row.get::<_, bool>(3)) {
+            parts.push(format!("subtype_opclass = {class}"));
+        }
+        if let Some(collation) = named(6) {
+            parts.push(format!("collation = {collation}"));
+        }
+        if let Some(multirange) = row.get::<_, Option<&str>>(8) {
+            parts.push(format!("multirange_type_name = {multirange}"));
+        }
+        Ok(Some(format!("CREATE TYPE {} AS RANGE ({})", row.get::<_, &str>(2), parts.join(", "))))
     }
 
     async fn type_exists(&self, name: &str) -> Result<bool, Halt> {

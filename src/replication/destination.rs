@@ -2,7 +2,9 @@
 
 use tokio_postgres::Client;
 
+use super::formats;
 use super::halt::{self, Halt, Side};
+use super::lossless::Kind;
 use super::source::SourceTable;
 use crate::catalog::ident::{quote_ident, quote_table};
 use crate::connection::{self, Session, SessionOptions, Settings, printable};
@@ -29,6 +31,8 @@ pub(super) struct DestinationColumn {
     /// `=` of pg_catalog holds only for values with the same text (not so for 1.0 and 1.00, nor for text whose
     /// collation takes upper and lower case for equal), and may use an index.
     pub(super) exact: bool,
+    /// Its type, or that under its domain.
+    pub(super) kind: Kind,
 }
 
 /// A table at the destination.
@@ -50,9 +54,14 @@ pub(super) async fn open(settings: &Settings) -> Result<Destination, Halt> {
     // once, perhaps while a table is still empty: they must not scan it when it has grown. A policy that hides rows
     // must be an error, not a silent gap. A scan that is left to a table without an index then costs so much on paper
     // that PostgreSQL would compile each statement anew (JIT), a hundred times the work of the scan itself.
-    let sql = "SET synchronous_commit = on; SET row_security = off; SET enable_seqscan = off; SET jit = off; \
-               SET xmloption = content; SET check_function_bodies = off";
-    session.client.batch_execute(sql).await.map_err(failed)?;
+    let sql = format!(
+        "SET synchronous_commit = on; SET row_security = off; SET enable_seqscan = off; SET jit = off; \
+         SET check_function_bodies = off; SET default_transaction_isolation = 'read committed'; \
+         SET default_transaction_deferrable = off; {}; {}",
+        formats::SESSION,
+        formats::NO_LIMITS
+    );
+    session.client.batch_execute(&sql).await.map_err(failed)?;
     let recovery: bool = session.client.query_one("SELECT pg_is_in_recovery()", &[]).await.map_err(failed)?.get(0);
     if recovery {
         return Err(Halt::refused(format!(
@@ -103,7 +112,8 @@ pub(super) async fn describe(client: &Client, table: &TableName) -> Result<Optio
                      character,name,date,time without time zone,timestamp without time zone,\
                      timestamp with time zone,uuid}'::regtype[])) \
                      AND NOT EXISTS (SELECT 1 FROM pg_collation l WHERE l.oid = a.attcollation \
-                         AND NOT l.collisdeterministic) \
+                         AND NOT l.collisdeterministic), t.oid, \
+                 CASE WHEN c.typtype = 'd' THEN c.typtypmod ELSE a.atttypmod END \
              FROM pg_attribute a JOIN pg_type c ON c.oid = a.atttypid \
              JOIN pg_type t ON t.oid = CASE WHEN c.typtype = 'd' THEN c.typbasetype ELSE c.oid END \
              JOIN pg_namespace n ON n.oid = t.typnamespace \
@@ -121,6 +131,7 @@ pub(super) async fn describe(client: &Client, table: &TableName) -> Result<Optio
             required: row.get(3),
             comparable: row.get(4),
             exact: row.get(5),
+            kind: (row.get(6), row.get(7)),
         })
         .collect();
     Ok(Some(DestinationTable { partitioned: kind == "p", columns, primary_key: row.get(2) }))
@@ -218,6 +229,7 @@ mod tests {
         let column = |name: &str, published| Column {
             name: name.into(),
             type_oid: 23,
+            type_modifier: -1,
             type_name: "integer".into(),
             not_null: true,
             identity: false,
@@ -233,6 +245,7 @@ mod tests {
             columns: vec![column("id", true), column("hidden", false)],
             key: vec!["id".into()],
             key_is_primary: true,
+            membership: crate::replication::membership::Membership::default(),
         };
         let there = |names: &[(&str, bool)]| DestinationTable {
             partitioned: false,
@@ -245,6 +258,7 @@ mod tests {
                     required: *required,
                     comparable: true,
                     exact: true,
+                    kind: (23, -1),
                 })
                 .collect(),
             primary_key: Vec::new(),

@@ -37,8 +37,11 @@ pub(super) enum Halt {
     /// A connection broke, or a server said something that passes by itself. The state at the destination is whole,
     /// so trying again is safe.
     Lost(Side, String),
-    /// Something that passes by itself; one whole sentence, safe to print.
+    /// Something else that passes by itself: one sentence, safe to print.
     Passing(String),
+    /// Starting anew from the catalog as it is now may help; when it does not, this is the reason to give up, with the
+    /// next step.
+    Again(String),
     /// Waiting would not help: one sentence with the next step, safe to print.
     Refused(String),
     /// The user asked for the end before there was anything to finish.
@@ -55,7 +58,7 @@ impl Halt {
         match self {
             Self::Unreachable(side, failure) => format!("The {side} can't be reached: {}", failure.message),
             Self::Lost(side, text) => format!("The connection to the {side} broke: {text}."),
-            Self::Passing(text) | Self::Refused(text) => text.clone(),
+            Self::Again(text) | Self::Passing(text) | Self::Refused(text) => text.clone(),
             Self::Stopped => String::new(),
         }
     }
@@ -66,7 +69,7 @@ impl Halt {
         match self {
             Self::Lost(..) | Self::Passing(_) => true,
             Self::Unreachable(_, failure) => started && passes(failure.class),
-            Self::Refused(_) | Self::Stopped => false,
+            Self::Again(_) | Self::Refused(_) | Self::Stopped => false,
         }
     }
 }
@@ -100,7 +103,9 @@ pub(super) fn query(side: Side, doing: &str, error: &tokio_postgres::Error) -> H
     match error.as_db_error() {
         None if error.is_closed() || io_cause(error) => Halt::Lost(side, format!("lost while {doing}")),
         None => Halt::Refused(format!("The {side} failed while {doing}: {}.", describe(error))),
-        Some(db) if state_passes(db.code().code()) => Halt::Lost(side, format!("{} while {doing}", shown(db))),
+        Some(db) if state_passes(db.code().code()) => {
+            Halt::Passing(format!("The {side} reported while {doing}: {}.", shown(db)))
+        }
         Some(db) => Halt::Refused(format!("The {side} refused while {doing}: {}.", shown(db))),
     }
 }
@@ -116,13 +121,27 @@ fn io_cause(error: &tokio_postgres::Error) -> bool {
     false
 }
 
+/// Sorts an error of the running stream.
+pub(super) fn reading(publication: &str, error: &StreamError) -> Halt {
+    match error {
+        // Undefined object; not in prerequisite state, a warning of PostgreSQL 18: the publication was not there when
+        // a change was written. PostgreSQL looks at the catalog as it was then, so making it anew does not help.
+        StreamError::Server(error) if matches!(error.sqlstate.as_str(), "42704" | "55000") => Halt::Again(format!(
+            "The publication \"{}\" was not there when changes were written at the source ({error}), so the source can't \
+             send them. If it is gone, create it; to go on, start with --copy-again, which copies all tables anew.",
+            printable(publication)
+        )),
+        error => stream("reading the stream", error),
+    }
+}
+
 /// Sorts an error of the replication connection.
 pub(super) fn stream(doing: &str, error: &StreamError) -> Halt {
     match error {
         StreamError::Io(error) => Halt::Lost(Side::Source, format!("lost while {doing} ({error})")),
         StreamError::Ended => Halt::Lost(Side::Source, format!("closed by the server while {doing}")),
         StreamError::Server(error) if state_passes(&error.sqlstate) => {
-            Halt::Lost(Side::Source, format!("{error} while {doing}"))
+            Halt::Passing(format!("The source reported while {doing}: {error}."))
         }
         StreamError::Server(error) => {
             let hint = error.hint.as_deref().map(|hint| format!(" {}", printable(hint))).unwrap_or_default();
@@ -146,7 +165,7 @@ pub(super) fn shown(db: &DbError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Halt, Side, state_passes, stream};
+    use super::{Halt, state_passes, stream};
     use crate::connection::ServerError;
     use crate::replication::stream::StreamError;
 
@@ -161,7 +180,7 @@ mod tests {
         let server = |sqlstate: &str| {
             StreamError::Server(Box::new(ServerError { sqlstate: sqlstate.to_owned(), ..ServerError::default() }))
         };
-        assert!(matches!(stream("x", &server("57P01")), Halt::Lost(Side::Source, _)));
+        assert!(matches!(stream("x", &server("57P01")), Halt::Passing(_)));
         assert!(matches!(stream("x", &server("42704")), Halt::Refused(_)));
     }
 }

@@ -49,6 +49,10 @@ pub(super) struct RelationColumn {
     pub(super) name: String,
     /// Part of the replica identity.
     pub(super) key: bool,
+    /// OID of the type at the source.
+    pub(super) type_oid: u32,
+    /// `pg_attribute.atttypmod`.
+    pub(super) type_modifier: i32,
 }
 
 /// A table as it was at this point of the stream.
@@ -218,8 +222,8 @@ impl Input {
         for _ in 0..count {
             let key = self.u8()? & 1 != 0;
             let name = self.name()?;
-            self.skip(4 + 4)?;
-            columns.push(RelationColumn { name, key });
+            let (type_oid, type_modifier) = (self.u32()?, self.u32()?.cast_signed());
+            columns.push(RelationColumn { name, key, type_oid, type_modifier });
         }
         Ok(Relation { id, schema, name, identity, columns })
     }
@@ -295,7 +299,7 @@ mod tests {
                 schema: "s".into(),
                 name: "t\"x".into(),
                 identity: b'd',
-                columns: vec![RelationColumn { name: "id".into(), key: true }],
+                columns: vec![RelationColumn { name: "id".into(), key: true, type_oid: 23, type_modifier: -1 }],
             }),
         );
         add(

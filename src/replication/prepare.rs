@@ -2,6 +2,7 @@
 //! checkpoint belong together, and which tables there are.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -13,9 +14,12 @@ use super::create::Creator;
 use super::destination::{self, Destination, DestinationTable};
 use super::follow::Follow;
 use super::halt::{self, Halt, Side};
+use super::membership::Membership;
 use super::progress::Teller;
 use super::slot::{self, SlotState};
 use super::source::{self, SourceTable};
+use super::stream::StreamError;
+use super::types;
 use super::walsender::{Identity, Walsender};
 use crate::catalog::Lsn;
 use crate::connection::{self, Session, SessionOptions, printable};
@@ -53,6 +57,8 @@ pub(super) struct Wish<'a> {
     pub(super) reconnecting: bool,
     /// Tables that have got a column at this point of the stream.
     pub(super) grown: &'a HashSet<TableName>,
+    /// Set when the slot is made here.
+    pub(super) made_slot: &'a AtomicBool,
     pub(super) tell: &'a Teller,
     pub(super) stop: &'a CancellationToken,
 }
@@ -87,9 +93,14 @@ impl Wish<'_> {
         if let Some(remembered) = &remembered {
             compare(remembered, &identity, &self.profile.slot)?;
         }
-        // The tables come before the slot: nothing is left behind at the source when the wish can't be met.
         let found = source::tables(&source.client, version, &self.profile.publication, &self.profile.selection).await?;
-        let state = self.slot(&source.client, &mut sender, version, remembered.as_ref(), &identity).await?;
+        let there = self.slot(&source.client, remembered.as_ref(), &identity).await?;
+        // The slot is made when nothing else can be refused, so that none is left behind by a wish that can't be met.
+        let tables = self.tables(&source.client, client, found).await?;
+        let state = match there {
+            Some(state) => state,
+            None => self.make_slot(&source.client, &mut sender, version, &identity).await?,
+        };
         let checkpoint = if let Some(remembered) = remembered {
             if remembered.publication != self.profile.publication {
                 self.tell.note(format!(
@@ -105,19 +116,40 @@ impl Wish<'_> {
             checkpoint::begin(client, slot, publication, &identity, state.confirmed).await?;
             state.confirmed
         };
-        let tables = self.tables(&source.client, client, found).await?;
         Ok(Ready { destination, source, version, checkpoint, tables })
     }
 
-    /// The slot, made if it is missing, and held by nobody.
+    /// Creates and checks the tables, and returns the statements that were run.
+    pub(super) async fn schema(&self) -> Result<Vec<String>, Halt> {
+        let destination = own(self.destination, false, self.stop).await?;
+        let options = SessionOptions { application_name: "walpilot run".to_owned(), ..SessionOptions::inspect() };
+        let source = connection::connect(&self.profile.source, &options)
+            .await
+            .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
+        let version = source::version(&source.client, Side::Source).await?;
+        let found = source::tables(&source.client, version, &self.profile.publication, &self.profile.selection).await?;
+        let client = &destination.session.client;
+        let mut creator = Creator::new(&source.client, client, &self.destination.user, self.tell);
+        types::add_labels(&source.client, client, &found, self.tell).await?;
+        for table in &found {
+            match destination::describe(client, &table.name).await? {
+                Some(there) => {
+                    destination::check_fit(table, &there)?;
+                    types::check(table, &there)?;
+                }
+                None => creator.create(table).await?,
+            }
+        }
+        Ok(creator.made)
+    }
+
+    /// The slot, held by nobody; `None` when it is to be made.
     async fn slot(
         &self,
         client: &Client,
-        sender: &mut Walsender,
-        version: i32,
         remembered: Option<&Remembered>,
         identity: &Identity,
-    ) -> Result<SlotState, Halt> {
+    ) -> Result<Option<SlotState>, Halt> {
         let name = &self.profile.slot;
         let give_up = now() + slot::patience(self.reconnecting);
         loop {
@@ -134,22 +166,7 @@ impl Wish<'_> {
                          pg_create_logical_replication_slot('{name}', 'pgoutput');"
                     )));
                 }
-                match slot::create(sender, version, name).await {
-                    Ok(()) => {
-                        self.tell.note(format!("Created the replication slot {name} at the source."));
-                        continue;
-                    }
-                    Err(super::stream::StreamError::Server(error)) if error.sqlstate == "55P03" => {
-                        self.tell.trouble(
-                            "Creating the slot waits for a transaction that is open at the source.".to_owned(),
-                        );
-                        if self.stop.is_cancelled() {
-                            return Err(Halt::Stopped);
-                        }
-                        continue;
-                    }
-                    Err(error) => return Err(halt::stream(&format!("creating the slot {name}"), &error)),
-                }
+                return Ok(None);
             };
             slot::judge(
                 name,
@@ -158,7 +175,7 @@ impl Wish<'_> {
                 remembered.map(|r| r.checkpoint),
                 &format!("To go on, {FORGET}"),
             )?;
-            let Some(pid) = state.active_pid else { return Ok(state) };
+            let Some(pid) = state.active_pid else { return Ok(Some(state)) };
             if now() >= give_up {
                 return Err(Halt::refused(format!(
                     "The slot {name} is in use at the source by process {pid}: another run, or another program, reads \
@@ -169,15 +186,55 @@ impl Wish<'_> {
         }
     }
 
+    /// Makes the slot; waits for the transactions that are open at the source.
+    async fn make_slot(
+        &self,
+        client: &Client,
+        sender: &mut Walsender,
+        version: i32,
+        identity: &Identity,
+    ) -> Result<SlotState, Halt> {
+        let name = &self.profile.slot;
+        loop {
+            let answer = tokio::select! {
+                answer = slot::create(sender, version, name) => answer,
+                // The server drops what is half made when the connection ends.
+                () = self.stop.cancelled() => return Err(Halt::Stopped),
+            };
+            match answer {
+                Ok(()) => {}
+                Err(StreamError::Server(error)) if error.sqlstate == "55P03" => {
+                    self.tell.trouble(slot::open_transactions(client).await?);
+                    continue;
+                }
+                Err(error) => return Err(halt::stream(&format!("creating the slot {name}"), &error)),
+            }
+            self.made_slot.store(true, Ordering::Relaxed);
+            self.tell.note(format!("Created the replication slot {name} at the source."));
+            if let Some(state) = self.slot(client, None, identity).await? {
+                return Ok(state);
+            }
+        }
+    }
+
     /// Joins the published tables to the destination's and to what is known of them; creates what is missing.
     async fn tables(&self, source: &Client, client: &Client, found: Vec<SourceTable>) -> Result<Vec<Table>, Halt> {
         let slot = &self.profile.slot;
         let mut states: HashMap<TableName, TableState> =
             checkpoint::table_states(client, slot).await?.into_iter().collect();
+        let memberships = checkpoint::memberships(client, slot).await?;
+        let recording = |error| halt::query(Side::Destination, "recording the state of a table", &error);
+        types::add_labels(source, client, &found, self.tell).await?;
         let mut creator = Creator::new(source, client, &self.destination.user, self.tell);
         let mut tables = Vec::new();
         for table in found {
             let mut state = states.remove(&table.name);
+            if let (Some(state), Some(before)) = (state.as_mut(), memberships.get(&table.name)) {
+                self.notice_gap(client, &table, state, before).await?;
+            } else if state.is_some() {
+                let sql = checkpoint::set_membership(slot, &table.name, &table.membership);
+                client.batch_execute(&sql).await.map_err(recording)?;
+            }
             let mut there = match destination::describe(client, &table.name).await? {
                 Some(there) => there,
                 None if state.as_ref().is_some_and(|state| state.complete && state.rows > 0) => {
@@ -206,6 +263,9 @@ impl Wish<'_> {
                 }
                 None => destination::check_fit(&table, &there)?,
             }
+            if !state.as_ref().is_some_and(|state| state.complete) {
+                types::check(&table, &there)?;
+            }
             let fresh = state.is_none() && self.profile.initial_copy;
             if fresh && destination::has_rows(client, &table.name).await? {
                 return Err(Halt::refused(format!(
@@ -229,6 +289,31 @@ impl Wish<'_> {
             ));
         }
         Ok(tables)
+    }
+
+    /// Changes were left out while the table was out of the publication, and those of a table that was dropped and made
+    /// anew belong to another one.
+    async fn notice_gap(
+        &self,
+        client: &Client,
+        table: &SourceTable,
+        state: &mut TableState,
+        before: &Membership,
+    ) -> Result<(), Halt> {
+        if !state.complete || table.membership.lasted(before) {
+            return Ok(());
+        }
+        state.complete = false;
+        let sql = checkpoint::set_table_state(&self.profile.slot, &table.name, state);
+        client
+            .batch_execute(&sql)
+            .await
+            .map_err(|error| halt::query(Side::Destination, "recording the state of a table", &error))?;
+        self.tell.trouble(format!(
+            "Table {} is copied again: it was not published for a while, or it was dropped and made anew.",
+            table.name
+        ));
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 //! state in memory that could disagree with the destination.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,22 +16,23 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::apply::{self, Applier, Ended, Look, Scope};
+use super::apply::{self, Applier, Ended, InScope, Scope};
 use super::checkpoint::{self, TableState};
 use super::copy::{Copy, SnapshotSession};
 use super::destination;
 use super::halt::{self, Halt, Side};
 use super::journal;
+use super::look;
 use super::prepare::{FORGET, Ready, Table, Wish, own};
 use super::progress::{Phase, Progress, RunEvent, TablePhase, TableProgress, Teller};
 use super::pulse;
 use super::reader::Reader;
+use super::sequences;
 use super::slot;
-use super::source;
 use super::walsender::Walsender;
 use super::xmin::{self, XminOptions};
 use crate::catalog::Lsn;
-use crate::connection::{self, Failure, SessionOptions, Settings};
+use crate::connection::{Failure, Settings};
 use crate::profile::{Method, Profile, TableName};
 
 /// The first pause before another attempt; it doubles up to [`LONGEST_PAUSE`].
@@ -77,7 +79,8 @@ impl From<Halt> for RunError {
             Halt::Lost(side, text) => {
                 Self::Refused(format!("The connection to the {side} broke: {text}. Start again; nothing is lost."))
             }
-            Halt::Passing(text) | Halt::Refused(text) => Self::Refused(text),
+            Halt::Passing(text) => Self::Refused(format!("{text} Start again; nothing is lost.")),
+            Halt::Again(text) | Halt::Refused(text) => Self::Refused(text),
             Halt::Stopped => Self::Refused("The run was stopped.".to_owned()),
         }
     }
@@ -119,8 +122,11 @@ pub async fn run(
         journal: None,
         grown: HashSet::new(),
         fence: None,
+        made_slot: AtomicBool::new(false),
+        again: None,
     };
     let mut pause = FIRST_PAUSE;
+    let mut reached = Lsn::INVALID;
     loop {
         let phase = if run.started { Phase::Reconnecting } else { Phase::Starting };
         progress.send_modify(|progress| progress.phase = phase);
@@ -136,14 +142,27 @@ pub async fn run(
                 continue;
             }
             (Ok(Ended::Cut), streamed) => (apply::ended(), streamed),
+            (Err(Halt::Again(text)), _) => {
+                // Once for each checkpoint; what comes before the trouble may be committed meanwhile.
+                let checkpoint = progress.borrow().checkpoint;
+                if run.again.replace(checkpoint) == Some(checkpoint) {
+                    return Err(Halt::Refused(text).into());
+                }
+                tracing::warn!("starting anew once: {text}");
+                continue;
+            }
             (Err(halt), streamed) => (halt, streamed),
         };
         if !halt.heals(run.started) {
+            run.undo().await;
             return Err(halt.into());
         }
-        if streamed {
+        // A stream that gets nowhere, because the disk is full for example, is no success.
+        let checkpoint = progress.borrow().checkpoint;
+        if streamed && checkpoint > reached {
             pause = FIRST_PAUSE;
         }
+        reached = checkpoint;
         progress.send_modify(|progress| progress.phase = Phase::Reconnecting);
         tell.trouble(format!("{} Trying again in {} s.", halt.what(), pause.as_secs_f32()));
         tokio::select! {
@@ -172,6 +191,34 @@ pub async fn forget(options: &RunOptions) -> Result<(), RunError> {
     Ok(checkpoint::forget(client, &options.profile.slot).await?)
 }
 
+/// Creates the tables that the destination lacks, checks those that are there, and returns the statements that were run.
+///
+/// # Errors
+/// As [`run`].
+pub async fn create_schema(options: &RunOptions) -> Result<Vec<String>, RunError> {
+    check(options)?;
+    let (events, _) = mpsc::channel(1);
+    let wish = Wish {
+        profile: &options.profile,
+        destination: &options.destination,
+        create_slot: false,
+        reconnecting: false,
+        grown: &HashSet::new(),
+        made_slot: &AtomicBool::new(false),
+        tell: &Teller(events),
+        stop: &CancellationToken::new(),
+    };
+    Ok(wish.schema().await?)
+}
+
+/// Sets the destination's sequences to where those of the source stand, for the cut-over; never back.
+///
+/// # Errors
+/// When a side can't be asked, or a sequence can't be set.
+pub async fn sync_sequences(options: &RunOptions, events: mpsc::Sender<RunEvent>) -> Result<usize, RunError> {
+    Ok(sequences::sync(&options.profile, &options.destination, &Teller(events)).await?)
+}
+
 fn check(options: &RunOptions) -> Result<(), RunError> {
     let (source, destination) = (&options.profile.source, &options.destination);
     if (&source.host, source.port, &source.database) == (&destination.host, destination.port, &destination.database) {
@@ -194,6 +241,10 @@ struct Run<'a> {
     grown: HashSet<TableName>,
     /// See [`Scope::fence`].
     fence: Option<Lsn>,
+    /// The slot was made by this run.
+    made_slot: AtomicBool,
+    /// The checkpoint at which an attempt ended with [`Halt::Again`].
+    again: Option<Lsn>,
 }
 
 impl Run<'_> {
@@ -205,6 +256,7 @@ impl Run<'_> {
             create_slot: self.options.create_slot,
             reconnecting: self.started,
             grown: &self.grown,
+            made_slot: &self.made_slot,
             tell: self.tell,
             stop: self.stop,
         };
@@ -226,6 +278,20 @@ impl Run<'_> {
         let mut streamed = false;
         let outcome = Box::pin(self.stream(ready, &mut streamed)).await;
         (outcome, streamed)
+    }
+
+    /// A run that can't begin leaves no slot behind: it would hold back WAL at the source for nobody.
+    async fn undo(&self) {
+        let begun = self.progress.borrow().tables.iter().any(|table| table.phase == TablePhase::Streaming);
+        if begun || !self.made_slot.load(Ordering::Relaxed) {
+            return;
+        }
+        let slot = &self.options.profile.slot;
+        // First at the destination: a checkpoint without a slot would look like a slot that got lost.
+        if forget(self.options).await.is_ok() && slot::discard(&self.options.profile.source, slot).await {
+            self.tell
+                .note(format!("Dropped the replication slot {slot} at the source, because nothing was copied yet."));
+        }
     }
 
     /// Puts the tables into the progress; numbers of an earlier attempt stay.
@@ -253,6 +319,11 @@ impl Run<'_> {
         for at in &missing {
             let table = &mut ready.tables[*at];
             let sql = checkpoint::set_table_state(slot, &table.source.name, &begun);
+            client
+                .batch_execute(&sql)
+                .await
+                .map_err(|error| halt::query(Side::Destination, "recording the state of a table", &error))?;
+            let sql = checkpoint::set_membership(slot, &table.source.name, &table.source.membership);
             client
                 .batch_execute(&sql)
                 .await
@@ -301,6 +372,14 @@ impl Run<'_> {
         for (at, state) in try_join_all(workers).await?.into_iter().flatten() {
             ready.tables[at].state = Some(state);
         }
+        // What committed before the earliest copy is here. The stream need not bring it, and may not be able to: before
+        // the publication was made there is none to look it up in.
+        let copied = ready.tables.iter().filter_map(|table| table.state.as_ref()).map(|state| state.copied).min();
+        if let Some(copied) = copied.filter(|copied| *copied > ready.checkpoint) {
+            checkpoint::raise(client, slot, copied).await?;
+            ready.checkpoint = copied;
+            self.progress.send_modify(|progress| progress.destination_reaches(copied));
+        }
         Ok(())
     }
 
@@ -337,14 +416,16 @@ impl Run<'_> {
         let reader = Reader { queue, flushed: told, progress: self.progress.clone(), every };
         let mut reader = AbortOnDropHandle::new(tokio::spawn(reader.read(stream)));
         let tables = ready.tables.iter().enumerate().filter_map(|(place, table)| {
-            table.state.as_ref().map(|state| (table.source.name.clone(), (state.copied, place)))
+            let membership = table.source.membership.clone();
+            let scope = table.state.as_ref().map(|state| InScope { from: state.copied, place, membership });
+            scope.map(|scope| (table.source.name.clone(), scope))
         });
-        let scope = Scope { tables: tables.collect(), look: look(profile, ready.version), fence: self.fence };
+        let scope = Scope { tables: tables.collect(), look: look::at(profile, ready.version), fence: self.fence };
         let client = &ready.destination.session.client;
         let applier = Applier::new(client, &profile.slot, scope, self.progress.clone(), flushed, self.tell).await?;
         match applier.run(chunks, self.stop).await? {
             Ended::Cut => match reader.await {
-                Ok(Err(error)) => Err(halt::stream("reading the stream", &error)),
+                Ok(Err(error)) => Err(halt::reading(&profile.publication, &error)),
                 _ => Err(apply::ended()),
             },
             ended => {
@@ -386,20 +467,4 @@ async fn feedback_interval(client: &tokio_postgres::Client) -> Result<Duration, 
     let limit = u64::try_from(row.get::<_, i64>(0)).unwrap_or_default();
     let longest = Duration::from_secs(5);
     Ok(if limit == 0 { longest } else { (Duration::from_millis(limit) / 3).min(longest) })
-}
-
-/// Asks the source what it publishes of a table now.
-fn look(profile: &Profile, version: i32) -> Look {
-    let profile = profile.clone();
-    Box::new(move |name| {
-        let profile = profile.clone();
-        Box::pin(async move {
-            let session = connection::connect(&profile.source, &SessionOptions::inspect())
-                .await
-                .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
-            let tables = source::tables(&session.client, version, &profile.publication, &profile.selection).await?;
-            let table = tables.into_iter().find(|table| table.name == name);
-            Ok(table.map(|table| table.columns.into_iter().filter(|c| c.published).map(|c| c.name).collect()))
-        })
-    })
 }

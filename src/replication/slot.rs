@@ -16,7 +16,7 @@ use super::stream::StreamError;
 use super::walsender::Walsender;
 use crate::catalog::Lsn;
 use crate::catalog::ident::quote_ident;
-use crate::connection::{Settings, printable};
+use crate::connection::{self, SessionOptions, Settings, printable};
 
 /// What the source says about a slot.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -85,13 +85,13 @@ pub(super) fn judge(
     if slot.wal_status.as_deref() == Some("lost") {
         return refuse(format!(
             "The slot {name} is lost: the source has removed WAL that it still needed (max_slot_wal_keep_size). Drop it \
-             with SELECT pg_drop_replication_slot('{name}') and copy again: {forget}"
+             with SELECT pg_drop_replication_slot('{name}'). {forget}"
         ));
     }
     match checkpoint {
         Some(checkpoint) if slot.confirmed > checkpoint => refuse(format!(
             "The slot {name} was moved to {} by somebody else, but the destination holds changes only up to \
-             {checkpoint}: what lies between is lost. Copy again: {forget}",
+             {checkpoint}: what lies between is lost. {forget}",
             slot.confirmed
         )),
         _ => Ok(()),
@@ -103,6 +103,13 @@ pub(super) async fn create(sender: &mut Walsender, version: i32, slot: &str) -> 
     let option = if version >= 150_000 { "(SNAPSHOT 'nothing')" } else { "NOEXPORT_SNAPSHOT" };
     let sql = format!("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput {option}", quote_ident(slot));
     sender.query(&sql).await.map(drop)
+}
+
+/// Drops the slot of the run; tells whether it is gone.
+pub(super) async fn discard(source: &Settings, slot: &str) -> bool {
+    let options = SessionOptions { application_name: "walpilot run".to_owned(), ..SessionOptions::administer() };
+    let Ok(session) = connection::connect(source, &options).await else { return false };
+    session.client.execute("SELECT pg_drop_replication_slot($1::text::name)", &[&slot]).await.is_ok()
 }
 
 /// An exported snapshot; it lives as long as this connection.
@@ -164,26 +171,32 @@ fn create_name(pid: &str) -> String {
     quote_ident(&format!("walpilot_copy_{pid}"))
 }
 
-async fn open_transactions(client: &Client) -> Result<String, Halt> {
+/// The sentence about what the making of a slot waits for.
+pub(super) async fn open_transactions(client: &Client) -> Result<String, Halt> {
     let row = client
         .query_one(
             "SELECT count(*), min(xact_start) IS NOT NULL, COALESCE(extract(epoch FROM now() - min(xact_start)), 0)::bigint, \
-             (array_agg(pid ORDER BY xact_start))[1] FROM pg_stat_activity \
+             (array_agg(pid ORDER BY xact_start))[1], \
+             (SELECT min(p.gid || ' in database ' || p.database) FROM pg_prepared_xacts p) FROM pg_stat_activity \
              WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()",
             &[],
         )
         .await
         .map_err(|error| halt::query(Side::Source, "looking for open transactions", &error))?;
     let count: i64 = row.get(0);
+    let prepared = row
+        .get::<_, Option<&str>>(4)
+        .map(|gid| format!(" A prepared transaction is among them: {}; commit it, or roll it back.", printable(gid)));
+    let prepared = prepared.unwrap_or_default();
     Ok(match row.get::<_, Option<i32>>(3) {
         Some(pid) if row.get(1) => format!(
-            "The copy waits for {count} transactions that were open at the source when it began; the oldest is {} s old \
-             (process {pid}).",
+            "The snapshot waits for {count} transactions that were open at the source when it was asked for; the oldest \
+             is {} s old (process {pid}).{prepared}",
             row.get::<_, i64>(2)
         ),
-        _ => {
-            format!("The copy waits for {count} transactions that are open at the source, in this or another database.")
-        }
+        _ => format!(
+            "The snapshot waits for transactions that are open at the source, in this or another database.{prepared}"
+        ),
     })
 }
 

@@ -6,6 +6,7 @@ use tokio_postgres::Client;
 
 use super::checkpoint::SCHEMA;
 use super::halt::{self, Halt, Side};
+use super::membership::{self, Membership};
 use crate::catalog::ident::{quote_ident, quote_table};
 use crate::connection::printable;
 use crate::profile::{Selection, TableName};
@@ -15,6 +16,8 @@ use crate::profile::{Selection, TableName};
 pub(super) struct Column {
     pub(super) name: String,
     pub(super) type_oid: u32,
+    /// `pg_attribute.atttypmod`.
+    pub(super) type_modifier: i32,
     /// With its modifier, as `format_type` writes it: qualified unless in pg_catalog.
     pub(super) type_name: String,
     pub(super) not_null: bool,
@@ -41,6 +44,8 @@ pub(super) struct SourceTable {
     pub(super) key: Vec<String>,
     /// Whether `key` is the primary key.
     pub(super) key_is_primary: bool,
+    /// As what it is published.
+    pub(super) membership: Membership,
 }
 
 impl SourceTable {
@@ -93,10 +98,11 @@ pub(super) async fn tables(
             &format!(
                 "SELECT c.oid, p.schemaname::text, p.tablename::text, c.relkind = 'p', c.reltuples, {lists}, \
                  ARRAY(SELECT an.nspname::text || E'\\n' || ac.relname::text FROM pg_partition_ancestors(c.oid) a \
-                       JOIN pg_class ac ON ac.oid = a.relid JOIN pg_namespace an ON an.oid = ac.relnamespace) \
+                       JOIN pg_class ac ON ac.oid = a.relid JOIN pg_namespace an ON an.oid = ac.relnamespace), {} \
                  FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname \
                  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename \
-                 WHERE p.pubname = $1::text ORDER BY 2, 3"
+                 WHERE p.pubname = $1::text ORDER BY 2, 3",
+                membership::sql(version)
             ),
             &[&publication],
         )
@@ -123,6 +129,7 @@ pub(super) async fn tables(
             columns: Vec::new(),
             key: Vec::new(),
             key_is_primary: false,
+            membership: Membership::new(oid, row.get(8)),
         });
     }
     if tables.is_empty() {
@@ -161,7 +168,7 @@ pub(super) async fn columns(
     let rows = client
         .query(
             "SELECT a.attrelid, a.attname::text, a.atttypid, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
-             a.attidentity <> '', CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END \
+             a.attidentity <> '', CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END, a.atttypmod \
              FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
              WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum",
             &[&oids],
@@ -182,6 +189,7 @@ pub(super) async fn columns(
         of.entry(oid).or_default().push(Column {
             name,
             type_oid: row.get(2),
+            type_modifier: row.get(7),
             type_name: row.get(3),
             not_null: row.get(4),
             identity: row.get(5),

@@ -17,6 +17,7 @@ use tokio_postgres::types::ToSql;
 
 use super::checkpoint;
 use super::destination;
+use super::formats;
 use super::halt::{self, Halt, Side};
 use super::run::RunError;
 use super::source::{self, SourceTable};
@@ -120,7 +121,9 @@ pub async fn verify(options: &VerifyOptions, mut told: impl FnMut(&TableVerdict)
         source::tables(&here.client, version, &profile.publication, &profile.selection).await?
     };
     let running = checkpoint::is_owned(&there.client).await?;
-    let sides = Sides { here: &here, there: &there, options, running };
+    // Checksums are of bytes: of the same text in two encodings they are not the same.
+    let recode = encoding(&here, Side::Source).await? != encoding(&there, Side::Destination).await?;
+    let sides = Sides { here: &here, there: &there, options, running, recode };
     // Before any table is read: whether this is a destination of the slot at all.
     sides.checkpoint().await?;
     let mut tables = Vec::with_capacity(found.len());
@@ -141,8 +144,8 @@ async fn open(settings: &Settings, side: Side) -> Result<Session, Halt> {
     let session =
         connection::connect(settings, &options).await.map_err(|failure| Halt::Unreachable(side, Box::new(failure)))?;
     // A policy that hides rows must be an error, not a difference.
-    let sql = "SET row_security = off";
-    session.client.batch_execute(sql).await.map_err(|error| halt::query(side, "setting the session up", &error))?;
+    let sql = format!("SET row_security = off; {}", formats::SESSION);
+    session.client.batch_execute(&sql).await.map_err(|error| halt::query(side, "setting the session up", &error))?;
     Ok(session)
 }
 
@@ -154,6 +157,7 @@ struct Sides<'a> {
     there: &'a Session,
     options: &'a VerifyOptions,
     running: bool,
+    recode: bool,
 }
 
 impl Sides<'_> {
@@ -168,7 +172,7 @@ impl Sides<'_> {
             more: false,
         };
         let Some(found) = destination::describe(&self.there.client, &table.name).await? else { return Ok(verdict) };
-        let (here, there) = rows(table, &found)?;
+        let (here, there) = rows(table, &found, self.recode)?;
         let buckets = (table.rows.unwrap_or_default() / BUCKET_ROWS).next_power_of_two().clamp(64, 65_536);
         let first = sums(self.here, Side::Source, &here.buckets(buckets), &[], &table.name).await?;
         self.wait().await?;
@@ -293,11 +297,12 @@ struct Rows {
     select: String,
     /// The expression that tells rows apart, as text.
     key: String,
-    row: String,
+    key_digest: String,
+    row_digest: String,
 }
 
 /// Both sides' rows of a table, by the columns that are published and not computed by the destination itself.
-fn rows(table: &SourceTable, there: &destination::DestinationTable) -> Result<(Rows, Rows), Halt> {
+fn rows(table: &SourceTable, there: &destination::DestinationTable, recode: bool) -> Result<(Rows, Rows), Halt> {
     let names: Vec<&str> = table
         .columns
         .iter()
@@ -311,13 +316,15 @@ fn rows(table: &SourceTable, there: &destination::DestinationTable) -> Result<(R
     let row = format!("ROW({})::text", list(&names));
     let keyed: Vec<&str> = table.key.iter().map(String::as_str).filter(|name| names.contains(name)).collect();
     let key = if keyed.is_empty() || keyed.len() < table.key.len() {
-        format!("md5({row})")
+        digest(&row, recode)
     } else {
         format!("ROW({})::text", list(&keyed))
     };
     let only = if there.partitioned { "" } else { "ONLY " };
     let copy = format!("SELECT {} FROM {only}{}", list(&names), quote_table(&table.name));
-    Ok((Rows { select: table.select(&names), key: key.clone(), row: row.clone() }, Rows { select: copy, key, row }))
+    let side =
+        |select| Rows { select, key_digest: digest(&key, recode), row_digest: digest(&row, recode), key: key.clone() };
+    Ok((side(table.select(&names)), side(copy)))
 }
 
 impl Rows {
@@ -327,10 +334,11 @@ impl Rows {
 
     fn inner(&self, buckets: u64) -> String {
         format!(
-            "SELECT {key} AS key, md5({row}) AS row, (('x' || left(md5({key}), 8))::bit(32)::int & {mask})::text AS bucket \
+            "SELECT {key} AS key, {row} AS row, (('x' || left({digest}, 8))::bit(32)::int & {mask})::text AS bucket \
              FROM ({select}) published",
             key = self.key,
-            row = self.row,
+            row = self.row_digest,
+            digest = self.key_digest,
             select = self.select,
             mask = buckets - 1,
         )
@@ -346,6 +354,16 @@ impl Rows {
         let (sum, inner) = (Self::checksum(), self.inner(buckets));
         format!("SELECT key, {sum} FROM ({inner}) hashed WHERE bucket = ANY($1::text[]) GROUP BY key")
     }
+}
+
+/// The MD5 of a text, over its bytes in UTF-8 when the two sides have different encodings.
+fn digest(text: &str, recode: bool) -> String {
+    if recode { format!("md5(convert_to({text}, 'UTF8'))") } else { format!("md5({text})") }
+}
+
+async fn encoding(session: &Session, side: Side) -> Result<String, Halt> {
+    let row = session.client.query_one("SELECT getdatabaseencoding()::text", &[]).await;
+    Ok(row.map_err(|error| halt::query(side, "asking for the encoding", &error))?.get(0))
 }
 
 async fn sums(

@@ -22,19 +22,23 @@ const READ_BYTES: usize = 128 * 1024;
 
 /// Formats that the text of values must not inherit from the role or the database, and limits: creating a slot waits
 /// for transactions, which `lock_timeout` bounds.
-const PARAMETERS: [(&str, &str); 11] = [
+const PARAMETERS: [(&str, &str); 12] = [
     ("replication", "database"),
     ("application_name", "walpilot run"),
     ("DateStyle", "ISO"),
     ("IntervalStyle", "postgres"),
     ("extra_float_digits", "3"),
     ("bytea_output", "hex"),
+    ("lc_monetary", "C"),
     ("TimeZone", "UTC"),
     ("search_path", "pg_catalog"),
     ("statement_timeout", "0"),
     ("lock_timeout", "5s"),
     ("idle_session_timeout", "0"),
 ];
+
+/// SQLSTATE of "skipped loading publication".
+const NOT_IN_PREREQUISITE_STATE: &str = "55000";
 
 /// Rows of a simple query, each column as text.
 pub(super) type Rows = Vec<Vec<Option<String>>>;
@@ -198,7 +202,16 @@ impl WalStream {
                 }
                 // CopyDone or CommandComplete: the server ends the stream, for example on a fast shutdown.
                 b'c' | b'C' => return Err(StreamError::Ended),
-                // Notices and parameter changes.
+                b'N' => {
+                    let Some(Message::NoticeResponse(body)) = Message::parse(&mut self.input)? else { continue };
+                    let notice = server_error(body.fields())?;
+                    tracing::warn!("the source says: {notice}");
+                    // PostgreSQL 18 leaves out the changes of a publication that is not there, with no more than this.
+                    if notice.sqlstate == NOT_IN_PREREQUISITE_STATE {
+                        return Err(StreamError::Server(Box::new(notice)));
+                    }
+                }
+                // Parameter changes.
                 _ => self.input.advance(length),
             }
         }

@@ -278,7 +278,6 @@ fn run(at: Moment, number: u64, lsn: u64, copied: u64) -> Run {
         checkpoint: Some(Lsn(lsn - 41 * 1024)),
         commit_time: Some(at.minus(Duration::from_millis(180))),
         applied_at: Some(at),
-        pass: None,
         account: Some(Account {
             phase: "streaming".to_owned(),
             transactions: number * PAUSE * 82,

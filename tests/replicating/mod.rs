@@ -8,6 +8,9 @@
     reason = "each test program uses a part"
 )]
 
+pub mod tables;
+pub mod values;
+
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use tokio_postgres::SimpleQueryMessage;
@@ -50,11 +53,7 @@ impl Pair {
 
     /// The same into another database.
     pub fn command_to(&self, to: &Settings, more: &[&str]) -> Walpilot {
-        let (from, to) = (uri(&self.from()), uri(to));
-        let mut args = vec!["run", "--from", &from, "--to", &to];
-        args.extend(more);
-        let password = |s: &Settings| s.password.as_ref().map_or(String::new(), |word| word.reveal().to_owned());
-        walpilot(args).password(&self.from()).env("WALPILOT_TO_PASSWORD", &password(&self.to()))
+        between(&self.from(), to, more)
     }
 
     /// `walpilot verify` between the two, with further arguments.
@@ -109,6 +108,25 @@ impl Pair {
     }
 }
 
+/// `walpilot run` between any two.
+pub fn between(from: &Settings, to: &Settings, more: &[&str]) -> Walpilot {
+    program("run", from, to, more)
+}
+
+/// `walpilot verify` of the two.
+pub fn verify(from: &Settings, to: &Settings) -> Walpilot {
+    program("verify", from, to, &[])
+}
+
+/// A command of walpilot with a source and a destination.
+pub fn program(command: &str, from: &Settings, to: &Settings, more: &[&str]) -> Walpilot {
+    let (from_uri, to_uri) = (uri(from), uri(to));
+    let mut args = vec![command, "--from", &from_uri, "--to", &to_uri];
+    args.extend(more);
+    let word = |s: &Settings| s.password.as_ref().map_or(String::new(), |word| word.reveal().to_owned());
+    walpilot(args).password(from).env("WALPILOT_TO_PASSWORD", &word(to))
+}
+
 /// The source's tables outside the system schemas, quoted; partitions only by their root.
 async fn tables(settings: &Settings) -> Vec<String> {
     let sql = "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c \
@@ -118,7 +136,7 @@ async fn tables(settings: &Settings) -> Vec<String> {
 }
 
 /// Number and digest of a table's rows. `ONLY` would miss partitions, and there is no inheritance in these tests.
-async fn rows(settings: &Settings, table: &str) -> String {
+pub async fn rows(settings: &Settings, table: &str) -> String {
     let exists = value(settings, &format!("SELECT to_regclass('{}') IS NOT NULL", table.replace('\'', "''"))).await;
     if exists == "f" {
         return "missing".to_owned();
@@ -138,6 +156,11 @@ impl Random {
         let seed = RandomState::new().build_hasher().finish() | 1;
         println!("seed {seed}");
         Self(seed)
+    }
+
+    /// The generator that a seed gives. Neighbouring seeds have nothing in common.
+    pub fn seeded(seed: u64) -> Self {
+        Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     pub fn below(&mut self, limit: u64) -> u64 {

@@ -16,6 +16,7 @@ pub mod oracle;
 pub mod pki;
 pub mod preflight;
 pub mod program;
+pub mod proxy;
 pub mod pty;
 pub mod servers;
 

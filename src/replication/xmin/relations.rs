@@ -9,6 +9,7 @@ use crate::connection::printable;
 use crate::profile::{Selection, TableName};
 use crate::replication::checkpoint::SCHEMA;
 use crate::replication::halt::{self, Halt, Side};
+use crate::replication::membership::Membership;
 use crate::replication::source::{self, SourceTable};
 
 /// A table that is read.
@@ -148,6 +149,7 @@ pub(super) async fn find(client: &Client, version: i32, selection: &Selection) -
             columns: Vec::new(),
             key: Vec::new(),
             key_is_primary: false,
+            membership: Membership::default(),
         };
         candidates.push((source, kind == "m"));
     }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::bound::{Snapshot, Xid};
 use crate::catalog::Lsn;
 use crate::connection::{self, Session, SessionOptions, Settings};
+use crate::replication::formats;
 use crate::replication::halt::{self, Halt, Side};
 use crate::replication::source;
 
@@ -54,7 +55,7 @@ impl Source {
         }
         // A policy that hides rows must be an error, not a silent gap. A read lasts as long as it lasts.
         let limit = if version >= 170_000 { "; SET transaction_timeout = 0" } else { "" };
-        let sql = format!("SET row_security = off{limit}");
+        let sql = format!("SET row_security = off; {}{limit}", formats::SESSION);
         session.client.batch_execute(&sql).await.map_err(|error| failed(&error))?;
         let identity = identify(&session.client).await?;
         Ok(Self { session, version, identity })
