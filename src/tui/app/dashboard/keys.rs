@@ -57,6 +57,8 @@ impl Dashboard {
     /// Decides about the selected finding, in what is known now and in what is shown.
     fn decide(&mut self, decision: impl Fn(&mut Watcher, &str, &str) -> bool) {
         let Some((rule, object)) = self.finding().map(|finding| (finding.rule, finding.object.clone())) else { return };
+        // It may move to another line by that.
+        self.look.finding = Some((rule, object.clone()));
         let before = self.live.told;
         self.live.decide(|watcher| decision(watcher, rule, &object));
         self.keep_place(self.live.told - before);
@@ -148,7 +150,10 @@ impl Dashboard {
                 self.look.scroll = to(self.look.scroll, 60);
             }
             Panel::Tables => self.look.table = to(self.look.table, last(self.tables().len())),
-            Panel::Diagnosis => self.look.finding = to(self.look.finding, last(self.findings().len())),
+            Panel::Diagnosis => {
+                let at = to(self.selected_finding(), last(self.findings().len()));
+                self.look.finding = self.findings().get(at).map(|finding| (finding.rule, finding.object.clone()));
+            }
             Panel::Events => self.look.event = to(self.look.event, last(self.picture().log.len())),
         }
     }

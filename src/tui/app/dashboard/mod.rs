@@ -63,7 +63,8 @@ struct Look {
     opened: Vec<(Panel, bool)>,
     slot: Option<String>,
     table: usize,
-    finding: usize,
+    /// The finding that was chosen, by rule and object: the order changes.
+    finding: Option<(&'static str, String)>,
     event: usize,
     /// Lines that a page of text is scrolled by.
     scroll: usize,
@@ -120,7 +121,7 @@ impl Dashboard {
             opened: Vec::new(),
             slot: slot.clone(),
             table: 0,
-            finding: 0,
+            finding: None,
             event: 0,
             scroll: 0,
             filter: Field::new(FieldId::Filter, Kind::Text),
@@ -231,8 +232,6 @@ impl Dashboard {
 
     fn keep_in_bounds(&mut self) {
         self.look.table = self.look.table.min(self.tables().len().saturating_sub(1));
-        let findings = self.findings().len();
-        self.look.finding = self.look.finding.min(findings.saturating_sub(1));
         self.look.event = self.look.event.min(self.picture().log.len().saturating_sub(1));
     }
 
@@ -410,16 +409,19 @@ impl Dashboard {
         self.picture().watcher.diagnosis().findings()
     }
 
-    /// The selected finding's line.
+    /// The selected finding's line: of the one that was chosen, else the first.
     #[must_use]
     pub fn selected_finding(&self) -> usize {
-        self.look.finding
+        let chosen = |finding: &Finding| {
+            self.look.finding.as_ref().is_some_and(|(rule, object)| finding.rule == *rule && finding.object == *object)
+        };
+        self.findings().iter().position(chosen).unwrap_or(0)
     }
 
     /// The selected finding.
     #[must_use]
     pub fn finding(&self) -> Option<&Finding> {
-        self.findings().get(self.look.finding)
+        self.findings().get(self.selected_finding())
     }
 
     /// How many events back from the newest the user looks.
