@@ -47,7 +47,6 @@ const IO_FILES: &[&str] = &[
     "monitor/ask.rs",
     "monitor/act.rs",
     "monitor/count.rs",
-    "monitor/feed.rs",
     "monitor/memory.rs",
     "monitor/sample.rs",
     "monitor/side.rs",

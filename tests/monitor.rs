@@ -1,5 +1,5 @@
 //! The monitor in trouble and between two runs: rights that go, servers that fall silent, what is remembered, exact
-//! counts, several sources at once.
+//! counts.
 
 mod support;
 mod watching;
@@ -9,8 +9,6 @@ use std::time::Duration;
 use support::{await_until, destination, execute, session, source, value};
 use walpilot::connection::Secret;
 use walpilot::monitor::count::{Drift, Fence, Patience, count};
-use walpilot::monitor::feed::Feed;
-use walpilot::monitor::fleet::{Fleet, Health};
 use walpilot::monitor::lsn_clock::Confidence;
 use walpilot::monitor::{Sampler, Seen, Target, Watcher};
 use walpilot::profile::TableName;
@@ -190,41 +188,4 @@ async fn exact_counts_tell_drift_from_movement() {
             .unwrap_err()
             .contains("There is no table")
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn several_sources_are_sampled_at_once_and_the_worst_is_first() {
-    let (one, mut other) = (source().await, source().await);
-    let of = |settings| Target { source: settings, ..Target::default() };
-    let mut feed = Feed::start(vec![of(one.settings()), of(other.settings())], Duration::from_millis(500));
-    let mut fleet = Fleet::new(["one", "other"].map(str::to_owned));
-    let mut hear = async |fleet: &mut Fleet| {
-        let heard = feed.next().await.expect("the feed goes on");
-        let now = std::time::SystemTime::UNIX_EPOCH;
-        match heard.outcome {
-            Ok(sample) => drop(fleet.sampled(heard.member, *sample, now)),
-            Err(silence) => fleet.failed(heard.member, &silence.reason, Some(now + silence.again_in), now),
-        }
-    };
-    let health =
-        |fleet: &Fleet| fleet.members().iter().map(walpilot::monitor::fleet::Member::health).collect::<Vec<_>>();
-    await_until("both answer", async || {
-        hear(&mut fleet).await;
-        health(&fleet) == [Health::Fine, Health::Fine]
-    })
-    .await;
-    other.stop_immediate().await.unwrap();
-    await_until("one is away", async || {
-        hear(&mut fleet).await;
-        health(&fleet) == [Health::Fine, Health::Unreachable]
-    })
-    .await;
-    assert_eq!(fleet.worst_first(), [1, 0]);
-    assert!(fleet.members()[1].watcher.sample().is_some(), "what was known stays");
-    other.start_again().await.unwrap();
-    await_until("it is back", async || {
-        hear(&mut fleet).await;
-        health(&fleet) == [Health::Fine, Health::Fine]
-    })
-    .await;
 }

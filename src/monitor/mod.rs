@@ -1,7 +1,7 @@
 //! Watching: samples of a server, their history, and what is wrong.
 //!
 //! `Sampler -> Sample -> Watcher (history, events, diagnosis) -> Reading -> text, JSON or dashboard`. Only
-//! [`sample`] with its helpers `ask` and `side`, [`feed`] and [`count`] talk to servers, and [`memory`] to the disk;
+//! [`sample`] with its helpers `ask` and `side`, [`count`] and [`act`] talk to servers, and [`memory`] to the disk;
 //! everything else takes values and returns values, so that a recorded sample says the same as a live one.
 
 pub mod act;
@@ -12,7 +12,6 @@ pub mod destination;
 pub mod diagnosis;
 pub mod events;
 pub mod exposition;
-pub mod feed;
 pub mod files;
 pub mod fleet;
 pub mod history;

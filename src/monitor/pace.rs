@@ -50,12 +50,6 @@ impl Pace {
     pub fn pause(&self) -> Duration {
         self.pause
     }
-
-    /// Whether that is longer than what the user wants.
-    #[must_use]
-    pub fn is_throttled(&self) -> bool {
-        self.pause > self.wanted
-    }
 }
 
 #[cfg(test)]
@@ -72,11 +66,11 @@ mod tests {
             }
         };
         pulses(&mut pace, 99, 100);
-        assert_eq!((pace.pause(), pace.is_throttled()), (2 * second, false));
+        assert_eq!(pace.pause(), 2 * second);
         pulses(&mut pace, 5000, 1);
         assert_eq!(pace.pause(), 2 * second, "one slow answer is no slow server");
         pulses(&mut pace, 150, 60);
-        assert_eq!((pace.pause(), pace.is_throttled()), (4 * second, true));
+        assert_eq!(pace.pause(), 4 * second);
         pulses(&mut pace, 10_000, 100);
         assert_eq!(pace.pause(), LONGEST);
         pulses(&mut pace, 5, 100);
