@@ -30,7 +30,7 @@ async fn a_run_that_is_killed_at_any_range_goes_on_and_loses_nothing() {
     let writer = tokio::spawn(async move {
         let mut random = Random::new();
         let session = session(&settings).await;
-        session.client.batch_execute("SET search_path = public").await.expect("set");
+        session.client.batch_execute("SET search_path = public; SET lock_timeout = 0").await.expect("set");
         while !stop.load(Ordering::Relaxed) {
             // Rows change their pages all the time; a VACUUM makes room for them at the front.
             let sql = match random.below(40) {
