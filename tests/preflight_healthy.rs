@@ -96,7 +96,9 @@ async fn what_is_in_order_raises_nothing_after_the_script() {
                     .into_iter()
                     .filter(|line| shape.warns.iter().all(|id| !line.starts_with(&format!("{id}:"))))
                     .collect();
-                if !found.is_empty() || report.verdict == Verdict::Blocked {
+                // The history of pgbench has no key, which the method xmin needs.
+                let keyless = method == Method::Xmin && shape.warns.contains(&"xmin-deletes");
+                if !found.is_empty() || (report.verdict == Verdict::Blocked) != keyless {
                     wrong.push(format!("{} ({}, {whom}): {found:#?}", shape.what, method.name()));
                 }
             }

@@ -54,7 +54,10 @@ async fn every_part_is_run_by_its_role_twice_and_undone() {
         assert_eq!(persons, all[..if method == Method::Cdc { 5 } else { 3 }]);
         run_parts(&cluster, &plan, &profile, false);
         let (_, after) = look(&profile.source, &profile).await;
-        assert_ne!(after.verdict, Verdict::Blocked, "{after:#?}");
+        // No script gives a table the key that the method xmin needs.
+        let wanted: &[&str] = if method == Method::Cdc { &[] } else { &["xmin-deletes"] };
+        let blockers = after.findings.iter().filter(|one| one.status == Status::Fail).map(|one| one.id);
+        assert_eq!(blockers.collect::<Vec<_>>(), wanted, "{after:#?}");
         assert_ne!(catalog(&cluster, &admin), before);
         let (facts, _) = look(&admin, &profile).await;
         let back = undo(&facts, &profile);

@@ -194,7 +194,7 @@ async fn a_source_that_stops_in_the_middle_is_told_and_gone_on_with() {
     terminal.types("\r");
     terminal.wait_for("run streaming");
     terminal.wait_for("Slots 1");
-    terminal.types("\t");
+    terminal.types("6");
     terminal.wait_for("public.orders");
 
     server.stop_immediate().await.expect("it stops");

@@ -82,18 +82,24 @@ pub enum Event {
 /// Where questions arrive. While one is open every ssh of this process asks there; dropped, none asks any more.
 pub struct Desk {
     shared: Arc<Shared>,
-    _listener: AbortOnDropHandle<()>,
-    _directory: tempfile::TempDir,
 }
 
 struct Shared {
-    socket: PathBuf,
+    /// Made when the first ssh needs it: who uses none leaves nothing behind, however walpilot ends.
+    place: Mutex<Option<Place>>,
     program: PathBuf,
     events: mpsc::UnboundedSender<Event>,
     next: AtomicU64,
     /// How many questions are open.
     waiting: watch::Sender<usize>,
     memory: Mutex<Memory>,
+}
+
+/// The socket, and who listens there.
+struct Place {
+    socket: PathBuf,
+    _listener: AbortOnDropHandle<()>,
+    _directory: tempfile::TempDir,
 }
 
 #[derive(Default)]
@@ -117,26 +123,19 @@ impl Desk {
     /// Opens the desk of this process.
     ///
     /// # Errors
-    /// When there can be no socket; then ssh asks nobody and fails where it would have asked.
+    /// When the path of this program can't be told; then ssh asks nobody and fails where it would have asked.
     pub fn open() -> io::Result<(Self, mpsc::UnboundedReceiver<Event>)> {
-        // The directory is made with the rights 0700.
-        let directory = tempfile::Builder::new().prefix("walpilot-").tempdir()?;
-        let socket = directory.path().join("askpass");
-        let listener = UnixListener::bind(&socket)?;
-        std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
         let (events, heard) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
-            socket,
+            place: Mutex::default(),
             program: std::env::current_exe()?,
             events,
             next: AtomicU64::new(1),
             waiting: watch::Sender::new(0),
             memory: Mutex::default(),
         });
-        let listening = listen(listener, Arc::clone(&shared));
         *locked(&OPEN) = Some(Arc::clone(&shared));
-        let desk = Self { shared, _listener: AbortOnDropHandle::new(tokio::spawn(listening)), _directory: directory };
-        Ok((desk, heard))
+        Ok((Self { shared }, heard))
     }
 
     /// Answers a question; nothing means no.
@@ -151,6 +150,26 @@ impl Desk {
 impl Drop for Desk {
     fn drop(&mut self) {
         *locked(&OPEN) = None;
+        // The listener knows what it serves, so nothing else would end it.
+        *locked(&self.shared.place) = None;
+    }
+}
+
+impl Shared {
+    /// The socket, listened at.
+    fn socket(self: &Arc<Self>) -> io::Result<PathBuf> {
+        let mut place = locked(&self.place);
+        if let Some(place) = place.as_ref() {
+            return Ok(place.socket.clone());
+        }
+        // The directory is made with the rights 0700.
+        let directory = tempfile::Builder::new().prefix("walpilot-").tempdir()?;
+        let socket = directory.path().join("askpass");
+        let listener = UnixListener::bind(&socket)?;
+        std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
+        let listening = AbortOnDropHandle::new(tokio::spawn(listen(listener, Arc::clone(self))));
+        *place = Some(Place { socket: socket.clone(), _listener: listening, _directory: directory });
+        Ok(socket)
     }
 }
 
@@ -161,10 +180,11 @@ pub(super) struct Way {
     shared: Arc<Shared>,
 }
 
-/// The way to the desk, if one is open.
+/// The way to the desk, if one is open and can have a socket.
 pub(super) fn way() -> Option<Way> {
     let shared = Arc::clone(locked(&OPEN).as_ref()?);
-    Some(Way { program: shared.program.clone(), socket: shared.socket.clone(), shared })
+    let socket = shared.socket().ok()?;
+    Some(Way { program: shared.program.clone(), socket, shared })
 }
 
 impl Way {
