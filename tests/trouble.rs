@@ -210,6 +210,7 @@ async fn a_source_that_stops_in_the_middle_is_told_and_gone_on_with() {
     execute(&from, "INSERT INTO public.orders VALUES (301), (302)").await;
     await_until("the rows arrive", async || value(&to, "SELECT count(*) FROM public.orders").await == "302").await;
     terminal.wait_for("run streaming");
+    terminal.types("8");
     terminal.wait_for("The source answers again");
     terminal.wait_until("the banner to go", |screen| !screen.contents().contains("No answer for"));
     terminal.types("q");

@@ -146,6 +146,8 @@ async fn the_passphrase_of_a_key_is_asked_on_the_screen_and_seen_by_nobody() {
     terminal.types("\u{1b}OP");
     terminal.wait_for("This question");
     terminal.types("\u{1b}");
+    // What follows an Escape at once would be taken for a key with Alt.
+    terminal.wait_until("the help to close", |screen| !screen.contents().contains("This question"));
     terminal.wait_for("Enter passphrase for key");
     terminal.types(PASSPHRASE);
     terminal.wait_for("••••");

@@ -43,12 +43,13 @@ fn ask(what: &str, shown: bool) -> Result<Option<Secret>, Stop> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(None);
     }
+    // Before the question is seen, so that nothing that answers it is echoed.
+    enable_raw_mode()?;
+    let _raw = Raw;
     let mut out = io::stderr().lock();
     write!(out, "{what}: ")?;
     out.flush()?;
     drop(out);
-    enable_raw_mode()?;
-    let _raw = Raw;
     let mut typed = Zeroizing::new(String::with_capacity(ROOM));
     loop {
         let key = match event::read()? {
@@ -61,11 +62,13 @@ fn ask(what: &str, shown: bool) -> Result<Option<Secret>, Stop> {
         };
         match key.code {
             KeyCode::Enter => break,
+            // Enter that was typed ahead of the question: the terminal made a line feed of it.
+            KeyCode::Char('j') if key.modifiers.contains(KeyModifiers::CONTROL) => break,
             KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => {
                 return Err(Stop::new(Exit::Interrupted, ""));
             }
             KeyCode::Char('u') if key.modifiers.contains(KeyModifiers::CONTROL) && !shown => typed.clear(),
-            KeyCode::Char(c) => {
+            KeyCode::Char(c) if !key.modifiers.contains(KeyModifiers::CONTROL) => {
                 typed.push(c);
                 echo(shown, &c.to_string())?;
             }
