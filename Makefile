@@ -39,8 +39,8 @@ lint: deps ## Check formatting, lints and documentation
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items
 
-bench: ## Run the benchmarks
-	@echo "There are no benchmarks yet."
+bench: deps ## Measure against peers (BENCH="check" for one subject)
+	$(CARGO) bench --locked $(if $(BENCH),$(foreach one,$(BENCH),--bench $(one)),--bench '*')
 
 deps: ## Install what building and testing need (Debian, Ubuntu)
 	@tests/install-dependencies.sh

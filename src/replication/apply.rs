@@ -16,7 +16,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Change, Kind, Writer};
+use super::batch::Writer;
+use super::change::{Change, Kind};
 use super::destination;
 use super::halt::{Halt, Side};
 use super::pgoutput::{self, Message, Relation, Row};
@@ -29,7 +30,7 @@ use crate::connection::printable;
 use crate::profile::TableName;
 
 /// Changes in one pipeline.
-const WRITE_CHANGES: usize = 2_000;
+const WRITE_CHANGES: usize = 5_000;
 /// Bytes in one pipeline.
 const WRITE_BYTES: usize = 4 * 1024 * 1024;
 /// Changes after which a destination transaction is committed at the next commit of the source.
@@ -274,24 +275,19 @@ impl<'a> Applier<'a> {
                 Verdict::NewTable => return Ok(Some(Ended::NewTable)),
                 Verdict::Skip => {}
                 Verdict::Apply(target, place) => {
-                    match &old {
-                        Some(pgoutput::Old::Key(row) | pgoutput::Old::Full(row)) => check(&target, &[row, &new])?,
-                        None => check(&target, &[&new])?,
+                    check(&target, &[&new])?;
+                    if let Some(old) = &old {
+                        check(&target, &[old.row()])?;
                     }
-                    if let Some(bound) = target.update(old.as_ref(), &new)? {
-                        let change = Change::Statement(target, Kind::Update, bound);
-                        self.collect(change, &[place], Kind::Update, bytes).await?;
-                    }
+                    self.collect(Change::Update(target, old, new), &[place], Kind::Update, bytes).await?;
                 }
             },
             Message::Delete { relation, old } => match self.verdict(relation).await? {
                 Verdict::NewTable => return Ok(Some(Ended::NewTable)),
                 Verdict::Skip => {}
                 Verdict::Apply(target, place) => {
-                    let (pgoutput::Old::Key(row) | pgoutput::Old::Full(row)) = &old;
-                    check(&target, &[row])?;
-                    let change = Change::Statement(Arc::clone(&target), Kind::Delete, target.delete(&old)?);
-                    self.collect(change, &[place], Kind::Delete, bytes).await?;
+                    check(&target, &[old.row()])?;
+                    self.collect(Change::Delete(target, old), &[place], Kind::Delete, bytes).await?;
                 }
             },
             Message::Truncate { relations, restart_identity } => {
@@ -365,8 +361,21 @@ impl<'a> Applier<'a> {
                         return Ok(Some(Ended::NewColumn(name)));
                     }
                 }
-                self.version += 1;
-                Known::Here { target: Arc::new(Target::join(relation, &there, self.version)?), from, place }
+                // A table is described again after every change of its catalog entry, an ANALYZE for example.
+                let again = match self.relations.get(&relation.id) {
+                    Some(Known::Here { target, .. }) => Some(Arc::clone(target)),
+                    _ => None,
+                };
+                let mut joined = Target::join(relation, &there, again.as_ref().map_or(0, |target| target.version))?;
+                let target = match again {
+                    Some(before) if *before == joined => before,
+                    _ => {
+                        self.version += 1;
+                        joined.version = self.version;
+                        Arc::new(joined)
+                    }
+                };
+                Known::Here { target, from, place }
             }
         };
         self.relations.insert(relation.id, known);
@@ -389,7 +398,8 @@ impl<'a> Applier<'a> {
     async fn write(&mut self) -> Result<(), Halt> {
         if !self.collected.is_empty() {
             self.collected_bytes = 0;
-            self.writer.write(std::mem::take(&mut self.collected)).await?;
+            let changes = std::mem::take(&mut self.collected);
+            self.writer.write(&changes).await?;
             for missed in std::mem::take(&mut self.writer.missed) {
                 let what = if missed.kind == Kind::Update { "update" } else { "delete" };
                 self.tell_once(&missed.table, what, |table| {

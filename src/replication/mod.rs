@@ -10,31 +10,39 @@
 //! told by the source's clock and log ([`lag`], [`pulse`]). [`verify`] compares both sides.
 //!
 //! From the wire to the rows: [`walsender`] (behind [`stream`]) -> [`reader`] -> bounded queue -> [`apply`], which decodes
-//! ([`pgoutput`]), joins changes to the destination's tables ([`relation`]) and writes them ([`batch`]).
+//! ([`pgoutput`]), joins changes to the destination's tables ([`relation`]), sorts them ([`coalesce`]) and writes them
+//! ([`batch`]). The initial copy ([`initial`]) hands rows on without a look at them ([`copy`], [`wire`]).
 
 mod apply;
 mod batch;
+mod change;
 mod checkpoint;
+mod coalesce;
 pub mod compare;
 mod copy;
 mod create;
 mod destination;
 mod follow;
 mod halt;
+mod initial;
 mod journal;
 mod lag;
 mod pgoutput;
+mod pieces;
 mod prepare;
 pub mod progress;
 mod pulse;
 mod reader;
+mod refusal;
 mod relation;
 pub mod run;
+mod sets;
 mod slot;
 mod source;
 mod stream;
 pub mod verify;
 mod walsender;
+mod wire;
 
 pub use progress::{Phase, Progress, RunEvent, TablePhase, TableProgress};
 pub use run::{RunError, RunOptions, Summary, forget, run};

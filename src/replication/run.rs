@@ -5,10 +5,8 @@
 //! state in memory that could disagree with the destination.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
@@ -16,10 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::apply::{self, Applier, Ended, Look, Scope};
-use super::checkpoint::{self, TableState};
-use super::copy::{Copy, SnapshotSession};
-use super::destination;
+use super::checkpoint;
 use super::halt::{self, Halt, Side};
+use super::initial::{self, Held, Initial};
 use super::journal;
 use super::prepare::{FORGET, Ready, Table, Wish, own};
 use super::progress::{Phase, Progress, RunEvent, TablePhase, TableProgress, Teller};
@@ -35,8 +32,6 @@ use crate::profile::{Method, Profile, TableName};
 /// The first pause before another attempt; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How many tables are copied at the same time: enough to keep both servers busy, and few for the source's sake.
-const COPY_WORKERS: usize = 2;
 /// How long the source may take to acknowledge an orderly end.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -113,6 +108,8 @@ pub async fn run(
         journal: None,
         grown: HashSet::new(),
         fence: None,
+        held: None,
+        statistics: None,
     };
     let mut pause = FIRST_PAUSE;
     loop {
@@ -194,6 +191,10 @@ struct Run<'a> {
     grown: HashSet<TableName>,
     /// See [`Scope::fence`].
     fence: Option<Lsn>,
+    /// The snapshot of a copy that a broken connection has interrupted.
+    held: Option<Held>,
+    /// Gathers statistics of what was copied.
+    statistics: Option<AbortOnDropHandle<()>>,
 }
 
 impl Run<'_> {
@@ -220,8 +221,15 @@ impl Run<'_> {
             AbortOnDropHandle::new(tokio::spawn(keep))
         });
         self.show(&ready);
-        if let Err(halt) = Box::pin(self.copy(&mut ready)).await {
-            return (Err(halt), false);
+        let (profile, destination) = (&self.options.profile, &self.options.destination);
+        let initial = Initial { profile, destination, progress: self.progress, tell: self.tell, stop: self.stop };
+        match Box::pin(initial.copy(&mut ready, &mut self.held)).await {
+            Err(halt) => return (Err(halt), false),
+            Ok(copied) if copied.is_empty() => {}
+            Ok(copied) => {
+                let analyze = initial::analyze(self.options.destination.clone(), copied);
+                self.statistics = Some(AbortOnDropHandle::new(tokio::spawn(analyze)));
+            }
         }
         let mut streamed = false;
         let outcome = Box::pin(self.stream(ready, &mut streamed)).await;
@@ -236,72 +244,6 @@ impl Run<'_> {
             progress.tables = ready.tables.iter().map(|table| shown(table, &mut before)).collect();
             progress.destination_reaches(ready.checkpoint);
         });
-    }
-
-    /// Copies what is not at the destination yet.
-    async fn copy(&self, ready: &mut Ready) -> Result<(), Halt> {
-        let client = &ready.destination.session.client;
-        let (profile, slot) = (&self.options.profile, &self.options.profile.slot);
-        let missing: Vec<usize> = (0..ready.tables.len())
-            .filter(|at| !ready.tables[*at].state.as_ref().is_some_and(|state| state.complete))
-            .collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        // Recorded before the first row, so that rows of a copy that broke off are known to be ours.
-        let begun = TableState { complete: !profile.initial_copy, copied: Lsn::INVALID, rows: 0, bytes: 0 };
-        for at in &missing {
-            let table = &mut ready.tables[*at];
-            let sql = checkpoint::set_table_state(slot, &table.source.name, &begun);
-            client
-                .batch_execute(&sql)
-                .await
-                .map_err(|error| halt::query(Side::Destination, "recording the state of a table", &error))?;
-            table.state = Some(begun.clone());
-        }
-        if !profile.initial_copy {
-            return Ok(());
-        }
-        self.progress.send_modify(|progress| progress.phase = Phase::Copying);
-        let snapshot =
-            slot::export_snapshot(&profile.source, &ready.source.client, ready.version, self.tell, self.stop).await?;
-        self.tell.note(format!("Copying {} tables as of {}.", missing.len(), snapshot.at));
-        let mut order = missing;
-        let workers = if ready.destination.replica_role {
-            // The biggest first, so that no worker is left with it in the end.
-            order.sort_by_key(|at| std::cmp::Reverse(ready.tables[*at].source.rows));
-            COPY_WORKERS.min(order.len())
-        } else {
-            // Foreign keys are checked: the rows that are pointed to come first, one table after the other.
-            let names: Vec<&TableName> = order.iter().map(|at| &ready.tables[*at].source.name).collect();
-            let places = destination::foreign_key_order(client, &names).await?;
-            order = places.into_iter().map(|place| order[place]).collect();
-            1
-        };
-        let (mut sources, mut others) = (Vec::new(), Vec::new());
-        for worker in 0..workers {
-            sources.push(SnapshotSession::open(&profile.source, &snapshot).await?);
-            if worker > 0 {
-                others.push(destination::open(&self.options.destination).await?);
-            }
-        }
-        drop(snapshot);
-        let clients = std::iter::once(client).chain(others.iter().map(|other| &other.session.client));
-        let (tables, left) = (&ready.tables, &Mutex::new(order.into_iter()));
-        let workers = sources.iter().zip(clients).map(|(source, destination)| async move {
-            let (progress, tell, stop) = (self.progress, self.tell, self.stop);
-            let copy = Copy { source, destination, slot, progress, tell, stop };
-            let mut copied = Vec::new();
-            loop {
-                let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some(at) = next else { return Ok::<_, Halt>(copied) };
-                copied.push((at, copy.table(&tables[at].source, &tables[at].there, at).await?));
-            }
-        });
-        for (at, state) in try_join_all(workers).await?.into_iter().flatten() {
-            ready.tables[at].state = Some(state);
-        }
-        Ok(())
     }
 
     /// Follows the stream.
@@ -374,6 +316,7 @@ fn shown(table: &Table, before: &mut HashMap<TableName, TableProgress>) -> Table
         updates: old.as_ref().map_or(0, |old| old.updates),
         deletes: old.as_ref().map_or(0, |old| old.deletes),
         truncates: old.as_ref().map_or(0, |old| old.truncates),
+        copied_by_this_run: !complete || old.is_some_and(|old| old.copied_by_this_run),
     }
 }
 

@@ -9,7 +9,6 @@ use crate::connection::printable;
 use crate::monitor::diagnosis::{Finding, Severity};
 use crate::monitor::report::{TableLine, table_lines};
 use crate::monitor::{Moment, Sample, Target, Watcher};
-use crate::profile::TableName;
 use crate::replication::{Progress, RunEvent, Summary};
 
 /// What a key does on the dashboard.
@@ -82,8 +81,6 @@ pub struct Picture {
     pub next_try: Option<SystemTime>,
     /// The latest state of this process's own run.
     pub progress: Option<Progress>,
-    /// The tables that this process's own run has copied itself.
-    pub copied: BTreeSet<TableName>,
     /// How that run ended.
     pub ended: Option<Result<Summary, String>>,
     /// What happened, oldest first.
@@ -197,7 +194,6 @@ impl Dashboard {
     /// The run's latest state.
     pub fn progress(&mut self, progress: Progress, now: SystemTime) {
         self.heard = now;
-        self.live.copied.extend(own_run::being_copied(&progress).cloned());
         self.live.progress = Some(progress);
         self.keep_in_bounds();
     }
@@ -380,7 +376,7 @@ impl Dashboard {
         let picture = self.picture();
         let mut lines = table_lines(&picture.watcher);
         if let Some(progress) = &picture.progress {
-            own_run::overlay(&mut lines, progress, &picture.copied);
+            own_run::overlay(&mut lines, progress);
         }
         lines
     }
