@@ -19,6 +19,14 @@ impl Lsn {
     pub fn bytes_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// The same position, but on a fresh page the page's beginning: an insert position stands behind the page's header
+    /// (24 bytes, 40 at a segment's start), which is neither flushed nor sent until something is written behind it.
+    #[must_use]
+    pub fn before_page_header(self) -> Self {
+        let offset = self.0 % 8192;
+        if offset == 24 || offset == 40 { Self(self.0 - offset) } else { self }
+    }
 }
 
 impl fmt::Display for Lsn {
@@ -68,6 +76,14 @@ mod tests {
             assert_eq!(lsn.to_string().parse(), Ok(lsn));
         }
         assert_eq!(Lsn(0x16_B374_D848).to_string(), "16/B374D848");
+    }
+
+    #[test]
+    fn a_page_header_is_no_log_that_anybody_waits_for() {
+        for (at, end) in [(8192 * 3 + 24, 8192 * 3), (8192 * 3 + 40, 8192 * 3), (8192 * 3 + 48, 8192 * 3 + 48), (0, 0)]
+        {
+            assert_eq!(Lsn(at).before_page_header(), Lsn(end));
+        }
     }
 
     #[test]

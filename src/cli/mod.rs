@@ -22,6 +22,7 @@ pub mod source;
 pub mod verify;
 pub mod watch;
 mod watch_text;
+pub mod xmin;
 
 use std::process::ExitCode;
 use std::time::Duration;

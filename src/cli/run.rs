@@ -12,10 +12,12 @@ use super::exit::{Exit, Stop};
 use super::interrupt::Interrupt;
 use super::output::{Format, Output, Paint};
 use super::pair::PairArgs;
+use super::xmin::{self, XminArgs};
 use crate::catalog::Lsn;
 use crate::connection::{self, SessionOptions, Settings};
 use crate::monitor::units;
-use crate::replication::{self, Phase, Progress, RunError, RunEvent, RunOptions, Summary, TablePhase};
+use crate::profile::Method;
+use crate::replication::{self, Phase, Progress, RunError, RunEvent, RunOptions, Summary};
 
 /// Replicate into a destination PostgreSQL
 ///
@@ -39,6 +41,9 @@ pub struct RunArgs {
     /// Stop when everything that was committed at the source when the stream began is at the destination
     #[arg(long)]
     pub until_caught_up: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]
+    pub xmin: XminArgs,
     /// Lines for people, or one JSON object a line for programs
     #[arg(long, value_enum, value_name = "text|json", default_value_t, hide_possible_values = true)]
     pub format: Format,
@@ -50,7 +55,11 @@ pub struct RunArgs {
 /// With the exit code and one sentence for standard error.
 pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
     let (profile, destination) = args.pair.opened()?;
-    let options = RunOptions { profile, destination, create_slot: !args.no_create_slot };
+    let xmin = args.xmin.options(args.until_caught_up);
+    if profile.method == Method::Cdc && args.xmin.asks_for_something() {
+        return Err(Stop::new(Exit::Usage, "--once and --reconcile need --method xmin; the method cdc sees deletes."));
+    }
+    let options = RunOptions { profile, destination, create_slot: !args.no_create_slot, xmin };
     if args.copy_again {
         replication::forget(&options).await.map_err(|error| stopped_by(&error))?;
     }
@@ -151,6 +160,7 @@ impl Lines {
     fn summary(&self, summary: &Summary) -> Result<(), Stop> {
         match self.format {
             Format::Json => self.json(&json!({ "summary": summary }))?,
+            Format::Text if summary.progress.xmin.is_some() => self.output.line(&xmin::summary(summary))?,
             Format::Text => {
                 let copied: u64 = summary.progress.tables.iter().map(|table| table.rows_copied).sum();
                 self.output.line(&format!(
@@ -179,7 +189,7 @@ fn line(progress: &Progress, before: Option<&Progress>) -> String {
         Phase::Reconnecting => "reconnecting".to_owned(),
         Phase::Stopping => "stopping".to_owned(),
         Phase::Copying => {
-            let done = progress.tables.iter().filter(|table| table.phase == TablePhase::Streaming).count();
+            let done = progress.tables.iter().filter(|table| table.phase.has_all()).count();
             let bytes: u64 = progress.tables.iter().map(|table| table.bytes_copied).sum();
             let rows = copied(progress);
             let rate = rows.saturating_sub(before.map_or(0, copied));
@@ -189,6 +199,8 @@ fn line(progress: &Progress, before: Option<&Progress>) -> String {
                 units::bytes(bytes)
             )
         }
+        Phase::Reading => xmin::reading(progress),
+        Phase::Waiting => xmin::waiting(progress),
         Phase::Streaming => {
             let rate = progress.changes.saturating_sub(before.map_or(0, |before| before.changes));
             format!(

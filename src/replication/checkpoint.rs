@@ -3,7 +3,8 @@
 //! # The tables (a stable interface: the dashboard and administrators read them)
 //!
 //! - `walpilot.source`: where the rows come from; one row for each slot. `slot`, `system_identifier` and `timeline`
-//!   (as `IDENTIFY_SYSTEM` gives them), `database`, `publication`, `method` (`cdc`), `started_at`.
+//!   (as `IDENTIFY_SYSTEM` gives them), `database`, `publication`, `method` (`cdc`, or `xmin`: then the slot is a
+//!   mere name, the publication is empty, and `docs/xmin.md` tells of the tables that this method has besides), `started_at`.
 //! - `walpilot.checkpoint`: how far the destination is; one row for each slot, written **in the same transaction as
 //!   the rows**. `slot`, `lsn` (everything that committed before it at the source is here), `commit_time` (of the last
 //!   transaction applied, the source's clock; null before the first), `applied_at` (the destination's clock).
@@ -16,11 +17,11 @@
 //!   transaction that brought its rows. `slot`, `schema_name`, `table_name`, `first_block` (of the source's table),
 //!   `rows`, `bytes`.
 //! - `walpilot.progress`: one row for each slot, written about once a second outside the transactions of the rows, so
-//!   it may be a little behind or ahead. `slot`, `phase` (`starting`, `copying`, `streaming`, `reconnecting`,
-//!   `stopping`, `stopped`), `transactions` and `changes` applied by this run, `source_end`, `lag_bytes`,
+//!   it may be a little behind or ahead. `slot`, `phase` (`starting`, `copying`, `streaming`, `reading`, `waiting`,
+//!   `reconnecting`, `stopping`, `stopped`), `transactions` and `changes` applied by this run, `source_end`, `lag_bytes`,
 //!   `lag_millis`, `host`, `pid`, `updated_at`.
 //! - `walpilot.table_progress`: one row for each table, written like `progress`. `slot`, `schema_name`, `table_name`,
-//!   `phase` (`waiting`, `copying`, `streaming`), `rows_copied`, `bytes_copied`, `rows_estimated`, `inserts`,
+//!   `phase` (`waiting`, `copying`, `streaming`, `reading`, `current`), `rows_copied`, `bytes_copied`, `rows_estimated`, `inserts`,
 //!   `updates`, `deletes`, `truncates`, `updated_at`.
 //!
 //! One run owns a destination database by an advisory lock of the session that writes the rows. So when the lock is
@@ -35,7 +36,7 @@ use super::walsender::Identity;
 use crate::catalog::Lsn;
 use crate::catalog::ident::{quote_ident, quote_literal};
 use crate::connection::{Settings, printable};
-use crate::profile::TableName;
+use crate::profile::{Method, TableName};
 
 /// The advisory lock of a run: "walpilot" in ASCII.
 const OWNER_LOCK: i64 = 0x7761_6c70_696c_6f74;
@@ -150,6 +151,20 @@ pub(super) async fn ensure_tables(client: &Client, settings: &Settings) -> Resul
         )),
         _ => failed(&error),
     })
+}
+
+/// Refuses a name under which the other method has written: neither could go on from where the other is.
+pub(super) async fn only_method(client: &Client, slot: &str, method: Method) -> Result<(), Halt> {
+    let sql = "SELECT method FROM walpilot.source WHERE slot = $1";
+    let row = client.query_opt(sql, &[&slot]).await.map_err(|error| failed(&error))?;
+    match row.as_ref().map(|row| row.get::<_, &str>(0)) {
+        Some(other) if other != method.name() => Err(Halt::refused(format!(
+            "The destination holds rows that the method {} has replicated under the name {slot}. Go on with --method {0}, \
+             use another name (--slot) and another destination, or start with --copy-again, which reads everything anew.",
+            printable(other)
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// What is known of `slot`; `None` when no run has begun with it.

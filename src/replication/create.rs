@@ -36,7 +36,8 @@ impl<'a> Creator<'a> {
     }
 
     /// Creates `table`, which the destination does not have; without its key if that is made after the rows
-    /// ([`add_key`]). `also` runs in the same transaction.
+    /// ([`add_key`]). `also` is nothing, or a statement with
+    /// its semicolon that runs in the same transaction.
     pub(super) async fn create(&mut self, table: &SourceTable, keyed: bool, also: &str) -> Result<(), Halt> {
         let mut types = HashMap::new();
         for column in &table.columns {
@@ -52,12 +53,12 @@ impl<'a> Creator<'a> {
             types.insert(column.name.as_str(), if usable { column.type_name.as_str() } else { "text" });
         }
         self.schema(&table.name.schema).await?;
-        let with = format!("{also}; {}", create_table(table, &types, true, keyed));
+        let with = format!("{also}{}", create_table(table, &types, true, keyed));
         match self.destination.batch_execute(&with).await {
             Ok(()) => {}
             Err(error) if error.as_db_error().is_some() && table.columns.iter().any(|c| c.generated.is_some()) => {
                 // The expression may use a function that only the source has.
-                let without = format!("{also}; {}", create_table(table, &types, false, keyed));
+                let without = format!("{also}{}", create_table(table, &types, false, keyed));
                 self.destination.batch_execute(&without).await.map_err(|error| self.failed(&table.name, &error))?;
                 self.tell.trouble(format!(
                     "The generated columns of table {} are plain columns at the destination and stay empty, because \

@@ -8,7 +8,7 @@
 
 use tokio_postgres::Client;
 
-use super::checkpoint::{self, TableState};
+use super::checkpoint::TableState;
 use super::create::Creator;
 use super::destination::{DestinationTable, missing_column};
 use super::halt::{self, Halt, Side};
@@ -29,7 +29,8 @@ enum Before {
 pub(super) struct Follow<'a> {
     pub(super) source: &'a Client,
     pub(super) destination: &'a Client,
-    pub(super) slot: &'a str,
+    /// The statement that records that the table has to be read again.
+    pub(super) again: &'a str,
     pub(super) tell: &'a Teller,
 }
 
@@ -65,7 +66,7 @@ impl Follow<'_> {
             if matches!(before, Before::Unknown) && state.complete {
                 state.complete = false;
                 // Recorded first: should this run end here, the next one copies.
-                self.run(&checkpoint::set_table_state(self.slot, name, state))
+                self.run(self.again)
                     .await?
                     .map_err(|error| halt::query(Side::Destination, "recording the state of a table", &error))?;
                 self.tell.note(format!(

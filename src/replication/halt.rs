@@ -48,6 +48,16 @@ impl Halt {
         Self::Refused(text.into())
     }
 
+    /// What happened, in one sentence; safe to print.
+    pub(super) fn what(&self) -> String {
+        match self {
+            Self::Unreachable(side, failure) => format!("The {side} can't be reached: {}", failure.message),
+            Self::Lost(side, text) => format!("The connection to the {side} broke: {text}."),
+            Self::Refused(text) => text.clone(),
+            Self::Stopped => String::new(),
+        }
+    }
+
     /// Whether another attempt may succeed without anybody's help. `started` tells that an attempt has succeeded
     /// before, so that the settings are known to be right.
     pub(super) fn heals(&self, started: bool) -> bool {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::progress::{Phase, Progress, TablePhase};
+use super::progress::Progress;
 use crate::catalog::ident::quote_literal;
 use crate::connection::{self, SessionOptions, Settings};
 
@@ -47,13 +47,7 @@ pub(super) async fn close(settings: &Settings, slot: &str, progress: &Progress) 
 
 fn statements(slot: &str, progress: &Progress, phase: Option<&str>) -> String {
     let slot = quote_literal(slot);
-    let phase = phase.unwrap_or(match progress.phase {
-        Phase::Starting => "starting",
-        Phase::Copying => "copying",
-        Phase::Streaming => "streaming",
-        Phase::Reconnecting => "reconnecting",
-        Phase::Stopping => "stopping",
-    });
+    let phase = phase.unwrap_or(progress.phase.name());
     let mut sql = format!(
         "BEGIN; INSERT INTO walpilot.progress VALUES ({slot}, '{phase}', {}, {}, '{}', {}, {}, NULL, {}, \
          clock_timestamp()) ON CONFLICT (slot) DO UPDATE SET phase = excluded.phase, transactions = excluded.transactions, \
@@ -71,11 +65,7 @@ fn statements(slot: &str, progress: &Progress, phase: Option<&str>) -> String {
             .tables
             .iter()
             .map(|table| {
-                let phase = match table.phase {
-                    TablePhase::Waiting => "waiting",
-                    TablePhase::Copying => "copying",
-                    TablePhase::Streaming => "streaming",
-                };
+                let phase = table.phase.name();
                 let estimated = table.rows_estimated.map_or_else(|| "NULL".to_owned(), |rows| rows.to_string());
                 format!(
                     "({slot}, {}, {}, '{phase}', {}, {}, {estimated}, {}, {}, {}, {}, clock_timestamp())",

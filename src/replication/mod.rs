@@ -9,6 +9,8 @@
 //! A column that the source adds is followed where that is certain ([`follow`]); how far the destination is behind is
 //! told by the source's clock and log ([`lag`], [`pulse`]). [`verify`] compares both sides.
 //!
+//! The other method reads rows with a newer `xmin` again and again ([`xmin`]); it shares the destination's side.
+//!
 //! From the wire to the rows: [`walsender`] (behind [`stream`]) -> [`reader`] -> bounded queue -> [`apply`], which decodes
 //! ([`pgoutput`]), joins changes to the destination's tables ([`relation`]), sorts them ([`coalesce`]) and writes them
 //! ([`batch`]). The initial copy ([`initial`]) hands rows on without a look at them ([`copy`], [`wire`]).
@@ -43,6 +45,8 @@ mod stream;
 pub mod verify;
 mod walsender;
 mod wire;
+mod xmin;
 
-pub use progress::{Phase, Progress, RunEvent, TablePhase, TableProgress};
+pub use progress::{PassProgress, Phase, Progress, RunEvent, TablePhase, TableProgress};
 pub use run::{RunError, RunOptions, Summary, forget, run};
+pub use xmin::XminOptions;

@@ -19,7 +19,7 @@ use super::source::{self, SourceTable};
 use super::walsender::{Identity, Walsender};
 use crate::catalog::Lsn;
 use crate::connection::{self, Session, SessionOptions, printable};
-use crate::profile::{Profile, TableName};
+use crate::profile::{Method, Profile, TableName};
 
 /// How often a lock or a slot that is in use is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -82,6 +82,7 @@ impl Wish<'_> {
         }
         let mut sender = Walsender::connect(&self.profile.source, version).await.map_err(unreachable)?;
         let identity = sender.identify().await.map_err(|error| halt::stream("asking who the source is", &error))?;
+        checkpoint::only_method(client, &self.profile.slot, Method::Cdc).await?;
         let remembered = checkpoint::load(client, &self.profile.slot).await?;
         if let Some(remembered) = &remembered {
             compare(remembered, &identity, &self.profile.slot)?;
@@ -190,7 +191,7 @@ impl Wish<'_> {
                     let mut also = String::new();
                     if self.profile.initial_copy {
                         let begun = TableState { created: true, ..TableState::default() };
-                        also = checkpoint::set_table_state(slot, &table.name, &begun);
+                        also = format!("{}; ", checkpoint::set_table_state(slot, &table.name, &begun));
                         state = Some(begun);
                     }
                     creator.create(&table, !self.profile.initial_copy, &also).await?;
@@ -204,7 +205,9 @@ impl Wish<'_> {
                 Some(state) if state.complete && !self.grown.contains(&table.name) => {}
                 // A table whose copy was not finished is copied anew, and may have grown before.
                 Some(state) => {
-                    let follow = Follow { source, destination: client, slot, tell: self.tell };
+                    let copying = TableState { complete: false, ..state.clone() };
+                    let again = checkpoint::set_table_state(slot, &table.name, &copying);
+                    let follow = Follow { source, destination: client, again: &again, tell: self.tell };
                     follow.columns(&mut creator, &table, &there, state).await?;
                     there = destination::describe(client, &table.name).await?.unwrap_or(there);
                 }

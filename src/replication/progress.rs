@@ -19,6 +19,10 @@ pub enum Phase {
     Copying,
     /// Applying changes.
     Streaming,
+    /// Reading what has changed (method xmin).
+    Reading,
+    /// Waiting for the next pass (method xmin).
+    Waiting,
     /// The connection was lost; waiting to try again.
     Reconnecting,
     /// Finishing the current batch before the end.
@@ -36,6 +40,46 @@ pub enum TablePhase {
     Copying,
     /// Its rows are there; changes follow.
     Streaming,
+    /// Its changed rows are being read (method xmin).
+    Reading,
+    /// It is as the source was at this pass, but for deletes (method xmin).
+    Current,
+}
+
+impl Phase {
+    /// The name, as it is written down at the destination.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Copying => "copying",
+            Self::Streaming => "streaming",
+            Self::Reading => "reading",
+            Self::Waiting => "waiting",
+            Self::Reconnecting => "reconnecting",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+impl TablePhase {
+    /// The name, as it is written down at the destination.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Copying => "copying",
+            Self::Streaming => "streaming",
+            Self::Reading => "reading",
+            Self::Current => "current",
+        }
+    }
+
+    /// Whether all rows that the table had when the run began are there.
+    #[must_use]
+    pub fn has_all(self) -> bool {
+        matches!(self, Self::Streaming | Self::Reading | Self::Current)
+    }
 }
 
 /// One table's numbers since the run began (copied rows: since the copy began).
@@ -83,6 +127,28 @@ pub struct Progress {
     /// Age in milliseconds of the oldest transaction that is received but not committed at the destination, since its
     /// commit at the source, by the source's clock; 0 when there is none.
     pub lag_millis: u64,
+    /// The pass at hand, or the last one; only for the method xmin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xmin: Option<PassProgress>,
+}
+
+/// A pass of the method xmin.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PassProgress {
+    /// Passes that this run has brought to their end.
+    pub passes: u64,
+    /// The snapshot's `xmin` with its epoch: the next pass reads what is at or above it.
+    pub snapshot_xmin: u64,
+    /// The snapshot's `xmax`; far above `snapshot_xmin` while an old transaction is open.
+    pub snapshot_xmax: u64,
+    /// Rows that this pass has read.
+    pub rows_read: u64,
+    /// Rows that it has inserted or changed at the destination.
+    pub rows_written: u64,
+    /// Rows that it has removed because the source has them no more.
+    pub rows_removed: u64,
+    /// Deletes that the source has counted since its rows were last compared; `None` when it does not tell.
+    pub deletes_unseen: Option<u64>,
 }
 
 impl Progress {

@@ -25,15 +25,16 @@ use super::reader::Reader;
 use super::slot;
 use super::source;
 use super::walsender::Walsender;
+use super::xmin::{self, XminOptions};
 use crate::catalog::Lsn;
 use crate::connection::{self, Failure, SessionOptions, Settings};
 use crate::profile::{Method, Profile, TableName};
 
 /// The first pause before another attempt; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long the source may take to acknowledge an orderly end.
-const FAREWELL: Duration = Duration::from_secs(5);
+pub(super) const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct RunOptions {
     pub destination: Settings,
     /// Create the slot when it is missing (the publication must exist).
     pub create_slot: bool,
+    /// How the method xmin runs.
+    pub xmin: XminOptions,
 }
 
 /// Why a run ended by itself.
@@ -99,6 +102,9 @@ pub async fn run(
 ) -> Result<Summary, RunError> {
     let tell = Teller(events);
     check(&options)?;
+    if options.profile.method == Method::Xmin {
+        return xmin::run(&options, progress, tell, stop).await;
+    }
     let mut run = Run {
         options: &options,
         progress: &progress,
@@ -136,13 +142,7 @@ pub async fn run(
             pause = FIRST_PAUSE;
         }
         progress.send_modify(|progress| progress.phase = Phase::Reconnecting);
-        let what = match &halt {
-            Halt::Unreachable(side, failure) => format!("The {side} can't be reached: {}", failure.message),
-            Halt::Lost(side, text) => format!("The connection to the {side} broke: {text}."),
-            Halt::Refused(text) => text.clone(),
-            Halt::Stopped => String::new(),
-        };
-        tell.trouble(format!("{what} Trying again in {} s.", pause.as_secs_f32()));
+        tell.trouble(format!("{} Trying again in {} s.", halt.what(), pause.as_secs_f32()));
         tokio::select! {
             () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
             () = stop.cancelled() => break,
@@ -163,14 +163,14 @@ pub async fn forget(options: &RunOptions) -> Result<(), RunError> {
     let destination = own(&options.destination, false, &CancellationToken::new()).await?;
     let client = &destination.session.client;
     checkpoint::ensure_tables(client, &options.destination).await?;
+    if options.profile.method == Method::Xmin {
+        return Ok(xmin::forget(client, &options.profile.slot).await?);
+    }
     Ok(checkpoint::forget(client, &options.profile.slot).await?)
 }
 
 fn check(options: &RunOptions) -> Result<(), RunError> {
     let (source, destination) = (&options.profile.source, &options.destination);
-    if options.profile.method == Method::Xmin {
-        return Err(RunError::Refused("The method xmin can't be run yet; use --method cdc.".to_owned()));
-    }
     if (&source.host, source.port, &source.database) == (&destination.host, destination.port, &destination.database) {
         return Err(RunError::Refused(format!(
             "Source and destination are the same database ({destination}). Name another destination."

@@ -203,7 +203,8 @@ fn wanted(selection: &Selection, table: &TableName, ancestors: &[String]) -> boo
     }
 }
 
-async fn columns(
+/// Reads the columns of `tables`; `lists` are the publication's column lists, by oid.
+pub(super) async fn columns(
     client: &Client,
     version: i32,
     tables: &mut [SourceTable],

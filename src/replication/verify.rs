@@ -20,10 +20,11 @@ use super::destination;
 use super::halt::{self, Halt, Side};
 use super::run::RunError;
 use super::source::{self, SourceTable};
+use super::xmin;
 use crate::catalog::Lsn;
 use crate::catalog::ident::{quote_ident, quote_table};
 use crate::connection::{self, Session, SessionOptions, Settings};
-use crate::profile::{Profile, TableName};
+use crate::profile::{Method, Profile, TableName};
 
 /// How often keys that are being written are looked at.
 const LOOKS: usize = 5;
@@ -113,7 +114,11 @@ pub async fn verify(options: &VerifyOptions, mut told: impl FnMut(&TableVerdict)
     let there = open(&options.destination, Side::Destination).await?;
     let version = source::version(&here.client, Side::Source).await?;
     let profile = &options.profile;
-    let found = source::tables(&here.client, version, &profile.publication, &profile.selection).await?;
+    let found = if profile.method == Method::Xmin {
+        xmin::published(&here.client, version, &profile.selection).await?
+    } else {
+        source::tables(&here.client, version, &profile.publication, &profile.selection).await?
+    };
     let running = checkpoint::is_owned(&there.client).await?;
     let sides = Sides { here: &here, there: &there, options, running };
     // Before any table is read: whether this is a destination of the slot at all.
@@ -264,10 +269,7 @@ impl Sides<'_> {
         let row = self.here.client.query_one(sql, &[]).await;
         let row = row.map_err(|error| halt::query(Side::Source, "asking how far its log reaches", &error))?;
         let end: Lsn = row.get::<_, Option<&str>>(0).and_then(|text| text.parse().ok()).unwrap_or_default();
-        // On a fresh page the position stands behind the page's header (24 bytes, 40 at a segment's start), which
-        // nobody sends until something is written behind it.
-        let offset = end.0 % 8192;
-        Ok(if offset == 24 || offset == 40 { Lsn(end.0 - offset) } else { end })
+        Ok(end.before_page_header())
     }
 
     async fn checkpoint(&self) -> Result<Lsn, Halt> {

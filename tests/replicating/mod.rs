@@ -57,6 +57,15 @@ impl Pair {
         walpilot(args).password(&self.from()).env("WALPILOT_TO_PASSWORD", &password(&self.to()))
     }
 
+    /// `walpilot verify` between the two, with further arguments.
+    pub fn verify(&self, more: &[&str]) -> Walpilot {
+        let (from, to) = (uri(&self.from()), uri(&self.to()));
+        let mut args = vec!["verify", "--from", &from, "--to", &to];
+        args.extend(more);
+        let password = |s: &Settings| s.password.as_ref().map_or(String::new(), |word| word.reveal().to_owned());
+        walpilot(args).password(&self.from()).env("WALPILOT_TO_PASSWORD", &password(&self.to()))
+    }
+
     /// Runs until everything that is at the source now is at the destination.
     pub async fn catch_up(&self) -> Outcome {
         self.command(&["--until-caught-up"]).run().await.expect_code(0)

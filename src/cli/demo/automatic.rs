@@ -18,7 +18,7 @@ use crate::monitor::units;
 use crate::preflight::{self, Report, Severity, Status, Verdict};
 use crate::profile::Profile;
 use crate::replication::compare::{Comparison, compare, published_tables};
-use crate::replication::{self, Progress, RunError, RunEvent, RunOptions, Summary};
+use crate::replication::{self, Progress, RunError, RunEvent, RunOptions, Summary, XminOptions};
 use crate::setup::apply::{ApplyEvent, apply};
 use crate::setup::{PlanOptions, plan};
 
@@ -173,7 +173,12 @@ impl Running {
         let (progress_to, progress) = watch::channel(Progress::default());
         let (events_to, events) = mpsc::channel(64);
         let stop = CancellationToken::new();
-        let options = RunOptions { profile: profile.clone(), destination: destination.clone(), create_slot: false };
+        let options = RunOptions {
+            profile: profile.clone(),
+            destination: destination.clone(),
+            create_slot: false,
+            xmin: XminOptions::default(),
+        };
         let task = tokio::spawn(replication::run(options, progress_to, events_to, stop.clone()));
         Self { progress, events: tokio::sync::Mutex::new(events), stop, task }
     }

@@ -11,12 +11,7 @@ pub(super) fn overlay(lines: &mut Vec<TableLine>, progress: &Progress) {
             lines.len() - 1
         });
         let line = &mut lines[at];
-        let phase = match own.phase {
-            TablePhase::Waiting => "waiting",
-            TablePhase::Copying => "copying",
-            TablePhase::Streaming => "streaming",
-        };
-        line.phase = Some(phase.to_owned());
+        line.phase = Some(own.phase.name().to_owned());
         line.rows_copied = Some(own.rows_copied);
         line.changes_applied = Some(own.inserts + own.updates + own.deletes + own.truncates);
         if own.phase != TablePhase::Waiting {
@@ -30,9 +25,10 @@ pub(super) fn overlay(lines: &mut Vec<TableLine>, progress: &Progress) {
 }
 
 /// The rows as the run has counted them: of a table that it copied itself it knows every one, until a truncate removes
-/// an unknown number.
+/// an unknown number. The method xmin can't tell a new row from a changed one.
 fn counted(own: &TableProgress) -> Option<u64> {
-    let known = own.copied_by_this_run && own.phase != TablePhase::Waiting && own.truncates == 0;
+    let followed = matches!(own.phase, TablePhase::Copying | TablePhase::Streaming);
+    let known = own.copied_by_this_run && followed && own.truncates == 0;
     known.then(|| (own.rows_copied + own.inserts).saturating_sub(own.deletes))
 }
 

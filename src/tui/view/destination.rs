@@ -7,7 +7,6 @@ use ratatui::text::{Line, Span};
 use super::text::{paragraph, put, put_lines};
 use super::theme::{Theme, Tone};
 use super::{form, tried};
-use crate::profile::Method;
 use crate::tui::app::destination::unfit;
 use crate::tui::app::job::Job;
 use crate::tui::app::state::App;
@@ -37,11 +36,6 @@ fn outcome(app: &App, theme: Theme, width: u16) -> Vec<Line<'static>> {
     }
     if !step.replicates() {
         return say(Tone::Plain, "Nothing is written anywhere: Enter opens the dashboard of the source.");
-    }
-    if app.tables.method == Method::Xmin {
-        let text = "Replicating with xmin is not available in walpilot yet: the checks and the script work, the run \
-                    does not. Choose \"only watch\", or go back (Ctrl-PgUp) and choose cdc.";
-        return say(Tone::Warn, &format!("{} {text}", theme.mark(Tone::Warn)));
     }
     let current = step.current();
     let mut lines = tried::lines(app, theme, Job::TestDestination, current, width);

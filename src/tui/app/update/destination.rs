@@ -4,7 +4,7 @@ use super::connection::offer_to_split;
 use crate::connection::{Secret, Settings, uri};
 use crate::monitor::Target;
 use crate::profile::Method;
-use crate::replication::RunOptions;
+use crate::replication::{RunOptions, XminOptions};
 use crate::tui::app::action::Action;
 use crate::tui::app::destination::unfit;
 use crate::tui::app::field::{Field, Kind};
@@ -59,8 +59,6 @@ fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
         offer_to_split(app, typed, effects);
     } else if !form.at_end() {
         form.step(true);
-    } else if app.tables.method == Method::Xmin {
-        app.note("xmin replication can't be run by walpilot yet; choose cdc, or only watch.", true);
     } else {
         let settings = app.destination.settings();
         match app.destination.current() {
@@ -88,7 +86,7 @@ fn test(app: &mut App, effects: &mut Vec<Effect>) {
 fn start(app: &mut App, destination: Settings, effects: &mut Vec<Effect>) {
     let target = target(app, Some(destination.clone()));
     app.watch(target, true, effects);
-    let options = RunOptions { profile: app.profile(), destination, create_slot: true };
+    let options = RunOptions { profile: app.profile(), destination, create_slot: true, xmin: XminOptions::default() };
     app.run = RunState::Running { progress: None };
     app.start(Job::Run, Work::Run(options), effects);
     app.show(Step::Dashboard);

@@ -13,7 +13,6 @@ use crate::connection::printable;
 use crate::monitor::diagnosis::Severity;
 use crate::monitor::report::known_run;
 use crate::monitor::units;
-use crate::replication::Phase;
 use crate::tui::app::dashboard::{Dashboard, Picture};
 use crate::tui::view::theme::{Theme, Tone};
 
@@ -146,7 +145,7 @@ fn run_text(dashboard: &Dashboard) -> Option<(String, Tone)> {
         return Some((format!("run ended: {}", printable(reason)), Tone::Bad));
     }
     if let Some(progress) = &picture.progress {
-        let phase = if picture.ended.is_some() { "ended" } else { phase(progress.phase) };
+        let phase = if picture.ended.is_some() { "ended" } else { progress.phase.name() };
         let text = format!(
             "run {phase}: {} changes in {} transactions, checkpoint {}, lag {}{to}",
             units::count(progress.changes),
@@ -170,14 +169,4 @@ fn run_text(dashboard: &Dashboard) -> Option<(String, Tone)> {
         units::span(Duration::from_millis(account.lag_millis)),
     );
     Some((text, if silent.is_empty() { Tone::Accent } else { Tone::Bad }))
-}
-
-fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Starting => "starting",
-        Phase::Copying => "copying",
-        Phase::Streaming => "streaming",
-        Phase::Reconnecting => "reconnecting",
-        Phase::Stopping => "stopping",
-    }
 }

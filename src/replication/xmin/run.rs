@@ -1,0 +1,155 @@
+//! A run of the method xmin: pass after pass, until it is told to stop or one was enough.
+//!
+//! Between two passes only the destination stays connected, for its lock; the source sees a session as long as a pass
+//! lasts. When a connection breaks, the next attempt takes the truth from the destination, as after a kill.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_postgres::Client;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::pass::{Ended, Pass};
+use super::snapshot::Source;
+use super::state;
+use crate::replication::checkpoint;
+use crate::replication::destination::Destination;
+use crate::replication::halt::Halt;
+use crate::replication::journal;
+use crate::replication::prepare::own;
+use crate::replication::progress::{Phase, Progress, Teller};
+use crate::replication::run::{FAREWELL, FIRST_PAUSE, LONGEST_PAUSE, RunError, RunOptions, Summary};
+
+/// Between the end of a pass and the next one, even if passes last longer than their interval.
+const REST: Duration = Duration::from_secs(1);
+
+/// Replicates until `stop` is cancelled, or until one whole pass has ended when that was asked for.
+///
+/// # Errors
+/// When it can't start, or can't go on without somebody's help.
+pub(in crate::replication) async fn run(
+    options: &RunOptions,
+    progress: watch::Sender<Progress>,
+    tell: Teller,
+    stop: CancellationToken,
+) -> Result<Summary, RunError> {
+    let mut run = Run {
+        options,
+        progress: &progress,
+        tell: &tell,
+        stop: &stop,
+        started: false,
+        journal: None,
+        ours: None,
+        told: HashSet::new(),
+    };
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let began = now();
+        let outcome = run.attempt().await;
+        let halt = match outcome {
+            Ok(Ended::Stopped) | Err(Halt::Stopped) => break,
+            Ok(Ended::TakenUp) => {
+                pause = FIRST_PAUSE;
+                tell.note("That pass had begun in an earlier snapshot; another one follows at once.");
+                continue;
+            }
+            Ok(Ended::Whole) => {
+                pause = FIRST_PAUSE;
+                let Some(every) = options.xmin.every else { break };
+                progress.send_modify(|progress| progress.phase = Phase::Waiting);
+                let next = (began + every).max(now() + REST);
+                tokio::select! {
+                    () = sleep_until(next) => continue,
+                    () = stop.cancelled() => break,
+                }
+            }
+            Err(halt) => halt,
+        };
+        run.ours = None;
+        if !halt.heals(run.started) {
+            return Err(halt.into());
+        }
+        progress.send_modify(|progress| progress.phase = Phase::Reconnecting);
+        tell.trouble(format!("{} Trying again in {} s.", halt.what(), pause.as_secs_f32()));
+        tokio::select! {
+            () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            () = stop.cancelled() => break,
+        }
+    }
+    progress.send_modify(|progress| progress.phase = Phase::Stopping);
+    let state = progress.borrow().clone();
+    if run.journal.take().is_some() {
+        let _ = timeout(FAREWELL, journal::close(&options.destination, &options.profile.slot, &state)).await;
+    }
+    Ok(Summary { checkpoint: state.checkpoint, progress: state })
+}
+
+/// Forgets how far the destination is, so that the next run empties the tables and reads everything anew.
+pub(in crate::replication) async fn forget(client: &Client, slot: &str) -> Result<(), Halt> {
+    state::ensure_tables(client).await?;
+    state::forget(client, slot).await
+}
+
+struct Run<'a> {
+    options: &'a RunOptions,
+    progress: &'a watch::Sender<Progress>,
+    tell: &'a Teller,
+    stop: &'a CancellationToken,
+    /// Both sides have been reached and checked once.
+    started: bool,
+    journal: Option<AbortOnDropHandle<()>>,
+    /// The destination with its lock.
+    ours: Option<Destination>,
+    /// Sentences that are told once.
+    told: HashSet<String>,
+}
+
+impl Run<'_> {
+    /// One pass.
+    async fn attempt(&mut self) -> Result<Ended, Halt> {
+        let options = self.options;
+        if self.ours.as_ref().is_none_or(|ours| ours.session.client.is_closed()) {
+            self.ours = None;
+            let phase = if self.started { Phase::Reconnecting } else { Phase::Starting };
+            self.progress.send_modify(|progress| progress.phase = phase);
+            let ours = own(&options.destination, self.started, self.stop).await?;
+            if !ours.replica_role && !self.started {
+                self.tell.trouble(
+                    "The destination's role may not set session_replication_role: triggers and foreign keys of the \
+                     destination's tables fire for replicated rows.",
+                );
+            }
+            checkpoint::ensure_tables(&ours.session.client, &options.destination).await?;
+            state::ensure_tables(&ours.session.client).await?;
+            self.ours = Some(ours);
+        }
+        let Some(destination) = self.ours.as_ref() else { return Err(Halt::Stopped) };
+        let source = Source::open(&options.profile.source).await?;
+        self.started = true;
+        self.journal.get_or_insert_with(|| {
+            let slot = options.profile.slot.clone();
+            let keep = journal::keep(options.destination.clone(), slot, self.progress.subscribe());
+            AbortOnDropHandle::new(tokio::spawn(keep))
+        });
+        let pass = Pass {
+            profile: &options.profile,
+            options: &options.xmin,
+            source: &source,
+            destination,
+            progress: self.progress,
+            tell: self.tell,
+            stop: self.stop,
+            told: &mut self.told,
+            next_in: options.xmin.every,
+        };
+        Box::pin(pass.run()).await
+    }
+}
+
+fn now() -> Instant {
+    Instant::now()
+}
