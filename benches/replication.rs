@@ -94,7 +94,7 @@ async fn main() {
         decode(1_000_000 * scale).await;
     }
     if wanted("latency") {
-        latency(300).await;
+        latency(200).await;
     }
     if wanted("memory") {
         memory(256 * scale).await;
@@ -266,8 +266,8 @@ const BANK: &str = "CREATE TABLE accounts (aid int PRIMARY KEY, bid int, abalanc
     CREATE SEQUENCE numbers;";
 
 /// The transactions of pgbench, in one procedure at the server.
-fn small_transactions(count: u64) -> String {
-    format!(
+fn small_transactions(count: u64) -> Vec<String> {
+    vec![format!(
         "DO $$ DECLARE a int; t int; b int; d int; BEGIN FOR i IN 1..{count} LOOP
             a := 1 + random() * 99999; t := 1 + random() * 99; b := 1 + random() * 9; d := random() * 1000 - 500;
             UPDATE accounts SET abalance = abalance + d WHERE aid = a;
@@ -275,16 +275,16 @@ fn small_transactions(count: u64) -> String {
             UPDATE branches SET bbalance = bbalance + d WHERE bid = b;
             INSERT INTO history VALUES (nextval('numbers'), t, b, a, d, clock_timestamp());
             COMMIT; END LOOP; END $$"
-    )
+    )]
 }
 
 /// Large transactions that insert, change and remove.
-fn bulk_transactions(rows: u64) -> String {
-    format!(
-        "INSERT INTO history SELECT nextval('numbers'), i, i, i, i, now() FROM generate_series(1, {rows}) i;
-         UPDATE history SET delta = delta + 1 WHERE id > (SELECT max(id) - {rows} FROM history);
-         DELETE FROM history WHERE id % 2 = 0 AND id > (SELECT max(id) - {rows} FROM history)"
-    )
+fn bulk_transactions(rows: u64) -> Vec<String> {
+    vec![
+        format!("INSERT INTO history SELECT nextval('numbers'), i, i, i, i, now() FROM generate_series(1, {rows}) i"),
+        format!("UPDATE history SET delta = delta + 1 WHERE id > (SELECT max(id) - {rows} FROM history)"),
+        format!("DELETE FROM history WHERE id % 2 = 0 AND id > (SELECT max(id) - {rows} FROM history)"),
+    ]
 }
 
 async fn fill_bank(pair: &Pair) {
@@ -299,7 +299,7 @@ async fn fill_bank(pair: &Pair) {
 }
 
 /// Both have copied; then a backlog is written, and each drains it alone.
-async fn backlog(what: &str, target: f64, changes: u64, sql: &str) {
+async fn backlog(what: &str, target: f64, changes: u64, transactions: &[String]) {
     let pair = pair(BANK).await;
     fill_bank(&pair).await;
     let (native, to) = (database(&pair, "native").await, database(&pair, "ours").await);
@@ -311,7 +311,7 @@ async fn backlog(what: &str, target: f64, changes: u64, sql: &str) {
     for round in 0..rounds() {
         execute(&native, "ALTER SUBSCRIPTION native DISABLE").await;
         await_true(&pair.from(), "SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'native'").await;
-        for statement in sql.split(";\n         ") {
+        for statement in transactions {
             execute(&pair.from(), statement).await;
         }
         execute(&pair.from(), &format!("INSERT INTO sentinel VALUES ({round})")).await;
@@ -371,14 +371,18 @@ async fn decode(changes: u64) {
 async fn latency(rows: u64) {
     let pair = pair("CREATE TABLE beat (id int PRIMARY KEY)").await;
     let (native, to) = (database(&pair, "native").await, database(&pair, "ours").await);
-    execute(&native, "CREATE TABLE beat (id int PRIMARY KEY)").await;
+    for side in [&native, &to] {
+        // Filled by the destination itself when the row is written: the commit time of a subscription is the source's.
+        let table = "CREATE TABLE beat (id int PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())";
+        execute(side, table).await;
+    }
     subscribe(&pair, &native, "native", "").await;
     await_true(&native, ALL_READY).await;
     let theirs = delays(&pair, &native, 0, rows).await;
     unsubscribe(&native, "native").await;
     let (mut child, _home) = pair.command_to(&to, &["--slot", "ours"]).spawn();
-    let copied = "SELECT to_regclass('walpilot.checkpoint') IS NOT NULL AND to_regclass('public.beat') IS NOT NULL";
-    await_true(&to, copied).await;
+    await_true(&to, "SELECT to_regclass('walpilot.progress') IS NOT NULL").await;
+    await_true(&to, "SELECT COALESCE(min(phase), '') = 'streaming' FROM walpilot.progress").await;
     let ours = delays(&pair, &to, rows, rows).await;
     child.kill().await.expect("it runs");
     for (what, share) in [("p50", 0.5), ("p99", 0.99)] {
@@ -388,25 +392,26 @@ async fn latency(rows: u64) {
     }
 }
 
-/// Milliseconds between the commits at the source and at `to`.
+/// Milliseconds between the commits at the source and the writing at `to`.
 async fn delays(pair: &Pair, to: &Settings, from: u64, rows: u64) -> Vec<f64> {
     let writer = session(&pair.from()).await;
     // The first rows make the connections warm and are not counted.
     let warm = 20;
     for id in from..from + rows {
         writer.client.batch_execute(&format!("INSERT INTO public.beat VALUES ({id})")).await.expect("inserted");
-        sleep(Duration::from_millis(7)).await;
+        sleep(Duration::from_millis(31)).await;
     }
     let last = from + rows - 1;
     await_true(to, &format!("SELECT EXISTS (SELECT 1 FROM beat WHERE id = {last})")).await;
-    let times = format!(
-        "SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin)) FROM public.beat WHERE id >= {} AND id <= {last} ORDER BY id",
-        from + warm
-    );
-    let read = |settings: &Settings| -> Vec<f64> {
-        psql(settings, &times).lines().map(|line| line.parse().expect("a time")).collect()
+    let read = |settings: &Settings, time: &str| -> Vec<f64> {
+        let sql = format!(
+            "SELECT extract(epoch FROM {time}) FROM public.beat WHERE id >= {} AND id <= {last} ORDER BY id",
+            from + warm
+        );
+        psql(settings, &sql).lines().map(|line| line.parse().expect("a time")).collect()
     };
-    read(&pair.from()).iter().zip(read(to)).map(|(here, there)| (there - here) * 1000.0).collect()
+    let (here, there) = (read(&pair.from(), "pg_xact_commit_timestamp(xmin)"), read(to, "at"));
+    here.iter().zip(there).map(|(here, there)| (there - here) * 1000.0).collect()
 }
 
 /// One transaction of this many MiB.

@@ -63,6 +63,9 @@ async fn a_batch_in_sets_comes_to_the_same_as_one_by_one() {
     let outcome = pair.catch_up().await;
     assert!(outcome.stdout.contains("wanted to update in table public.two_keys"), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("wanted to delete in table public.two_keys"), "{}", outcome.stdout);
+    // The row that stood at the source only.
+    execute(&pair.from(), "DELETE FROM two_keys WHERE a = 2").await;
+    pair.catch_up().await;
     pair.expect_equal().await;
 }
 

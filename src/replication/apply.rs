@@ -32,11 +32,15 @@ use crate::profile::TableName;
 /// Changes in one pipeline.
 const WRITE_CHANGES: usize = 5_000;
 /// Bytes in one pipeline.
-const WRITE_BYTES: usize = 4 * 1024 * 1024;
+const WRITE_BYTES: usize = 2 * 1024 * 1024;
 /// Changes after which a destination transaction is committed at the next commit of the source.
 const COMMIT_CHANGES: u64 = 5_000;
 /// Age at which a destination transaction is committed at the next commit of the source.
 const COMMIT_AGE: Duration = Duration::from_millis(100);
+/// When nothing more waits to be applied, what is there is written at once, but not sooner than this after the last
+/// time: a source that is a little slower than the destination would otherwise be followed in tiny steps, each at the
+/// price of a commit. A row that comes alone is not held up.
+const REST_PAUSE: Duration = Duration::from_millis(20);
 /// A position without rows is written at most this often.
 const POSITION_PAUSE: Duration = Duration::from_secs(1);
 /// How long a transaction that is half read may go on after `stop`; then it is rolled back and comes again next time.
@@ -116,6 +120,8 @@ pub(super) struct Applier<'a> {
     transactions: u64,
     changes: u64,
     oldest: Option<Instant>,
+    /// When something was written last.
+    written: Instant,
     checkpoint: Lsn,
     position: Lsn,
     position_due: Instant,
@@ -151,6 +157,7 @@ impl<'a> Applier<'a> {
             transactions: 0,
             changes: 0,
             oldest: None,
+            written: Instant::now(),
             checkpoint,
             position: checkpoint,
             position_due: Instant::now(),
@@ -169,14 +176,16 @@ impl<'a> Applier<'a> {
             let chunk = match queue.try_recv() {
                 Ok(chunk) => chunk,
                 Err(_) => {
-                    self.rest().await?;
+                    if self.due().is_some_and(|due| due <= Instant::now()) {
+                        self.rest().await?;
+                    }
                     if stop.is_cancelled() {
                         if self.reading.is_none() {
                             return self.end(Ended::Stopped).await;
                         }
                         give_up.get_or_insert_with(|| Instant::now() + STOP_PATIENCE);
                     }
-                    let position_waits = self.reading.is_none() && self.position > self.checkpoint;
+                    let due = self.due();
                     tokio::select! {
                         biased;
                         () = stop.cancelled(), if give_up.is_none() => continue,
@@ -187,7 +196,7 @@ impl<'a> Applier<'a> {
                             Some(chunk) => chunk,
                             None => return self.end(Ended::Cut).await,
                         },
-                        () = sleep_until(self.position_due), if position_waits => continue,
+                        () = sleep_until(due.unwrap_or(self.position_due)), if due.is_some() => continue,
                     }
                 }
             };
@@ -205,6 +214,17 @@ impl<'a> Applier<'a> {
             if give_up.is_some_and(|deadline| Instant::now() >= deadline) {
                 return self.end(Ended::Stopped).await;
             }
+        }
+    }
+
+    /// When what is there is written although more may come; `None` when there is nothing.
+    fn due(&self) -> Option<Instant> {
+        // What was left out holds its share of the queue, too.
+        let waits = if self.reading.is_some() { !self.held.is_empty() } else { self.uncommitted.is_some() };
+        if waits {
+            Some(self.written + REST_PAUSE)
+        } else {
+            (self.reading.is_none() && self.position > self.checkpoint).then_some(self.position_due)
         }
     }
 
@@ -409,6 +429,7 @@ impl<'a> Applier<'a> {
         }
         // What came in is sent: its share of the queue is free again.
         self.held.clear();
+        self.written = Instant::now();
         Ok(())
     }
 
@@ -419,6 +440,7 @@ impl<'a> Applier<'a> {
         let lsn = end.max(self.position).max(self.checkpoint);
         self.writer.commit(self.slot, lsn, time).await?;
         self.checkpoint = lsn;
+        self.written = Instant::now();
         self.position_due = Instant::now() + POSITION_PAUSE;
         self.oldest = None;
         self.progress.send_modify(|progress| {
