@@ -137,7 +137,6 @@ async fn what_can_not_be_done_is_refused_with_its_reason() {
     };
     refused(&["--publication", "nothing"], 4, &["no publication \"nothing\""]).await;
     refused(&["--no-create-slot"], 4, &["pg_create_logical_replication_slot"]).await;
-    refused(&["--method", "xmin"], 4, &["xmin"]).await;
     pair.command(&["--for", "0s"]).run().await.expect_code(2);
     execute(&pair.to(), "CREATE TABLE t (id int PRIMARY KEY)").await;
     refused(&[], 4, &["public.t", "column v", "ADD COLUMN \"v\" text"]).await;
