@@ -169,3 +169,53 @@ async fn a_large_table_is_copied_in_pieces_and_goes_on_in_its_snapshot_when_the_
     let key = "SELECT count(*) FROM pg_index WHERE indrelid = 'large'::regclass AND indisprimary";
     assert_eq!(value(&pair.to(), key).await, "1", "the key is made after the rows");
 }
+
+#[tokio::test]
+async fn a_table_that_is_rewritten_between_two_of_its_pieces_is_copied_in_a_new_snapshot() {
+    let mut pair = Pair::start(
+        "CREATE TABLE large (id int PRIMARY KEY, v text); ALTER TABLE large ALTER v SET STORAGE PLAIN;
+         INSERT INTO large SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 160000) i; ANALYZE large",
+    )
+    .await;
+    if pair.source.major() < 14 {
+        return;
+    }
+    let (child, _home) = pair.command(&["--until-caught-up", "--format", "json"]).spawn();
+    await_until("a piece", async || {
+        value(&pair.to(), "SELECT to_regclass('walpilot.table_piece') IS NOT NULL").await == "t"
+            && value(&pair.to(), "SELECT count(*) FROM walpilot.table_piece").await != "0"
+    })
+    .await;
+    pair.destination.stop_immediate().await.expect("it stops");
+    // The catalog looks the same afterwards, and the snapshot that is held sees no row any more.
+    execute(&pair.from(), "ALTER TABLE large ALTER v TYPE text USING left(v, 200)").await;
+    pair.destination.start_again().await.expect("it starts");
+    let output = timeout(PATIENCE * 3, child.wait_with_output()).await.expect("it ends").expect("its output");
+    let output = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.contains("was altered or truncated at the source"), "{output}");
+    assert!(output.contains("\"summary\""), "{output}");
+    assert_eq!(value(&pair.to(), "SELECT count(*) FROM large").await, "160000");
+    pair.expect_equal().await;
+    pair.expect_orderly_slots().await;
+}
+
+#[tokio::test]
+async fn a_value_that_does_not_fit_stops_a_batch_in_sets_with_the_statement_that_helps() {
+    let pair = Pair::start("CREATE TABLE t (id int PRIMARY KEY, v bigint)").await;
+    execute(&pair.to(), "CREATE TABLE t (id int PRIMARY KEY, v int)").await;
+    pair.catch_up().await;
+    execute(
+        &pair.from(),
+        "BEGIN; INSERT INTO t SELECT i, i FROM generate_series(1, 500) i; UPDATE t SET v = 5000000000 WHERE id > 400; COMMIT",
+    )
+    .await;
+    let outcome = pair.command(&["--until-caught-up"]).run().await.expect_code(4);
+    for word in [r#"ALTER TABLE "public"."t" ALTER COLUMN "v" TYPE bigint"#, "22003", "nothing is lost"] {
+        assert!(outcome.stderr.contains(word), "{word:?} is missing: {}", outcome.stderr);
+    }
+    assert_eq!(value(&pair.to(), "SELECT count(*) FROM t").await, "0");
+    execute(&pair.to(), "ALTER TABLE t ALTER COLUMN v TYPE bigint").await;
+    execute(&pair.from(), "UPDATE t SET v = v + 5000000000").await;
+    pair.catch_up().await;
+    pair.expect_equal().await;
+}

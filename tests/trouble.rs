@@ -194,9 +194,10 @@ async fn a_source_that_stops_in_the_middle_is_told_and_gone_on_with() {
     terminal.types("\r");
     terminal.wait_for("run streaming");
     terminal.wait_for("Slots 1");
-    terminal.types("\t");
+    terminal.types("6");
     // What the run has counted, with its sign.
     terminal.wait_for("=300");
+    terminal.types("1");
 
     server.stop_immediate().await.expect("it stops");
     terminal.wait_for("No answer for");

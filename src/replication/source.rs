@@ -135,15 +135,6 @@ pub(super) async fn tables(
     selection: &Selection,
 ) -> Result<Vec<SourceTable>, Halt> {
     let shown = printable(publication);
-    let exists = client
-        .query_opt("SELECT 1 FROM pg_publication WHERE pubname = $1::text", &[&publication])
-        .await
-        .map_err(|error| failed(&error))?;
-    if exists.is_none() {
-        return Err(Halt::refused(format!(
-            "The source has no publication \"{shown}\". Create it first; walpilot script prints the statements."
-        )));
-    }
     // Column lists and row filters exist from PostgreSQL 15.
     let lists = if version >= 150_000 { "p.attnames::text[], p.rowfilter" } else { "NULL::text[], NULL::text" };
     let rows = client
@@ -186,7 +177,16 @@ pub(super) async fn tables(
         });
     }
     if tables.is_empty() {
-        return Err(Halt::refused(if rows.is_empty() {
+        // Asked last: a publication that is dropped at this moment is not one without tables.
+        let exists = client
+            .query_opt("SELECT 1 FROM pg_publication WHERE pubname = $1::text", &[&publication])
+            .await
+            .map_err(|error| failed(&error))?;
+        return Err(Halt::refused(if exists.is_none() {
+            format!(
+                "The source has no publication \"{shown}\". Create it first; walpilot script prints the statements."
+            )
+        } else if rows.is_empty() {
             format!("The publication \"{shown}\" holds no table. Add some with ALTER PUBLICATION … ADD TABLE.")
         } else {
             format!("The publication \"{shown}\" holds none of the chosen tables. Choose others, or add them to it.")
