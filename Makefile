@@ -49,7 +49,7 @@ lint: deps ## Check formatting, lints and documentation
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items
 
 bench: deps ## Measure against peers (BENCH="check" for one subject)
-	$(CARGO) bench --locked $(or $(BENCH:%=--bench %),--bench '*')
+	$(CARGO) bench --locked $(if $(BENCH),$(foreach one,$(BENCH),--bench $(one)),--bench '*')
 
 deps: ## Install what building and testing need (Debian, Ubuntu)
 	@tests/install-dependencies.sh

@@ -11,6 +11,7 @@ use support::program::{Walpilot, uri, walpilot};
 use support::{await_until, certificates, destination, session, source, source_builder, started};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use walpilot::connection::{Secret, Settings, SslMode};
+use walpilot::monitor::{Sampler, Target, Watcher};
 
 const PUBLICATION: &str = "CREATE PUBLICATION walpilot_publication FOR ALL TABLES";
 
@@ -316,4 +317,36 @@ async fn an_idle_database_beside_a_busy_one_lets_the_source_forget() {
         await_until("the slot moves", async || value(&pair.from(), &moved).await == "t").await;
     }
     child.kill().await.expect("it runs");
+}
+
+#[tokio::test]
+async fn an_idle_run_is_not_taken_for_one_that_has_gone() {
+    let pair = Pair::start("CREATE TABLE t (id int PRIMARY KEY)").await;
+    let (mut child, _home) = pair.command(&[]).spawn();
+    await_streaming(&pair).await;
+    let begun = value(&pair.to(), "SELECT updated_at FROM walpilot.progress").await;
+    // Longer than a watcher waits for a word (15 s), and nothing happens meanwhile.
+    let later = format!("SELECT updated_at > '{begun}'::timestamptz + interval '20 seconds' FROM walpilot.progress");
+    await_until("a sign of life after a long rest", async || value(&pair.to(), &later).await == "t").await;
+    assert_eq!(value(&pair.to(), "SELECT changes FROM walpilot.progress").await, "0", "it was idle");
+    let watched = Target {
+        source: pair.from(),
+        slot: Some("walpilot_slot".into()),
+        publication: Some("walpilot_publication".into()),
+        destination: Some(pair.to()),
+        wal_volume: None,
+        memory: None,
+    };
+    let mut sampler = Sampler::connect(watched).await.unwrap_or_else(|failure| panic!("{failure}"));
+    sampler.settle().await;
+    let mut watcher = Watcher::default();
+    watcher.push(sampler.sample().await.unwrap_or_else(|reason| panic!("{reason}")));
+    let rules: Vec<&str> = watcher.diagnosis().findings().iter().map(|finding| finding.rule).collect();
+    assert!(!rules.contains(&"D2"), "{rules:?}");
+    child.kill().await.expect("it runs");
+    let silent = "SELECT clock_timestamp() > updated_at + interval '16 seconds' FROM walpilot.progress";
+    await_until("silence", async || value(&pair.to(), silent).await == "t").await;
+    watcher.push(sampler.sample().await.unwrap_or_else(|reason| panic!("{reason}")));
+    let rules: Vec<&str> = watcher.diagnosis().findings().iter().map(|finding| finding.rule).collect();
+    assert!(rules.contains(&"D2"), "and one that has gone is: {rules:?}");
 }

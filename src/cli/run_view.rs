@@ -172,6 +172,7 @@ mod tests {
             updates: 0,
             deletes: 0,
             truncates: 0,
+            copied_by_this_run: true,
         };
         let mut tables =
             vec![table("done", TablePhase::Streaming, 7), table("evil\u{1b}[2J", TablePhase::Copying, rows)];

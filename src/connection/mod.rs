@@ -45,5 +45,6 @@ pub use secret::Secret;
 pub use security::Security;
 pub use server_error::{ServerError, describe};
 pub use session::Session;
+pub(crate) use session::session_sql;
 pub use settings::{SessionOptions, Settings, SslMode};
 pub use untrusted::{printable, printable_json};

@@ -157,7 +157,7 @@ fn server_view(messages: &[SimpleQueryMessage]) -> Option<ServerView> {
 
 /// The settings that every session gets: limits, and formats that don't depend on the role's defaults. Names in
 /// walpilot's own queries are qualified; an empty path keeps a hostile `search_path` from shadowing operators.
-fn session_sql(options: &SessionOptions) -> String {
+pub(crate) fn session_sql(options: &SessionOptions) -> String {
     let read_only = if options.read_only { "on" } else { "off" };
     format!(
         "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = 0; \

@@ -15,15 +15,16 @@ use tokio::time::{Instant, sleep_until};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Change, Kind, Writer};
+use super::batch::Writer;
+use super::change::{Change, Kind};
 use super::destination;
 use super::halt::{Halt, Side};
-use super::look::{Look, Looked, Published};
-use super::membership::Membership;
+use super::look::{Looked, Published};
 use super::pgoutput::{self, Message, Relation, Row};
 use super::progress::{Progress, Teller};
 use super::reader::Chunk;
 use super::relation::Target;
+use super::scope::{InScope, Scope};
 use super::stream::Frame;
 use super::types;
 use crate::catalog::Lsn;
@@ -31,13 +32,17 @@ use crate::connection::printable;
 use crate::profile::TableName;
 
 /// Changes in one pipeline.
-const WRITE_CHANGES: usize = 2_000;
+const WRITE_CHANGES: usize = 5_000;
 /// Bytes in one pipeline.
-const WRITE_BYTES: usize = 4 * 1024 * 1024;
+const WRITE_BYTES: usize = 2 * 1024 * 1024;
 /// Changes after which a destination transaction is committed at the next commit of the source.
 const COMMIT_CHANGES: u64 = 5_000;
 /// Age at which a destination transaction is committed at the next commit of the source.
 const COMMIT_AGE: Duration = Duration::from_millis(100);
+/// When nothing more waits to be applied, what is there is written at once, but not sooner than this after the last
+/// time: a source that is a little slower than the destination would otherwise be followed in tiny steps, each at the
+/// price of a commit. A row that comes alone is not held up.
+const REST_PAUSE: Duration = Duration::from_millis(20);
 /// A position without rows is written at most this often.
 const POSITION_PAUSE: Duration = Duration::from_secs(1);
 /// How long a transaction that is half read may go on after `stop`; then it is rolled back and comes again next time.
@@ -57,27 +62,6 @@ pub(super) enum Ended {
     /// The transaction with this commit record can't be applied as things are. What comes before it shared its
     /// destination transaction and comes again, to be committed apart.
     CommitBefore(Lsn),
-}
-
-/// What a run knows about its tables when the stream starts.
-pub(super) struct Scope {
-    /// Tables whose rows are at the destination.
-    pub(super) tables: HashMap<TableName, InScope>,
-    /// What is published at this moment.
-    pub(super) look: Look,
-    /// The transaction with this commit record begins a destination transaction of its own.
-    pub(super) fence: Option<Lsn>,
-}
-
-/// A table whose rows are at the destination.
-#[derive(Clone)]
-pub(super) struct InScope {
-    /// The position of its copy.
-    pub(super) from: Lsn,
-    /// Its place in the progress.
-    pub(super) place: usize,
-    /// As what it was published when the run began.
-    pub(super) membership: Membership,
 }
 
 enum Known {
@@ -126,6 +110,8 @@ pub(super) struct Applier<'a> {
     transactions: u64,
     changes: u64,
     oldest: Option<Instant>,
+    /// When something was written last.
+    written: Instant,
     checkpoint: Lsn,
     position: Lsn,
     position_due: Instant,
@@ -162,6 +148,7 @@ impl<'a> Applier<'a> {
             transactions: 0,
             changes: 0,
             oldest: None,
+            written: Instant::now(),
             checkpoint,
             position: checkpoint,
             position_due: Instant::now(),
@@ -180,14 +167,16 @@ impl<'a> Applier<'a> {
             let chunk = match queue.try_recv() {
                 Ok(chunk) => chunk,
                 Err(_) => {
-                    self.rest().await?;
+                    if self.due().is_some_and(|due| due <= Instant::now()) {
+                        self.rest().await?;
+                    }
                     if stop.is_cancelled() {
                         if self.reading.is_none() {
                             return self.end(Ended::Stopped).await;
                         }
                         give_up.get_or_insert_with(|| Instant::now() + STOP_PATIENCE);
                     }
-                    let position_waits = self.reading.is_none() && self.position > self.checkpoint;
+                    let due = self.due();
                     tokio::select! {
                         biased;
                         () = stop.cancelled(), if give_up.is_none() => continue,
@@ -198,7 +187,7 @@ impl<'a> Applier<'a> {
                             Some(chunk) => chunk,
                             None => return self.end(Ended::Cut).await,
                         },
-                        () = sleep_until(self.position_due), if position_waits => continue,
+                        () = sleep_until(due.unwrap_or(self.position_due)), if due.is_some() => continue,
                     }
                 }
             };
@@ -216,6 +205,17 @@ impl<'a> Applier<'a> {
             if give_up.is_some_and(|deadline| Instant::now() >= deadline) {
                 return self.end(Ended::Stopped).await;
             }
+        }
+    }
+
+    /// When what is there is written although more may come; `None` when there is nothing.
+    fn due(&self) -> Option<Instant> {
+        // What was left out holds its share of the queue, too.
+        let waits = if self.reading.is_some() { !self.held.is_empty() } else { self.uncommitted.is_some() };
+        if waits {
+            Some(self.written + REST_PAUSE)
+        } else {
+            (self.reading.is_none() && self.position > self.checkpoint).then_some(self.position_due)
         }
     }
 
@@ -286,24 +286,19 @@ impl<'a> Applier<'a> {
                 Verdict::NewTable => return Ok(Some(Ended::NewTable)),
                 Verdict::Skip => {}
                 Verdict::Apply(target, place) => {
-                    match &old {
-                        Some(pgoutput::Old::Key(row) | pgoutput::Old::Full(row)) => check(&target, &[row, &new])?,
-                        None => check(&target, &[&new])?,
+                    check(&target, &[&new])?;
+                    if let Some(old) = &old {
+                        check(&target, &[old.row()])?;
                     }
-                    if let Some(bound) = target.update(old.as_ref(), &new)? {
-                        let change = Change::Statement(target, Kind::Update, bound);
-                        self.collect(change, &[place], Kind::Update, bytes).await?;
-                    }
+                    self.collect(Change::Update(target, old, new), &[place], Kind::Update, bytes).await?;
                 }
             },
             Message::Delete { relation, old } => match self.verdict(relation).await? {
                 Verdict::NewTable => return Ok(Some(Ended::NewTable)),
                 Verdict::Skip => {}
                 Verdict::Apply(target, place) => {
-                    let (pgoutput::Old::Key(row) | pgoutput::Old::Full(row)) = &old;
-                    check(&target, &[row])?;
-                    let change = Change::Statement(Arc::clone(&target), Kind::Delete, target.delete(&old)?);
-                    self.collect(change, &[place], Kind::Delete, bytes).await?;
+                    check(&target, &[old.row()])?;
+                    self.collect(Change::Delete(target, old), &[place], Kind::Delete, bytes).await?;
                 }
             },
             Message::Truncate { relations, restart_identity } => {
@@ -382,10 +377,22 @@ impl<'a> Applier<'a> {
                         return Ok(Some(Ended::NewColumn(name)));
                     }
                 }
-                self.version += 1;
-                let mut target = Target::join(relation, &there, self.version)?;
-                target.retype = types::fit(self.client, relation, &there).await?;
-                Known::Here { target: Arc::new(target), from, place }
+                // A table is described again after every change of its catalog entry, an ANALYZE for example.
+                let again = match self.relations.get(&relation.id) {
+                    Some(Known::Here { target, .. }) => Some(Arc::clone(target)),
+                    _ => None,
+                };
+                let mut joined = Target::join(relation, &there, again.as_ref().map_or(0, |target| target.version))?;
+                joined.retype = types::fit(self.client, relation, &there).await?;
+                let target = match again {
+                    Some(before) if *before == joined => before,
+                    _ => {
+                        self.version += 1;
+                        joined.version = self.version;
+                        Arc::new(joined)
+                    }
+                };
+                Known::Here { target, from, place }
             }
         };
         self.relations.insert(relation.id, known);
@@ -418,7 +425,8 @@ impl<'a> Applier<'a> {
     async fn write(&mut self) -> Result<(), Halt> {
         if !self.collected.is_empty() {
             self.collected_bytes = 0;
-            self.writer.write(std::mem::take(&mut self.collected)).await?;
+            let changes = std::mem::take(&mut self.collected);
+            self.writer.write(&changes).await?;
             for missed in std::mem::take(&mut self.writer.missed) {
                 let what = if missed.kind == Kind::Update { "update" } else { "delete" };
                 self.tell_once(&missed.table, what, |table| {
@@ -428,6 +436,7 @@ impl<'a> Applier<'a> {
         }
         // What came in is sent: its share of the queue is free again.
         self.held.clear();
+        self.written = Instant::now();
         Ok(())
     }
 
@@ -438,6 +447,7 @@ impl<'a> Applier<'a> {
         let lsn = end.max(self.position).max(self.checkpoint);
         self.writer.commit(self.slot, lsn, time).await?;
         self.checkpoint = lsn;
+        self.written = Instant::now();
         self.position_due = Instant::now() + POSITION_PAUSE;
         self.oldest = None;
         self.progress.send_modify(|progress| {

@@ -1,7 +1,7 @@
 //! Changes on their way into the destination: collected, then sent as a pipeline inside one open transaction.
 //!
-//! Order is kept. Runs of inserts into one table go as one COPY; everything else as prepared statements, sent without
-//! waiting for the answers in between.
+//! What may change places is written in sets ([`coalesce`], [`sets`]): many rows by one statement, or by COPY. What keeps
+//! its order goes as prepared statements, sent without waiting for the answers in between, and runs of inserts as COPY.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -14,36 +14,26 @@ use futures_util::SinkExt;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Statement};
 
+use super::change::{Change, Kind};
 use super::checkpoint;
+use super::coalesce::{self, Set, Step};
 use super::halt::{self, Halt, Side};
-use super::pgoutput::{Row, Value};
+use super::pgoutput::{Old, Value};
+use super::refusal::failed;
 use super::relation::{Bound, Shape, Target};
+use super::sets::{self, SetStatement};
 use crate::catalog::Lsn;
-use crate::catalog::ident::{quote_ident, quote_table};
 use crate::connection::printable;
 use crate::profile::TableName;
 
-/// From this many inserts in a row on, COPY is cheaper than statements.
-const COPY_FROM_ROWS: usize = 8;
+/// From this many inserts in a row on, COPY is cheaper than statements of one row.
+const COPY_RUN_ROWS: usize = 8;
+/// From this many rows on, one statement is cheaper than statements of one row.
+const SET_FROM_ROWS: usize = 4;
+/// From this many rows on, COPY is cheaper than one statement: it has to be waited for.
+const COPY_FROM_ROWS: usize = 100;
 /// COPY data is handed over in pieces of this size.
 const COPY_PIECE: usize = 64 * 1024;
-
-/// What happens to rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Insert,
-    Update,
-    Delete,
-    Truncate,
-}
-
-/// One change, ready to be sent.
-pub(super) enum Change {
-    Insert(Arc<Target>, Row),
-    /// An update or delete.
-    Statement(Arc<Target>, Kind, Bound),
-    Truncate(Vec<Arc<Target>>, bool),
-}
 
 /// A row that an update or delete meant and that is not at the destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +56,8 @@ type Answer<'f> = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>
 /// What was sent and not answered yet.
 struct Pending<'f> {
     answer: Answer<'f>,
-    about: Option<(Arc<Target>, Kind)>,
+    /// The table, and how many rows are meant.
+    about: Option<(Arc<Target>, Kind, u64)>,
 }
 
 impl<'a> Writer<'a> {
@@ -82,51 +73,138 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// After an error the transaction is of no use: roll back or end the session.
-    pub(super) async fn write(&mut self, changes: Vec<Change>) -> Result<(), Halt> {
-        // All statements are prepared before anything is sent, so that the pipeline is not interrupted.
-        for change in &changes {
-            if let Change::Statement(target, _, (shape, _)) = change {
-                self.prepare(target, shape).await?;
-            }
-        }
+    pub(super) async fn write(&mut self, changes: &[Change]) -> Result<(), Halt> {
         let client = self.client;
-        let mut pending = Vec::with_capacity(changes.len() + 1);
+        let mut pending = Vec::new();
         if !self.open {
             self.open = true;
-            send(&mut pending, None, Box::pin(async move { client.batch_execute("BEGIN").await.map(|()| 0) })).await?;
+            send(&mut pending, None, Box::pin(async move { client.batch_execute("BEGIN").await.map(|()| 0) })).await;
         }
-        let mut changes = changes.into_iter().peekable();
-        while let Some(change) = changes.next() {
+        if changes.len() < SET_FROM_ROWS {
+            return self.in_order(pending, &changes.iter().collect::<Vec<_>>()).await;
+        }
+        let steps = coalesce::plan(changes);
+        if let [Step::InOrder(list)] = &steps[..] {
+            return self.in_order(pending, list).await;
+        }
+        // Should a set be refused after all, the changes are made one by one: then what stands in the way, if it still
+        // does, is what would have stood in the way of PostgreSQL's own replication.
+        let savepoint =
+            |sql: &'static str| -> Answer<'a> { Box::pin(async move { client.batch_execute(sql).await.map(|()| 0) }) };
+        send(&mut pending, None, savepoint("SAVEPOINT walpilot")).await;
+        let (missed, outcome) = (self.missed.len(), self.steps(&mut pending, &steps).await);
+        let outcome = match outcome {
+            Ok(()) => {
+                send(&mut pending, None, savepoint("RELEASE SAVEPOINT walpilot")).await;
+                self.settle(&mut pending).await
+            }
+            Err(halt) => self.settle(&mut pending).await.and(Err(halt)),
+        };
+        let Err(halt) = outcome else { return Ok(()) };
+        if client.batch_execute("ROLLBACK TO SAVEPOINT walpilot").await.is_err() {
+            return Err(halt);
+        }
+        tracing::debug!("a set of changes was refused; they are made one by one");
+        self.missed.truncate(missed);
+        self.in_order(Vec::new(), &changes.iter().collect::<Vec<_>>()).await
+    }
+
+    /// Writes sets and what keeps its order.
+    async fn steps<'f>(&mut self, pending: &mut Vec<Pending<'f>>, steps: &[Step<'_>]) -> Result<(), Halt>
+    where
+        'a: 'f,
+    {
+        for step in steps {
+            match step {
+                Step::InOrder(list) => {
+                    let sent = std::mem::take(pending);
+                    self.in_order(sent, list).await?;
+                }
+                Step::Set(set) if set.rows.len() < SET_FROM_ROWS => self.one_by_one(pending, set).await?,
+                Step::Set(set) if set.kind == Kind::Insert && set.rows.len() >= COPY_FROM_ROWS => {
+                    self.settle(pending).await?;
+                    self.copy(set.target, set.rows.iter().map(|line| |at| line.value(at))).await?;
+                }
+                Step::Set(set) => {
+                    let SetStatement { sql, arrays } = sets::statement(set);
+                    let (client, rows) = (self.client, set.rows.len() as u64);
+                    let answer = async move {
+                        let arrays: Vec<Array> = arrays.into_iter().map(Array).collect();
+                        // The server infers the types from the casts.
+                        let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
+                            arrays.iter().map(|array| (array as &(dyn ToSql + Sync), Type::UNKNOWN)).collect();
+                        client.execute_typed(&sql, &parameters).await
+                    };
+                    send(pending, Some((Arc::clone(set.target), set.kind, rows)), Box::pin(answer)).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A set of few rows.
+    async fn one_by_one<'f>(&mut self, pending: &mut Vec<Pending<'f>>, set: &Set<'_>) -> Result<(), Halt>
+    where
+        'a: 'f,
+    {
+        for line in &set.rows {
+            let row = line.row(set.target.columns.len());
+            let bound = match set.kind {
+                Kind::Insert => Some(set.target.insert(&row)),
+                Kind::Update => set.target.update(None, &row)?,
+                Kind::Delete | Kind::Truncate => Some(set.target.delete(&Old::Key(row))?),
+            };
+            if let Some(bound) = bound {
+                self.statement(pending, set.target, set.kind, bound).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes changes in their order: runs of inserts as one COPY, everything else as prepared statements, sent without
+    /// waiting for the answers in between.
+    async fn in_order<'f>(&mut self, mut pending: Vec<Pending<'f>>, changes: &[&Change]) -> Result<(), Halt>
+    where
+        'a: 'f,
+    {
+        let mut rest = changes;
+        while let Some((change, after)) = rest.split_first() {
+            rest = after;
             match change {
-                Change::Insert(target, row) => {
-                    let mut rows = vec![row];
-                    while let Some(Change::Insert(_, row)) = changes
-                        .next_if(|next| matches!(next, Change::Insert(other, _) if other.version == target.version))
-                    {
-                        rows.push(row);
-                    }
-                    if rows.len() >= COPY_FROM_ROWS && target.copies() {
+                Change::Insert(target, _) => {
+                    let same =
+                        |other: &&&Change| matches!(other, Change::Insert(next, _) if next.version == target.version);
+                    let more = after.iter().take_while(same).count();
+                    rest = &after[more..];
+                    let run = &changes[changes.len() - after.len() - 1..][..=more];
+                    let rows = run.iter().filter_map(|change| match change {
+                        Change::Insert(_, row) => Some(row),
+                        _ => None,
+                    });
+                    if run.len() >= COPY_RUN_ROWS && target.copies() {
                         self.settle(&mut pending).await?;
-                        self.copy(&target, &rows).await?;
+                        self.copy(target, rows.map(|row| |at: usize| &row[at])).await?;
                         continue;
                     }
                     for row in rows {
-                        let (shape, values) = target.insert(row);
-                        if !self.prepared.contains_key(&shape) {
-                            self.settle(&mut pending).await?;
-                            self.prepare(&target, &shape).await?;
-                        }
-                        self.statement(&mut pending, &target, Kind::Insert, (shape, values)).await?;
+                        self.statement(&mut pending, target, Kind::Insert, target.insert(row)).await?;
                     }
                 }
-                Change::Statement(target, kind, bound) => self.statement(&mut pending, &target, kind, bound).await?,
+                Change::Update(target, old, new) => {
+                    if let Some(bound) = target.update(old.as_ref(), new)? {
+                        self.statement(&mut pending, target, Kind::Update, bound).await?;
+                    }
+                }
+                Change::Delete(target, old) => {
+                    self.statement(&mut pending, target, Kind::Delete, target.delete(old)?).await?;
+                }
                 Change::Truncate(targets, restart) => {
                     self.settle(&mut pending).await?;
                     let names: Vec<String> = targets.iter().map(|target| target.truncated()).collect();
-                    let restart = if restart { " RESTART IDENTITY" } else { "" };
+                    let restart = if *restart { " RESTART IDENTITY" } else { "" };
                     // Like PostgreSQL's own apply: what CASCADE reached at the source is listed in the message, and
                     // tables that only the destination has must not be emptied by it.
-                    client
+                    self.client
                         .batch_execute(&format!("TRUNCATE {}{restart}", names.join(", ")))
                         .await
                         .map_err(|error| failed(targets.first(), Kind::Truncate, &error))?;
@@ -173,21 +251,9 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    async fn prepare(&mut self, target: &Target, shape: &Shape) -> Result<(), Halt> {
-        if !self.prepared.contains_key(shape) {
-            let doing = format!("preparing a change of table {}", target.table);
-            let statement = self
-                .client
-                .prepare(&target.sql(shape))
-                .await
-                .map_err(|error| halt::query(Side::Destination, &doing, &error))?;
-            self.prepared.insert(shape.clone(), statement);
-        }
-        Ok(())
-    }
-
+    /// Sends a statement of one row. What is pending is settled first when the statement has to be prepared.
     async fn statement<'f>(
-        &self,
+        &mut self,
         pending: &mut Vec<Pending<'f>>,
         target: &Arc<Target>,
         kind: Kind,
@@ -197,37 +263,49 @@ impl<'a> Writer<'a> {
         'a: 'f,
     {
         let client = self.client;
-        let Some(statement) = self.prepared.get(&shape).cloned() else {
-            return Err(Halt::refused(
-                "A statement was not prepared; this is a mistake in walpilot, please report it.",
-            ));
+        let statement = match self.prepared.get(&shape) {
+            Some(statement) => statement.clone(),
+            None => {
+                self.settle(pending).await?;
+                let doing = format!("preparing a change of table {}", target.table);
+                let statement = client
+                    .prepare(&target.sql(&shape))
+                    .await
+                    .map_err(|error| halt::query(Side::Destination, &doing, &error))?;
+                self.prepared.insert(shape, statement.clone());
+                statement
+            }
         };
         let answer = async move { client.execute_raw(&statement, values.iter().map(Parameter)).await };
-        send(pending, Some((Arc::clone(target), kind)), Box::pin(answer)).await
+        send(pending, Some((Arc::clone(target), kind, 1)), Box::pin(answer)).await;
+        Ok(())
     }
 
     /// Waits for every answer, in order.
     async fn settle(&mut self, pending: &mut Vec<Pending<'_>>) -> Result<(), Halt> {
         for Pending { answer, about } in pending.drain(..) {
             match (answer.await, about) {
-                (Ok(0), Some((target, kind @ (Kind::Update | Kind::Delete)))) => {
+                (Ok(hit), Some((target, kind @ (Kind::Update | Kind::Delete), rows))) if hit < rows => {
                     self.missed.push(Missed { table: target.table.clone(), kind });
                 }
                 (Ok(_), _) => {}
-                (Err(error), Some((target, kind))) => return Err(failed(Some(&target), kind, &error)),
+                (Err(error), Some((target, kind, _))) => return Err(failed(Some(&target), kind, &error)),
                 (Err(error), None) => return Err(halt::query(Side::Destination, "opening a transaction", &error)),
             }
         }
         Ok(())
     }
 
-    async fn copy(&self, target: &Arc<Target>, rows: &[Row]) -> Result<(), Halt> {
+    async fn copy<'r, V>(&self, target: &Arc<Target>, rows: impl Iterator<Item = V>) -> Result<(), Halt>
+    where
+        V: Fn(usize) -> &'r Value,
+    {
         let failed = |error| failed(Some(target), Kind::Insert, &error);
         let sink = self.client.copy_in::<_, Bytes>(&target.copy_sql()).await.map_err(failed)?;
         let mut sink = pin!(sink);
         let mut buffer = BytesMut::with_capacity(COPY_PIECE + 1024);
         for row in rows {
-            copy_line(target.copied(row), &mut buffer);
+            copy_line(target.written().map(row), &mut buffer);
             if buffer.len() >= COPY_PIECE {
                 sink.send(buffer.split().freeze()).await.map_err(failed)?;
             }
@@ -238,78 +316,12 @@ impl<'a> Writer<'a> {
 }
 
 /// Polls once, which sends; the answer is waited for later.
-async fn send<'f>(
-    pending: &mut Vec<Pending<'f>>,
-    about: Option<(Arc<Target>, Kind)>,
-    mut answer: Answer<'f>,
-) -> Result<(), Halt> {
+async fn send<'f>(pending: &mut Vec<Pending<'f>>, about: Option<(Arc<Target>, Kind, u64)>, mut answer: Answer<'f>) {
     let first = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
     if let Poll::Ready(result) = first {
         answer = Box::pin(std::future::ready(result));
     }
     pending.push(Pending { answer, about });
-    Ok(())
-}
-
-/// An error of a change, with the next step where there is a known one.
-fn failed(target: Option<&Arc<Target>>, kind: Kind, error: &tokio_postgres::Error) -> Halt {
-    let Some(target) = target else { return halt::query(Side::Destination, "applying a change", error) };
-    let table = &target.table;
-    let doing = match kind {
-        Kind::Insert => format!("inserting into table {table}"),
-        Kind::Update => format!("updating table {table}"),
-        Kind::Delete => format!("deleting from table {table}"),
-        Kind::Truncate => format!("truncating table {table}"),
-    };
-    match error.as_db_error() {
-        Some(db) if db.code().code() == "23505" => Halt::refused(format!(
-            "A row from the source collides with a row that only the destination has: {} in table {table}. Remove the \
-             destination's row, then start again; nothing is lost.",
-            match db.constraint() {
-                Some(key) => format!("the key {} is taken", printable(key)),
-                None => "its key is taken".to_owned(),
-            }
-        )),
-        Some(db) if db.code().code() == "23503" => Halt::refused(format!(
-            "A foreign key of the destination refuses a change: {} of table {table}. Let the destination's role set \
-             session_replication_role (GRANT SET ON PARAMETER session_replication_role TO the role, PostgreSQL 15 and \
-             later), or drop the foreign key there.",
-            printable(db.constraint().unwrap_or("a constraint"))
-        )),
-        Some(db) if db.code().code() == "0A000" && kind == Kind::Truncate => Halt::refused(format!(
-            "The source emptied table {table} with TRUNCATE, and a table that only the destination has points to it with a \
-             foreign key. Drop that key or that table, then start again; nothing is lost."
-        )),
-        // Characters that the destination's encoding does not have, or bytes that are none in its own.
-        Some(db) if matches!(db.code().code(), "22P05" | "22021") => Halt::refused(format!(
-            "The encoding of the destination's database lacks a character that the source sent ({}) while {doing}. \
-             Replicate into a database with encoding UTF8; nothing is lost.",
-            halt::shown(db)
-        )),
-        Some(db) if db.code().code().starts_with("22") => Halt::Again(format!(
-            "The destination refused while {doing}: {}. {}; then start again, nothing is lost.",
-            halt::shown(db),
-            match &target.retype {
-                Some(statement) => format!("The source has other types; run at the destination: {statement}"),
-                None => format!(
-                    "If a type was changed at the source, change it at the destination, too (ALTER TABLE {} ALTER COLUMN … \
-                     TYPE …, or ALTER TYPE for a type of your own)",
-                    printable(&quote_table(table))
-                ),
-            }
-        )),
-        Some(db) if db.code().code() == "23502" => {
-            let column = quote_ident(db.column().unwrap_or("…"));
-            let column = printable(&column);
-            Halt::refused(format!(
-                "The destination wants a value for column {column} of table {table}, and the source sends none: it has \
-                 dropped the column or allows null there. Run at the destination: ALTER TABLE {} ALTER COLUMN {column} DROP \
-                 NOT NULL; then start again, nothing is lost.",
-                printable(&quote_table(table))
-            ))
-        }
-        _ => halt::query(Side::Destination, &doing, error),
-    }
 }
 
 /// Writes a row as a line of COPY's text format (PostgreSQL documentation, "COPY").
@@ -354,6 +366,27 @@ impl ToSql for Parameter<'_> {
             }
             Value::Null | Value::Unchanged => Ok(IsNull::Yes),
         }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    to_sql_checked!();
+}
+
+/// An array as a parameter in text format.
+#[derive(Debug)]
+struct Array(BytesMut);
+
+impl ToSql for Array {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.put_slice(&self.0);
+        Ok(IsNull::No)
     }
 
     fn accepts(_: &Type) -> bool {

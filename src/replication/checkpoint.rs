@@ -12,7 +12,10 @@
 //!   its rows are not here yet, or not all; `streaming`: its rows are here and changes follow), `copied_lsn` (the
 //!   snapshot's position; changes of transactions that committed before it are part of the copy; null when nothing was
 //!   copied), `rows` and `bytes` copied, `changed_at`, `published_as` (the table's OID at the source and what publishes
-//!   it, so that a gap in that is noticed).
+//!   it, so that a gap in that is noticed), `created` (walpilot made the table, and makes its key when the copy ends).
+//! - `walpilot.table_piece`: while a large table is copied, one row for each piece of it that is here, written in the
+//!   transaction that brought its rows. `slot`, `schema_name`, `table_name`, `first_block` (of the source's table),
+//!   `rows`, `bytes`.
 //! - `walpilot.progress`: one row for each slot, written about once a second outside the transactions of the rows, so
 //!   it may be a little behind or ahead. `slot`, `phase` (`starting`, `copying`, `streaming`, `reading`, `waiting`,
 //!   `reconnecting`, `stopping`, `stopped`), `transactions` and `changes` applied by this run, `source_end`, `lag_bytes`,
@@ -54,8 +57,13 @@ CREATE TABLE IF NOT EXISTS walpilot.table_state (
     slot text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL,
     state text NOT NULL CHECK (state IN ('copying', 'streaming')),
     copied_lsn pg_lsn, rows bigint NOT NULL DEFAULT 0, bytes bigint NOT NULL DEFAULT 0,
-    changed_at timestamptz NOT NULL DEFAULT now(), published_as text, PRIMARY KEY (slot, schema_name, table_name));
+    changed_at timestamptz NOT NULL DEFAULT now(), published_as text, created boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (slot, schema_name, table_name));
 ALTER TABLE walpilot.table_state ADD COLUMN IF NOT EXISTS published_as text;
+ALTER TABLE walpilot.table_state ADD COLUMN IF NOT EXISTS created boolean NOT NULL DEFAULT false;
+CREATE TABLE IF NOT EXISTS walpilot.table_piece (
+    slot text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL, first_block bigint NOT NULL,
+    rows bigint NOT NULL, bytes bigint NOT NULL, PRIMARY KEY (slot, schema_name, table_name, first_block));
 CREATE TABLE IF NOT EXISTS walpilot.progress (
     slot text PRIMARY KEY, phase text NOT NULL, transactions bigint NOT NULL, changes bigint NOT NULL,
     source_end pg_lsn NOT NULL, lag_bytes bigint NOT NULL, lag_millis bigint NOT NULL, host text, pid integer,
@@ -77,12 +85,21 @@ pub(super) struct Remembered {
 }
 
 /// What the destination remembers of a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct TableState {
     /// Its rows are here.
     pub(super) complete: bool,
     /// Changes of transactions that committed before this position are not to be applied.
     pub(super) copied: Lsn,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+    /// walpilot made the table; its key is made when the copy ends.
+    pub(super) created: bool,
+}
+
+/// Rows and bytes that were copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Amount {
     pub(super) rows: u64,
     pub(super) bytes: u64,
 }
@@ -118,14 +135,14 @@ pub(super) async fn ensure_tables(client: &Client, settings: &Settings) -> Resul
     let there = client
         .query_one(
             "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'walpilot' \
-             AND c.relname IN ('source', 'checkpoint', 'table_state', 'progress', 'table_progress') \
-             AND (c.relname <> 'table_state' OR EXISTS (SELECT 1 FROM pg_attribute a \
-                  WHERE a.attrelid = c.oid AND a.attname = 'published_as'))",
+             AND c.relname IN ('source', 'checkpoint', 'table_state', 'table_piece', 'progress', 'table_progress') \
+             AND (c.relname <> 'table_state' OR (SELECT count(*) = 2 FROM pg_attribute a WHERE a.attrelid = c.oid \
+                  AND a.attname IN ('published_as', 'created') AND NOT a.attisdropped))",
             &[],
         )
         .await
         .map_err(|error| failed(&error))?;
-    if there.get::<_, i64>(0) == 5 {
+    if there.get::<_, i64>(0) == 6 {
         return Ok(());
     }
     client.batch_execute(&format!("BEGIN; {TABLES} COMMIT")).await.map_err(|error| match error.as_db_error() {
@@ -199,7 +216,7 @@ pub(super) async fn begin(
 pub(super) async fn table_states(client: &Client, slot: &str) -> Result<Vec<(TableName, TableState)>, Halt> {
     let rows = client
         .query(
-            "SELECT schema_name, table_name, state, COALESCE(copied_lsn, '0/0')::text, rows, bytes \
+            "SELECT schema_name, table_name, state, COALESCE(copied_lsn, '0/0')::text, rows, bytes, created \
              FROM walpilot.table_state WHERE slot = $1",
             &[&slot],
         )
@@ -214,6 +231,7 @@ pub(super) async fn table_states(client: &Client, slot: &str) -> Result<Vec<(Tab
                 copied: lsn(row.get(3)),
                 rows: count(row.get(4)),
                 bytes: count(row.get(5)),
+                created: row.get(6),
             };
             (TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)), state)
         })
@@ -260,16 +278,54 @@ pub(super) async fn raise(client: &Client, slot: &str, lsn: Lsn) -> Result<(), H
 pub(super) fn set_table_state(slot: &str, table: &TableName, state: &TableState) -> String {
     let copied = if state.copied == Lsn::INVALID { "NULL".to_owned() } else { format!("'{}'", state.copied) };
     format!(
-        "INSERT INTO walpilot.table_state (slot, schema_name, table_name, state, copied_lsn, rows, bytes) \
-         VALUES ({}, {}, {}, '{}', {copied}, {}, {}) ON CONFLICT (slot, schema_name, table_name) DO UPDATE \
+        "INSERT INTO walpilot.table_state (slot, schema_name, table_name, state, copied_lsn, rows, bytes, created) \
+         VALUES ({}, {}, {}, '{}', {copied}, {}, {}, {}) ON CONFLICT (slot, schema_name, table_name) DO UPDATE \
          SET state = excluded.state, copied_lsn = excluded.copied_lsn, rows = excluded.rows, bytes = excluded.bytes, \
-         changed_at = now()",
+         created = excluded.created, changed_at = now()",
         quote_literal(slot),
         quote_literal(&table.schema),
         quote_literal(&table.name),
         if state.complete { "streaming" } else { "copying" },
         state.rows,
         state.bytes,
+        state.created,
+    )
+}
+
+/// The pieces of a table that are here, by their first block.
+pub(super) async fn pieces(client: &Client, slot: &str, table: &TableName) -> Result<HashMap<u64, Amount>, Halt> {
+    let rows = client
+        .query(
+            "SELECT first_block, rows, bytes FROM walpilot.table_piece \
+             WHERE slot = $1::text AND schema_name = $2::text AND table_name = $3::text",
+            &[&slot, &table.schema, &table.name],
+        )
+        .await
+        .map_err(|error| failed(&error))?;
+    let count = |row: &tokio_postgres::Row, at| u64::try_from(row.get::<_, i64>(at)).unwrap_or_default();
+    Ok(rows.iter().map(|row| (count(row, 0), Amount { rows: count(row, 1), bytes: count(row, 2) })).collect())
+}
+
+/// The statement that records a piece; runs in the transaction of its rows.
+pub(super) fn add_piece(slot: &str, table: &TableName, first_block: u64, copied: Amount) -> String {
+    format!(
+        "INSERT INTO walpilot.table_piece (slot, schema_name, table_name, first_block, rows, bytes) \
+         VALUES ({}, {}, {}, {first_block}, {}, {}) ON CONFLICT DO NOTHING",
+        quote_literal(slot),
+        quote_literal(&table.schema),
+        quote_literal(&table.name),
+        copied.rows,
+        copied.bytes,
+    )
+}
+
+/// The statement that forgets the pieces of a table: it is complete, or emptied.
+pub(super) fn forget_pieces(slot: &str, table: &TableName) -> String {
+    format!(
+        "DELETE FROM walpilot.table_piece WHERE slot = {} AND schema_name = {} AND table_name = {}",
+        quote_literal(slot),
+        quote_literal(&table.schema),
+        quote_literal(&table.name),
     )
 }
 

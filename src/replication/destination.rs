@@ -15,12 +15,19 @@ pub(super) struct Destination {
     pub(super) session: Session,
     /// Triggers and foreign keys rest in this session, as they do for PostgreSQL's own replication.
     pub(super) replica_role: bool,
+    /// `server_version_num`.
+    pub(super) version: i32,
 }
 
 /// A column at the destination.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct DestinationColumn {
     pub(super) name: String,
+    pub(super) type_oid: u32,
+    /// Qualified unless in pg_catalog, without a modifier.
+    pub(super) type_name: String,
+    /// Values can go as elements of an array of the type, written with commas.
+    pub(super) element: bool,
     pub(super) generated: bool,
     /// `GENERATED ALWAYS AS IDENTITY`.
     pub(super) always_identity: bool,
@@ -36,12 +43,17 @@ pub(super) struct DestinationColumn {
 }
 
 /// A table at the destination.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct DestinationTable {
     pub(super) partitioned: bool,
     pub(super) columns: Vec<DestinationColumn>,
     /// The primary key's columns.
     pub(super) primary_key: Vec<String>,
+    /// The columns of each index (also of its partitions) that refuses rows because of others: unique and exclusion
+    /// constraints. An expression has no name.
+    pub(super) unique: Vec<Vec<String>>,
+    /// Something runs for its rows in this session: triggers, foreign keys, rules.
+    pub(super) fires: bool,
 }
 
 /// Connects and sets the session up for writing.
@@ -62,8 +74,12 @@ pub(super) async fn open(settings: &Settings) -> Result<Destination, Halt> {
         formats::NO_LIMITS
     );
     session.client.batch_execute(&sql).await.map_err(failed)?;
-    let recovery: bool = session.client.query_one("SELECT pg_is_in_recovery()", &[]).await.map_err(failed)?.get(0);
-    if recovery {
+    let row = session
+        .client
+        .query_one("SELECT pg_is_in_recovery(), current_setting('server_version_num')::int", &[])
+        .await
+        .map_err(failed)?;
+    if row.get(0) {
         return Err(Halt::refused(format!(
             "The destination {settings} is a read-only standby. Connect to its primary instead."
         )));
@@ -73,7 +89,7 @@ pub(super) async fn open(settings: &Settings) -> Result<Destination, Halt> {
         Err(error) if error.as_db_error().is_some() => false,
         Err(error) => return Err(failed(error)),
     };
-    Ok(Destination { session, replica_role })
+    Ok(Destination { session, replica_role, version: row.get(1) })
 }
 
 /// Describes a table; `None` when there is none of that name.
@@ -84,7 +100,11 @@ pub(super) async fn describe(client: &Client, table: &TableName) -> Result<Optio
             "SELECT c.oid, c.relkind::text, ARRAY(SELECT a.attname::text FROM pg_index i \
                  CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place) \
                  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum \
-                 WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts ORDER BY k.place) \
+                 WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts ORDER BY k.place), \
+                 c.relhasrules OR EXISTS (SELECT 1 FROM pg_trigger g \
+                     WHERE g.tgrelid IN (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) p) \
+                     AND g.tgenabled::text IN ('A', left(current_setting('session_replication_role'), 1), \
+                         upper(left(current_setting('session_replication_role'), 1)))) \
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname = $1::text AND c.relname = $2::text AND c.relkind NOT IN ('i', 'I', 't')",
             &[&table.schema, &table.name],
@@ -113,7 +133,8 @@ pub(super) async fn describe(client: &Client, table: &TableName) -> Result<Optio
                      timestamp with time zone,uuid}'::regtype[])) \
                      AND NOT EXISTS (SELECT 1 FROM pg_collation l WHERE l.oid = a.attcollation \
                          AND NOT l.collisdeterministic), t.oid, \
-                 CASE WHEN c.typtype = 'd' THEN c.typtypmod ELSE a.atttypmod END \
+                 CASE WHEN c.typtype = 'd' THEN c.typtypmod ELSE a.atttypmod END, \
+                 a.atttypid, format_type(a.atttypid, -1), c.typarray <> 0 AND c.typdelim = ',' \
              FROM pg_attribute a JOIN pg_type c ON c.oid = a.atttypid \
              JOIN pg_type t ON t.oid = CASE WHEN c.typtype = 'd' THEN c.typbasetype ELSE c.oid END \
              JOIN pg_namespace n ON n.oid = t.typnamespace \
@@ -132,9 +153,29 @@ pub(super) async fn describe(client: &Client, table: &TableName) -> Result<Optio
             comparable: row.get(4),
             exact: row.get(5),
             kind: (row.get(6), row.get(7)),
+            type_oid: row.get(8),
+            type_name: row.get(9),
+            element: row.get(10),
         })
         .collect();
-    Ok(Some(DestinationTable { partitioned: kind == "p", columns, primary_key: row.get(2) }))
+    let unique = client
+        .query(
+            "SELECT ARRAY(SELECT COALESCE((SELECT a.attname::text FROM pg_attribute a \
+                     WHERE a.attrelid = i.indrelid AND a.attnum = k.attnum), '') \
+                 FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place) WHERE k.place <= i.indnkeyatts) \
+             FROM pg_index i WHERE i.indrelid IN (SELECT $1::oid UNION SELECT p.relid FROM pg_partition_tree($1::oid) p) \
+             AND (i.indisunique OR i.indisexclusion)",
+            &[&oid],
+        )
+        .await
+        .map_err(failed)?;
+    Ok(Some(DestinationTable {
+        partitioned: kind == "p",
+        columns,
+        primary_key: row.get(2),
+        unique: unique.iter().map(|row| row.get(0)).collect(),
+        fires: row.get(3),
+    }))
 }
 
 /// Whether the rows of `source` can be written into `there`.
@@ -201,6 +242,47 @@ fn parents_first(count: usize, keys: &[(usize, usize)]) -> Vec<usize> {
     order
 }
 
+/// Empties a table in the open transaction. Tells whether rows can be written frozen: it was truncated, so that nobody
+/// can see it as it was before.
+pub(super) async fn empty(client: &Client, table: &TableName, there: &DestinationTable) -> Result<bool, Halt> {
+    let failed = |error| halt::query(Side::Destination, &format!("emptying table {table}"), &error);
+    let name = quote_table(table);
+    let only = if there.partitioned { "" } else { "ONLY " };
+    // TRUNCATE refuses a table that a foreign key points to, even from an empty table.
+    let row = client
+        .query_one(
+            &format!(
+                "SELECT EXISTS (SELECT 1 FROM {name}), EXISTS (SELECT 1 FROM pg_constraint WHERE contype = 'f' \
+                 AND confrelid = $1::text::regclass AND conrelid <> confrelid), has_table_privilege($1::text, 'TRUNCATE')"
+            ),
+            &[&name],
+        )
+        .await
+        .map_err(failed)?;
+    let (rows, referenced, allowed): (bool, bool, bool) = (row.get(0), row.get(1), row.get(2));
+    if rows {
+        let sql = if referenced { format!("DELETE FROM {only}{name}") } else { format!("TRUNCATE {only}{name}") };
+        client.batch_execute(&sql).await.map_err(failed)?;
+        return Ok(!referenced && !there.partitioned);
+    }
+    if referenced || there.partitioned || !allowed {
+        return Ok(false);
+    }
+    // There is nothing to remove: whoever looks at the table at this moment is not waited for.
+    let lock =
+        format!("SAVEPOINT alone; LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE NOWAIT; RELEASE SAVEPOINT alone");
+    match client.batch_execute(&lock).await {
+        Ok(()) => {}
+        Err(error) if error.as_db_error().is_some() => {
+            client.batch_execute("ROLLBACK TO SAVEPOINT alone").await.map_err(failed)?;
+            return Ok(false);
+        }
+        Err(error) => return Err(failed(error)),
+    }
+    client.batch_execute(&format!("TRUNCATE ONLY {name}")).await.map_err(failed)?;
+    Ok(true)
+}
+
 /// Whether a table holds any row.
 pub(super) async fn has_rows(client: &Client, table: &TableName) -> Result<bool, Halt> {
     let row = client
@@ -259,9 +341,10 @@ mod tests {
                     comparable: true,
                     exact: true,
                     kind: (23, -1),
+                    ..DestinationColumn::default()
                 })
                 .collect(),
-            primary_key: Vec::new(),
+            ..DestinationTable::default()
         };
         let refusal = |names: &[(&str, bool)]| match check_fit(&source, &there(names)) {
             Err(Halt::Refused(text)) => text,

@@ -39,6 +39,8 @@ pub(super) enum Halt {
     Lost(Side, String),
     /// Something else that passes by itself: one sentence, safe to print.
     Passing(String),
+    /// A table is not what it was in the copy's snapshot: another attempt needs another one. One sentence, safe to print.
+    Changed(String),
     /// Starting anew from the catalog as it is now may help; when it does not, this is the reason to give up, with the
     /// next step.
     Again(String),
@@ -58,7 +60,7 @@ impl Halt {
         match self {
             Self::Unreachable(side, failure) => format!("The {side} can't be reached: {}", failure.message),
             Self::Lost(side, text) => format!("The connection to the {side} broke: {text}."),
-            Self::Again(text) | Self::Passing(text) | Self::Refused(text) => text.clone(),
+            Self::Again(text) | Self::Passing(text) | Self::Changed(text) | Self::Refused(text) => text.clone(),
             Self::Stopped => String::new(),
         }
     }
@@ -67,7 +69,7 @@ impl Halt {
     /// before, so that the settings are known to be right.
     pub(super) fn heals(&self, started: bool) -> bool {
         match self {
-            Self::Lost(..) | Self::Passing(_) => true,
+            Self::Lost(..) | Self::Passing(_) | Self::Changed(_) => true,
             Self::Unreachable(_, failure) => started && passes(failure.class),
             Self::Again(_) | Self::Refused(_) | Self::Stopped => false,
         }

@@ -12,11 +12,14 @@
 //! The other method reads rows with a newer `xmin` again and again ([`xmin`]); it shares the destination's side.
 //!
 //! From the wire to the rows: [`walsender`] (behind [`stream`]) -> [`reader`] -> bounded queue -> [`apply`], which decodes
-//! ([`pgoutput`]), joins changes to the destination's tables ([`relation`]) and writes them ([`batch`]).
+//! ([`pgoutput`]), joins changes to the destination's tables ([`relation`]), sorts them ([`coalesce`]) and writes them
+//! ([`batch`]). The initial copy ([`initial`]) hands rows on without a look at them ([`copy`], [`wire`]).
 
 mod apply;
 mod batch;
+mod change;
 mod checkpoint;
+mod coalesce;
 pub mod compare;
 mod copy;
 mod create;
@@ -24,21 +27,26 @@ mod destination;
 mod follow;
 mod formats;
 mod halt;
+mod initial;
 mod journal;
 mod lag;
 mod look;
 mod lossless;
 mod membership;
 mod pgoutput;
+mod pieces;
 mod prepare;
 pub mod probe;
 pub mod progress;
 mod pulse;
 mod rates;
 mod reader;
+mod refusal;
 mod relation;
 pub mod run;
+mod scope;
 mod sequences;
+mod sets;
 mod slot;
 mod source;
 mod steady;
@@ -46,6 +54,7 @@ mod stream;
 mod types;
 pub mod verify;
 mod walsender;
+mod wire;
 mod xmin;
 
 pub use progress::{PassProgress, Phase, Progress, RunEvent, TablePhase, TableProgress};

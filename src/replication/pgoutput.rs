@@ -43,6 +43,14 @@ pub(super) enum Old {
     Full(Row),
 }
 
+impl Old {
+    /// The values, of which only those of the key may be known.
+    pub(super) fn row(&self) -> &Row {
+        let (Self::Key(row) | Self::Full(row)) = self;
+        row
+    }
+}
+
 /// A column of a relation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RelationColumn {

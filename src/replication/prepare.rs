@@ -137,7 +137,7 @@ impl Wish<'_> {
                     destination::check_fit(table, &there)?;
                     types::check(table, &there)?;
                 }
-                None => creator.create(table).await?,
+                None => creator.create(table, true, "").await?,
             }
         }
         Ok(creator.made)
@@ -244,7 +244,14 @@ impl Wish<'_> {
                     )));
                 }
                 None => {
-                    creator.create(&table).await?;
+                    // Recorded with it, so that the key is made when the copy ends, whoever ends it.
+                    let mut also = String::new();
+                    if self.profile.initial_copy {
+                        let begun = TableState { created: true, ..TableState::default() };
+                        also = format!("{}; ", checkpoint::set_table_state(slot, &table.name, &begun));
+                        state = Some(begun);
+                    }
+                    creator.create(&table, !self.profile.initial_copy, &also).await?;
                     destination::describe(client, &table.name).await?.ok_or_else(|| {
                         Halt::refused(format!("Table {} vanished from the destination. Start again.", table.name))
                     })?

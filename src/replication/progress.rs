@@ -103,6 +103,8 @@ pub struct TableProgress {
     pub deletes: u64,
     /// Applied truncates.
     pub truncates: u64,
+    /// This run copied its rows, or is about to: it knows every one of them.
+    pub copied_by_this_run: bool,
 }
 
 /// The latest state of a run.

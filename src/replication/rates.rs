@@ -114,6 +114,7 @@ mod tests {
             updates: 0,
             deletes: 0,
             truncates: 0,
+            copied_by_this_run: true,
         };
         let tables = vec![table("a", TablePhase::Copying, rows), table("b", TablePhase::Waiting, 0)];
         Progress { phase: Phase::Copying, tables, ..Progress::default() }

@@ -16,7 +16,7 @@ use super::stream::{ChangeStream, Feedback, Frame, StreamError};
 use crate::catalog::Lsn;
 
 /// How many bytes of messages may wait between reading and applying.
-pub(super) const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const QUEUE_BYTES: usize = 8 * 1024 * 1024;
 /// What a frame costs beside its payload.
 const FRAME_BYTES: usize = 64;
 /// The checkpoint is told to the source at most this often.

@@ -11,8 +11,11 @@ use crate::profile::TableName;
 
 /// One column of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Column {
-    quoted: String,
+pub(super) struct Column {
+    pub(super) quoted: String,
+    /// The type at the destination, and whether its values can go as elements of an array.
+    pub(super) type_name: String,
+    pub(super) element: bool,
     /// Values can be inserted; a generated column of the destination makes its own.
     written: bool,
     /// Updates can't set it, except to DEFAULT.
@@ -27,13 +30,18 @@ pub(super) struct Target {
     /// Distinguishes versions of a relation; part of the key of prepared statements.
     pub(super) version: u64,
     pub(super) table: TableName,
-    quoted: String,
+    pub(super) quoted: String,
     /// `ONLY` unless it is partitioned: children of an ordinary table have changes of their own.
-    only: &'static str,
+    pub(super) only: &'static str,
     partitioned: bool,
-    columns: Vec<Column>,
+    pub(super) columns: Vec<Column>,
     /// Places of the columns that tell rows apart.
-    key: Vec<usize>,
+    pub(super) key: Vec<usize>,
+    /// Something runs for its rows (triggers, foreign keys, rules).
+    pub(super) fires: bool,
+    /// Changes of different rows may change places, and those of one row come to its last state: its key tells rows apart
+    /// by the bytes of their text, and nothing else refuses a row because of another.
+    pub(super) free: bool,
     /// Nothing tells rows apart: exactly one row that is equal in all columns is meant.
     whole_row: bool,
     /// The statement that gives the destination the types of the stream, where they differ.
@@ -85,6 +93,8 @@ impl Target {
             };
             columns.push(Column {
                 quoted: quote_ident(&column.name),
+                type_name: other.type_name.clone(),
+                element: other.element,
                 written: !other.generated,
                 always_identity: other.always_identity,
                 comparable: other.comparable,
@@ -100,8 +110,14 @@ impl Target {
         } else {
             (0..relation.columns.len()).filter(|at| relation.columns[*at].key).collect()
         };
+        let of_key = |name: &String| key.iter().any(|at| relation.columns[*at].name == *name);
+        let crossed = |unique: &Vec<String>| unique.len() != key.len() || !unique.iter().all(of_key);
+        let plain = |at: &usize| columns[*at].written && columns[*at].exact && columns[*at].element;
+        let free = !key.is_empty() && key.iter().all(plain) && !there.fires && !there.unique.iter().any(crossed);
         Ok(Self {
             version,
+            fires: there.fires,
+            free,
             quoted: quote_table(&table),
             only: if there.partitioned { "" } else { "ONLY " },
             partitioned: there.partitioned,
@@ -119,8 +135,26 @@ impl Target {
     }
 
     /// Places of the columns that are written.
-    fn written(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn written(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.columns.len()).filter(|at| self.columns[*at].written)
+    }
+
+    /// The bytes of the key of `row`, the first value and the others; `None` when one is not known.
+    pub(super) fn key_of<'r>(&self, row: &'r Row) -> Option<(&'r [u8], Vec<&'r [u8]>)> {
+        let value = |at: &usize| match &row[*at] {
+            Value::Text(bytes) => Some(&bytes[..]),
+            Value::Null | Value::Unchanged => None,
+        };
+        let (first, rest) = self.key.split_first()?;
+        Some((value(first)?, rest.iter().map(value).collect::<Option<_>>()?))
+    }
+
+    /// The columns that an update sets which leaves the key as it is, by the row's new values.
+    pub(super) fn set_columns<'r>(&self, value: impl Fn(usize) -> &'r Value) -> Vec<usize> {
+        self.written()
+            .filter(|at| !self.columns[*at].always_identity && !self.key.contains(at))
+            .filter(|at| *value(*at) != Value::Unchanged)
+            .collect()
     }
 
     /// Whether COPY can carry its rows: it needs a column.
@@ -140,13 +174,9 @@ impl Target {
     }
 
     /// The values of a row that are written, in the order of [`Self::copy_sql`].
-    pub(super) fn copied<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = &'a Value> {
-        self.written().map(|at| &row[at])
-    }
-
-    pub(super) fn insert(&self, row: Row) -> Bound {
+    pub(super) fn insert(&self, row: &Row) -> Bound {
         let set: Box<[u16]> = self.written().map(small).collect();
-        let values = row.into_iter().enumerate().filter(|(at, _)| self.columns[*at].written).map(|(_, v)| v).collect();
+        let values = self.written().map(|at| row[at].clone()).collect();
         (Shape { version: self.version, kind: b'I', set, compare: Box::default() }, values)
     }
 
@@ -321,6 +351,7 @@ mod tests {
             comparable: name != "doc",
             exact: name != "doc",
             kind: (25, -1),
+            ..DestinationColumn::default()
         }
     }
 
@@ -345,6 +376,7 @@ mod tests {
             partitioned: false,
             columns: names.iter().map(|name| column(name)).collect(),
             primary_key: primary_key.iter().map(|name| (*name).to_owned()).collect(),
+            ..DestinationTable::default()
         };
         Target::join(&relation, &there, 7).unwrap_or_else(|halt| panic!("{halt:?}"))
     }
@@ -356,7 +388,7 @@ mod tests {
     #[test]
     fn statements_name_what_they_must_and_leave_out_the_rest() {
         let target = target(b'd', &["id"]);
-        let (shape, values) = target.insert(vec![text("1"), Value::Null, text("x")]);
+        let (shape, values) = target.insert(&vec![text("1"), Value::Null, text("x")]);
         assert_eq!(
             target.sql(&shape),
             r#"INSERT INTO "s"."T""" ("id", "doc") OVERRIDING SYSTEM VALUE VALUES ($1, $2)"#

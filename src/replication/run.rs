@@ -6,27 +6,25 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::apply::{self, Applier, Ended, InScope, Scope};
-use super::checkpoint::{self, TableState};
-use super::copy::{Copy, SnapshotSession};
-use super::destination;
+use super::apply::{self, Applier, Ended};
+use super::checkpoint;
 use super::halt::{self, Halt, Side};
+use super::initial::{self, Held, Initial};
 use super::journal;
 use super::look;
 use super::prepare::{FORGET, Ready, Table, Wish, own};
 use super::progress::{Phase, Progress, RunEvent, TablePhase, TableProgress, Teller};
 use super::pulse;
 use super::reader::Reader;
+use super::scope::{InScope, Scope};
 use super::sequences;
 use super::slot;
 use super::walsender::Walsender;
@@ -38,8 +36,6 @@ use crate::profile::{Method, Profile, TableName};
 /// The first pause before another attempt; it doubles up to [`LONGEST_PAUSE`].
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How many tables are copied at the same time: enough to keep both servers busy, and few for the source's sake.
-const COPY_WORKERS: usize = 2;
 /// How long the source may take to acknowledge an orderly end.
 pub(super) const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -79,7 +75,7 @@ impl From<Halt> for RunError {
             Halt::Lost(side, text) => {
                 Self::Refused(format!("The connection to the {side} broke: {text}. Start again; nothing is lost."))
             }
-            Halt::Passing(text) => Self::Refused(format!("{text} Start again; nothing is lost.")),
+            Halt::Passing(text) | Halt::Changed(text) => Self::Refused(format!("{text} Start again; nothing is lost.")),
             Halt::Again(text) | Halt::Refused(text) => Self::Refused(text),
             Halt::Stopped => Self::Refused("The run was stopped.".to_owned()),
         }
@@ -124,6 +120,8 @@ pub async fn run(
         fence: None,
         made_slot: AtomicBool::new(false),
         again: None,
+        held: None,
+        statistics: None,
     };
     let mut pause = FIRST_PAUSE;
     let mut reached = Lsn::INVALID;
@@ -245,6 +243,10 @@ struct Run<'a> {
     made_slot: AtomicBool,
     /// The checkpoint at which an attempt ended with [`Halt::Again`].
     again: Option<Lsn>,
+    /// The snapshot of a copy that a broken connection has interrupted.
+    held: Option<Held>,
+    /// Gathers statistics of what was copied.
+    statistics: Option<AbortOnDropHandle<()>>,
 }
 
 impl Run<'_> {
@@ -272,8 +274,15 @@ impl Run<'_> {
             AbortOnDropHandle::new(tokio::spawn(keep))
         });
         self.show(&ready);
-        if let Err(halt) = Box::pin(self.copy(&mut ready)).await {
-            return (Err(halt), false);
+        let (profile, destination) = (&self.options.profile, &self.options.destination);
+        let initial = Initial { profile, destination, progress: self.progress, tell: self.tell, stop: self.stop };
+        match Box::pin(initial.copy(&mut ready, &mut self.held)).await {
+            Err(halt) => return (Err(halt), false),
+            Ok(copied) if copied.is_empty() => {}
+            Ok(copied) => {
+                let analyze = initial::analyze(self.options.destination.clone(), copied);
+                self.statistics = Some(AbortOnDropHandle::new(tokio::spawn(analyze)));
+            }
         }
         let mut streamed = false;
         let outcome = Box::pin(self.stream(ready, &mut streamed)).await;
@@ -302,85 +311,6 @@ impl Run<'_> {
             progress.tables = ready.tables.iter().map(|table| shown(table, &mut before)).collect();
             progress.destination_reaches(ready.checkpoint);
         });
-    }
-
-    /// Copies what is not at the destination yet.
-    async fn copy(&self, ready: &mut Ready) -> Result<(), Halt> {
-        let client = &ready.destination.session.client;
-        let (profile, slot) = (&self.options.profile, &self.options.profile.slot);
-        let missing: Vec<usize> = (0..ready.tables.len())
-            .filter(|at| !ready.tables[*at].state.as_ref().is_some_and(|state| state.complete))
-            .collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        // Recorded before the first row, so that rows of a copy that broke off are known to be ours.
-        let begun = TableState { complete: !profile.initial_copy, copied: Lsn::INVALID, rows: 0, bytes: 0 };
-        for at in &missing {
-            let table = &mut ready.tables[*at];
-            let sql = checkpoint::set_table_state(slot, &table.source.name, &begun);
-            client
-                .batch_execute(&sql)
-                .await
-                .map_err(|error| halt::query(Side::Destination, "recording the state of a table", &error))?;
-            let sql = checkpoint::set_membership(slot, &table.source.name, &table.source.membership);
-            client
-                .batch_execute(&sql)
-                .await
-                .map_err(|error| halt::query(Side::Destination, "recording the state of a table", &error))?;
-            table.state = Some(begun.clone());
-        }
-        if !profile.initial_copy {
-            return Ok(());
-        }
-        self.progress.send_modify(|progress| progress.phase = Phase::Copying);
-        let snapshot =
-            slot::export_snapshot(&profile.source, &ready.source.client, ready.version, self.tell, self.stop).await?;
-        self.tell.note(format!("Copying {} tables as of {}.", missing.len(), snapshot.at));
-        let mut order = missing;
-        let workers = if ready.destination.replica_role {
-            // The biggest first, so that no worker is left with it in the end.
-            order.sort_by_key(|at| std::cmp::Reverse(ready.tables[*at].source.rows));
-            COPY_WORKERS.min(order.len())
-        } else {
-            // Foreign keys are checked: the rows that are pointed to come first, one table after the other.
-            let names: Vec<&TableName> = order.iter().map(|at| &ready.tables[*at].source.name).collect();
-            let places = destination::foreign_key_order(client, &names).await?;
-            order = places.into_iter().map(|place| order[place]).collect();
-            1
-        };
-        let (mut sources, mut others) = (Vec::new(), Vec::new());
-        for worker in 0..workers {
-            sources.push(SnapshotSession::open(&profile.source, &snapshot).await?);
-            if worker > 0 {
-                others.push(destination::open(&self.options.destination).await?);
-            }
-        }
-        drop(snapshot);
-        let clients = std::iter::once(client).chain(others.iter().map(|other| &other.session.client));
-        let (tables, left) = (&ready.tables, &Mutex::new(order.into_iter()));
-        let workers = sources.iter().zip(clients).map(|(source, destination)| async move {
-            let (progress, tell, stop) = (self.progress, self.tell, self.stop);
-            let copy = Copy { source, destination, slot, progress, tell, stop };
-            let mut copied = Vec::new();
-            loop {
-                let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some(at) = next else { return Ok::<_, Halt>(copied) };
-                copied.push((at, copy.table(&tables[at].source, &tables[at].there, at).await?));
-            }
-        });
-        for (at, state) in try_join_all(workers).await?.into_iter().flatten() {
-            ready.tables[at].state = Some(state);
-        }
-        // What committed before the earliest copy is here. The stream need not bring it, and may not be able to: before
-        // the publication was made there is none to look it up in.
-        let copied = ready.tables.iter().filter_map(|table| table.state.as_ref()).map(|state| state.copied).min();
-        if let Some(copied) = copied.filter(|copied| *copied > ready.checkpoint) {
-            checkpoint::raise(client, slot, copied).await?;
-            ready.checkpoint = copied;
-            self.progress.send_modify(|progress| progress.destination_reaches(copied));
-        }
-        Ok(())
     }
 
     /// Follows the stream.
@@ -455,6 +385,7 @@ fn shown(table: &Table, before: &mut HashMap<TableName, TableProgress>) -> Table
         updates: old.as_ref().map_or(0, |old| old.updates),
         deletes: old.as_ref().map_or(0, |old| old.deletes),
         truncates: old.as_ref().map_or(0, |old| old.truncates),
+        copied_by_this_run: !complete || old.is_some_and(|old| old.copied_by_this_run),
     }
 }
 

@@ -51,13 +51,66 @@ pub(super) struct SourceTable {
 impl SourceTable {
     /// The rows as the publication lets them through, of the columns in `names`.
     pub(super) fn select(&self, names: &[&str]) -> String {
+        self.select_where(names, None)
+    }
+
+    /// The same of the rows for which `condition` is true.
+    pub(super) fn select_where(&self, names: &[&str], condition: Option<&str>) -> String {
         // A partitioned table has its rows in its partitions; an ordinary one must not bring those of its children,
         // which are published by themselves.
         let only = if self.partitioned { "" } else { "ONLY " };
         let columns: Vec<String> = names.iter().map(|name| quote_ident(name)).collect();
-        let filter = self.filter.as_ref().map(|filter| format!(" WHERE {filter}")).unwrap_or_default();
+        let conditions: Vec<String> =
+            self.filter.as_deref().into_iter().chain(condition).map(|condition| format!("({condition})")).collect();
+        let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
         format!("SELECT {} FROM {only}{}{filter}", columns.join(", "), quote_table(&self.name))
     }
+
+    /// Whether the same rows of the same columns are published of it as of `other`, of which only the number of rows is
+    /// estimated anew.
+    pub(super) fn same_shape(&self, other: &Self) -> bool {
+        *self == Self { rows: self.rows, ..other.clone() }
+    }
+}
+
+/// How large a table is, as the files say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    /// Blocks of all its partitions together.
+    pub(super) blocks: u64,
+    /// Blocks of its largest partition; the same for an ordinary table.
+    pub(super) largest: u64,
+    /// It can be cut by ctid: a server with TID range scans, and heaps only.
+    pub(super) divisible: bool,
+}
+
+/// How large tables are, by their object identifiers.
+pub(super) async fn sizes(client: &Client, version: i32, tables: &[&SourceTable]) -> Result<HashMap<u32, Size>, Halt> {
+    let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+    // A table that is dropped meanwhile has no size.
+    let rows = client
+        .query(
+            "SELECT t.oid, COALESCE(sum(s.blocks), 0)::bigint, COALESCE(max(s.blocks), 0)::bigint, \
+                 COALESCE(bool_and(c.relkind = 'r' AND m.amname = 'heap'), false) \
+             FROM unnest($1::oid[]) t(oid) CROSS JOIN LATERAL ( \
+                 SELECT p.relid FROM pg_partition_tree(t.oid) p WHERE p.isleaf \
+                 UNION SELECT t.oid WHERE NOT EXISTS (SELECT 1 FROM pg_partition_tree(t.oid))) leaf(relid) \
+             JOIN pg_class c ON c.oid = leaf.relid LEFT JOIN pg_am m ON m.oid = c.relam \
+             CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint) s(blocks) \
+             GROUP BY t.oid",
+            &[&oids],
+        )
+        .await
+        .map_err(|error| failed(&error))?;
+    let count = |row: &tokio_postgres::Row, at| u64::try_from(row.get::<_, i64>(at)).unwrap_or_default();
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let size =
+                Size { blocks: count(row, 1), largest: count(row, 2), divisible: version >= 140_000 && row.get(3) };
+            (row.get(0), size)
+        })
+        .collect())
 }
 
 fn failed(error: &tokio_postgres::Error) -> Halt {
@@ -82,15 +135,6 @@ pub(super) async fn tables(
     selection: &Selection,
 ) -> Result<Vec<SourceTable>, Halt> {
     let shown = printable(publication);
-    let exists = client
-        .query_opt("SELECT 1 FROM pg_publication WHERE pubname = $1::text", &[&publication])
-        .await
-        .map_err(|error| failed(&error))?;
-    if exists.is_none() {
-        return Err(Halt::refused(format!(
-            "The source has no publication \"{shown}\". Create it first; walpilot script prints the statements."
-        )));
-    }
     // Column lists and row filters exist from PostgreSQL 15.
     let lists = if version >= 150_000 { "p.attnames::text[], p.rowfilter" } else { "NULL::text[], NULL::text" };
     let rows = client
@@ -133,7 +177,16 @@ pub(super) async fn tables(
         });
     }
     if tables.is_empty() {
-        return Err(Halt::refused(if rows.is_empty() {
+        // Asked last: a publication that is dropped at this moment is not one without tables.
+        let exists = client
+            .query_opt("SELECT 1 FROM pg_publication WHERE pubname = $1::text", &[&publication])
+            .await
+            .map_err(|error| failed(&error))?;
+        return Err(Halt::refused(if exists.is_none() {
+            format!(
+                "The source has no publication \"{shown}\". Create it first; walpilot script prints the statements."
+            )
+        } else if rows.is_empty() {
             format!("The publication \"{shown}\" holds no table. Add some with ALTER PUBLICATION … ADD TABLE.")
         } else {
             format!("The publication \"{shown}\" holds none of the chosen tables. Choose others, or add them to it.")

@@ -4,25 +4,21 @@
 //! without copying: a payload shares the buffer's memory until it is dropped.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use super::stream::{ChangeStream, Feedback, Frame, StreamError};
+use super::wire::{READ_BYTES, Rows, Wire, fill, frame_length};
 use crate::catalog::Lsn;
 use crate::catalog::ident::{quote_ident, quote_literal};
-use crate::connection::attempt::connect_replication;
 use crate::connection::login::server_error;
 use crate::connection::stream::PgStream;
 use crate::connection::{Failure, Settings};
 
-/// How much is asked of the socket at once.
-const READ_BYTES: usize = 128 * 1024;
-
 /// Formats that the text of values must not inherit from the role or the database, and limits: creating a slot waits
 /// for transactions, which `lock_timeout` bounds.
-const PARAMETERS: [(&str, &str); 12] = [
+const PARAMETERS: [(&str, &str); 14] = [
     ("replication", "database"),
     ("application_name", "walpilot run"),
     ("DateStyle", "ISO"),
@@ -34,14 +30,14 @@ const PARAMETERS: [(&str, &str); 12] = [
     ("search_path", "pg_catalog"),
     ("statement_timeout", "0"),
     ("lock_timeout", "5s"),
+    // An exported snapshot is held by a session that rests in a transaction.
+    ("idle_in_transaction_session_timeout", "0"),
     ("idle_session_timeout", "0"),
+    ("transaction_timeout", "0"),
 ];
 
 /// SQLSTATE of "skipped loading publication".
 const NOT_IN_PREREQUISITE_STATE: &str = "55000";
-
-/// Rows of a simple query, each column as text.
-pub(super) type Rows = Vec<Vec<Option<String>>>;
 
 /// Who the server is (`IDENTIFY_SYSTEM`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,17 +51,16 @@ pub(super) struct Identity {
 
 /// A logged-in walsender connection that is not streaming.
 pub(super) struct Walsender {
-    stream: PgStream,
-    input: BytesMut,
+    wire: Wire,
 }
 
 impl Walsender {
     /// Logs in.
     pub(super) async fn connect(settings: &Settings, version: i32) -> Result<Self, Failure> {
-        // `idle_session_timeout` exists from PostgreSQL 14.
-        let known = if version >= 140_000 { PARAMETERS.len() } else { PARAMETERS.len() - 1 };
-        let (stream, input, _) = connect_replication(settings, &PARAMETERS[..known]).await?;
-        Ok(Self { stream, input })
+        // `idle_session_timeout` exists from PostgreSQL 14, `transaction_timeout` from 17.
+        let missing = usize::from(version < 140_000) + usize::from(version < 170_000);
+        let known = PARAMETERS.len() - missing;
+        Ok(Self { wire: Wire::connect(settings, &PARAMETERS[..known]).await? })
     }
 
     pub(super) async fn identify(&mut self) -> Result<Identity, StreamError> {
@@ -84,25 +79,7 @@ impl Walsender {
 
     /// Runs one command and returns its rows.
     pub(super) async fn query(&mut self, sql: &str) -> Result<Rows, StreamError> {
-        self.send_query(sql).await?;
-        let mut rows = Rows::new();
-        let mut failed = None;
-        loop {
-            match self.message().await? {
-                Message::DataRow(body) => {
-                    let row = body
-                        .ranges()
-                        .map(|range| Ok(range.map(|r| String::from_utf8_lossy(&body.buffer()[r]).into_owned())))
-                        .collect()?;
-                    rows.push(row);
-                }
-                Message::ErrorResponse(body) => failed = Some(server_error(body.fields())?),
-                Message::ReadyForQuery(_) => {
-                    return failed.map_or(Ok(rows), |error| Err(StreamError::Server(Box::new(error))));
-                }
-                _ => {}
-            }
-        }
+        self.wire.query(sql).await
     }
 
     /// Starts the stream of `slot` after everything that ended before `from`. Protocol version 1 works on every
@@ -114,40 +91,25 @@ impl Walsender {
             // The option is a list of identifiers inside a string: quoted twice.
             plain_literal(&quote_ident(publication)),
         );
-        self.send_query(&sql).await?;
+        self.wire.send_query(&sql).await?;
         loop {
             // CopyBothResponse is the one message that the wire library can't parse.
-            let Some(tag) = self.input.first().copied() else {
-                fill(&mut self.stream, &mut self.input, READ_BYTES).await?;
+            let Some(tag) = self.wire.input.first().copied() else {
+                self.wire.fill().await?;
                 continue;
             };
             if tag == b'W' {
-                let Some(length) = frame_length(&self.input)? else {
-                    fill(&mut self.stream, &mut self.input, READ_BYTES).await?;
+                let Some(length) = frame_length(&self.wire.input)? else {
+                    self.wire.fill().await?;
                     continue;
                 };
-                self.input.advance(length);
-                return Ok(WalStream { stream: self.stream, input: self.input, out: BytesMut::new() });
+                let Wire { stream, mut input } = self.wire;
+                input.advance(length);
+                return Ok(WalStream { stream, input, out: BytesMut::new() });
             }
-            if let Message::ErrorResponse(body) = self.message().await? {
+            if let Message::ErrorResponse(body) = self.wire.message().await? {
                 return Err(StreamError::Server(Box::new(server_error(body.fields())?)));
             }
-        }
-    }
-
-    async fn send_query(&mut self, sql: &str) -> Result<(), StreamError> {
-        let mut out = BytesMut::new();
-        frontend::query(sql, &mut out)?;
-        self.stream.write_all(&out).await?;
-        Ok(self.stream.flush().await?)
-    }
-
-    async fn message(&mut self) -> Result<Message, StreamError> {
-        loop {
-            if let Some(message) = Message::parse(&mut self.input)? {
-                return Ok(message);
-            }
-            fill(&mut self.stream, &mut self.input, READ_BYTES).await?;
         }
     }
 }
@@ -155,23 +117,6 @@ impl Walsender {
 /// The replication grammar knows no `E''` strings; a quote is doubled and everything else stands for itself.
 fn plain_literal(text: &str) -> String {
     if text.contains('\\') { format!("'{}'", text.replace('\'', "''")) } else { quote_literal(text) }
-}
-
-/// Reads more, or tells that the server has gone.
-async fn fill(stream: &mut PgStream, input: &mut BytesMut, room: usize) -> Result<(), StreamError> {
-    input.reserve(room);
-    if stream.read_buf(input).await? == 0 { Err(StreamError::Ended) } else { Ok(()) }
-}
-
-/// The length of the first message with its tag, if it is there as a whole.
-fn frame_length(input: &[u8]) -> Result<Option<usize>, StreamError> {
-    let Some(head) = input.get(1..5) else { return Ok(None) };
-    let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
-    // PostgreSQL can't send a message of 1 GB or more (`MaxAllocSize`), so a larger length is not PostgreSQL's.
-    if !(4..0x4000_0000).contains(&length) {
-        return Err(StreamError::Protocol(format!("a message has the impossible length {length}")));
-    }
-    Ok((input.len() > length).then_some(length + 1))
 }
 
 /// A running copy-both stream.
@@ -299,7 +244,7 @@ impl ChangeStream for WalStream {
 mod tests {
     use bytes::Bytes;
 
-    use super::{frame, frame_length, plain_literal};
+    use super::{frame, plain_literal};
     use crate::catalog::Lsn;
     use crate::replication::stream::Frame;
 
@@ -326,15 +271,6 @@ mod tests {
             frame(Bytes::from(keepalive)).unwrap(),
             Some(Frame::Keepalive { end: Lsn(7), sent: -1, reply: true })
         );
-    }
-
-    #[test]
-    fn a_length_that_no_server_sends_is_refused_before_memory_is_taken() {
-        assert!(matches!(frame_length(b"d\0\0\0"), Ok(None)));
-        assert!(matches!(frame_length(b"d\0\0\0\x05"), Ok(None)));
-        assert!(matches!(frame_length(b"d\0\0\0\x05x"), Ok(Some(6))));
-        assert!(frame_length(b"d\xff\xff\xff\xff").is_err());
-        assert!(frame_length(b"d\0\0\0\x03").is_err());
     }
 
     #[test]

@@ -8,7 +8,6 @@ use super::relations::Wanted;
 use super::state::{self, Record, RelationState, TableState};
 use super::unique;
 use super::write;
-use crate::catalog::Lsn;
 use crate::connection::Settings;
 use crate::profile::TableName;
 use crate::replication::checkpoint;
@@ -70,7 +69,7 @@ impl Join<'_> {
             Some(there) => there,
             None => {
                 created = true;
-                creator.create(source).await?;
+                creator.create(source, true, "").await?;
                 let there = destination::describe(client, name).await?;
                 let there = there.ok_or_else(|| vanished(name))?;
                 if state.is_some() {
@@ -92,7 +91,7 @@ impl Join<'_> {
             if source.columns.iter().any(|column| column.published && lacks(column)) {
                 let follow =
                     Follow { source: self.source, destination: client, again: &record.again(), tell: self.tell };
-                let mut complete = checkpoint::TableState { complete: true, copied: Lsn::INVALID, rows: 0, bytes: 0 };
+                let mut complete = checkpoint::TableState { complete: true, ..checkpoint::TableState::default() };
                 follow.columns(creator, source, &there, &mut complete).await?;
                 there = destination::describe(client, name).await?.ok_or_else(|| vanished(name))?;
             }

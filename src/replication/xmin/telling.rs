@@ -40,6 +40,7 @@ impl Telling<'_> {
                         updates: old.as_ref().map_or(0, |old| old.updates),
                         deletes: old.as_ref().map_or(0, |old| old.deletes),
                         truncates: 0,
+                        copied_by_this_run: false,
                     }
                 })
                 .collect();

@@ -1,19 +1,10 @@
 //! What this process's own run knows of its tables better than anybody who looks from outside.
 
-use std::collections::BTreeSet;
-
 use crate::monitor::report::TableLine;
-use crate::profile::TableName;
 use crate::replication::{Progress, TablePhase, TableProgress};
 
-/// The tables whose rows are not all there yet: this run copies them.
-pub(super) fn being_copied(progress: &Progress) -> impl Iterator<Item = &TableName> {
-    progress.tables.iter().filter(|table| !table.phase.has_all()).map(|table| &table.table)
-}
-
-/// Puts what the run says over what the destination's statistics say. `copied` are the tables that this run began to
-/// copy: only of them does it know every row.
-pub(super) fn overlay(lines: &mut Vec<TableLine>, progress: &Progress, copied: &BTreeSet<TableName>) {
+/// Puts what the run says over what the destination's statistics say.
+pub(super) fn overlay(lines: &mut Vec<TableLine>, progress: &Progress) {
     for own in &progress.tables {
         let at = lines.iter().position(|line| line.table == own.table).unwrap_or_else(|| {
             lines.push(TableLine::unknown(own.table.clone()));
@@ -27,48 +18,59 @@ pub(super) fn overlay(lines: &mut Vec<TableLine>, progress: &Progress, copied: &
             // The run makes a table before it copies; the sampler may not have looked since.
             line.at_destination = Some(true);
         }
-        if copied.contains(&own.table)
-            && let Some(rows) = counted(own)
-        {
+        if let Some(rows) = counted(own) {
             (line.destination_rows, line.destination_rows_counted) = (Some(rows), true);
         }
     }
 }
 
-/// The rows as the run has counted them; a truncate removes an unknown number, and the method xmin can't tell a new row
-/// from a changed one.
+/// The rows as the run has counted them: of a table that it copied itself it knows every one, until a truncate removes
+/// an unknown number. The method xmin can't tell a new row from a changed one.
 fn counted(own: &TableProgress) -> Option<u64> {
     let followed = matches!(own.phase, TablePhase::Copying | TablePhase::Streaming);
-    let known = followed && own.truncates == 0;
+    let known = own.copied_by_this_run && followed && own.truncates == 0;
     known.then(|| (own.rows_copied + own.inserts).saturating_sub(own.deletes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::TableName;
 
-    fn own(phase: TablePhase, [rows_copied, inserts, deletes, truncates]: [u64; 4]) -> TableProgress {
-        let table = TableName::new("shop", "orders");
-        let (bytes_copied, rows_estimated, updates) = (0, None, 9);
-        TableProgress { table, phase, rows_copied, bytes_copied, rows_estimated, inserts, updates, deletes, truncates }
+    fn own(
+        phase: TablePhase,
+        [rows_copied, inserts, deletes, truncates]: [u64; 4],
+        copied_by_this_run: bool,
+    ) -> TableProgress {
+        TableProgress {
+            table: TableName::new("shop", "orders"),
+            phase,
+            rows_copied,
+            bytes_copied: 0,
+            rows_estimated: None,
+            inserts,
+            updates: 9,
+            deletes,
+            truncates,
+            copied_by_this_run,
+        }
     }
 
     #[test]
     fn a_run_that_copied_a_table_knows_its_rows_better_than_statistics_do() {
         use TablePhase::{Copying, Streaming, Waiting};
-        for (what, own, copied_here, rows) in [
-            ("not begun", own(Waiting, [0, 0, 0, 0]), true, (Some(8), false)),
-            ("half way", own(Copying, [40, 0, 0, 0]), true, (Some(40), true)),
-            ("copied and followed", own(Streaming, [40, 5, 2, 0]), true, (Some(43), true)),
-            ("copied by an earlier run", own(Streaming, [40, 5, 2, 0]), false, (Some(8), false)),
-            ("truncated on the way", own(Streaming, [40, 5, 2, 1]), true, (Some(8), false)),
+        for (what, own, rows) in [
+            ("not begun", own(Waiting, [0, 0, 0, 0], true), (Some(8), false)),
+            ("half way", own(Copying, [40, 0, 0, 0], true), (Some(40), true)),
+            ("copied and followed", own(Streaming, [40, 5, 2, 0], true), (Some(43), true)),
+            ("copied by an earlier run", own(Streaming, [40, 5, 2, 0], false), (Some(8), false)),
+            ("truncated on the way", own(Streaming, [40, 5, 2, 1], true), (Some(8), false)),
         ] {
             let mut line = TableLine::unknown(own.table.clone());
             (line.destination_rows, line.at_destination) = (Some(8), Some(false));
             let mut lines = vec![line];
-            let copied = if copied_here { BTreeSet::from([own.table.clone()]) } else { BTreeSet::new() };
             let begun = own.phase != Waiting;
-            overlay(&mut lines, &Progress { tables: vec![own], ..Progress::default() }, &copied);
+            overlay(&mut lines, &Progress { tables: vec![own], ..Progress::default() });
             let line = &lines[0];
             assert_eq!((line.destination_rows, line.destination_rows_counted), rows, "{what}");
             assert_eq!(line.at_destination, Some(begun), "{what}");

@@ -193,7 +193,6 @@ impl Dashboard {
     /// The run's latest state.
     pub fn progress(&mut self, progress: Progress, now: SystemTime) {
         self.heard = now;
-        self.live.copied.extend(own_run::being_copied(&progress).cloned());
         self.live.progress = Some(progress);
         self.keep_in_bounds();
     }
@@ -456,7 +455,7 @@ impl Dashboard {
         let picture = self.picture();
         let mut lines = table_lines(&picture.watcher);
         if let Some(progress) = &picture.progress {
-            own_run::overlay(&mut lines, progress, &picture.copied);
+            own_run::overlay(&mut lines, progress);
         }
         lines
     }

@@ -1,6 +1,6 @@
 //! Everything that is known at one moment.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::SystemTime;
 
 use crate::monitor::count::Count;
@@ -33,8 +33,6 @@ pub struct Picture {
     pub next_try: Option<SystemTime>,
     /// The latest state of this process's own run.
     pub progress: Option<Progress>,
-    /// The tables that this process's own run has copied itself.
-    pub copied: BTreeSet<TableName>,
     /// How that run ended.
     pub ended: Option<Result<Summary, String>>,
     /// What happened, oldest first.
@@ -89,7 +87,6 @@ impl Picture {
         Self {
             watcher,
             sampled_at: Some(arrived),
-            copied: self.copied.clone(),
             counts: self.counts.clone(),
             log: self.log.iter().filter(|line| line.at <= moment).cloned().collect(),
             gone: self.gone.clone(),
