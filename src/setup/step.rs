@@ -124,7 +124,7 @@ impl Step {
         Self { unless: Some(condition), ..self }
     }
 
-    /// Says what has to hold before; see [`super::guard`].
+    /// Says what has to hold before; see [`super::condition`].
     #[must_use]
     pub fn guard(self, guard: Option<String>) -> Self {
         Self { guard, ..self }

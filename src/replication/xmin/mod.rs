@@ -19,7 +19,7 @@
 //!   read next time; and such a pass is followed by another at once.
 //! - **Another history** ([`check`]). After a promotion or a restore the same ids may mean other transactions: then
 //!   everything is read again. A standby that is behind what was read before is waited for.
-//! - **Writing** ([`write`]). Rows are staged and upserted by key; values that are the same are not written, so
+//! - **Writing** ([`mod@write`]). Rows are staged and upserted by key; values that are the same are not written, so
 //!   reading again costs no writing.
 //! - **Deletes** ([`reconcile`]). The destination is written only by this run, and only from earlier snapshots. So a key
 //!   that is there and not in the present snapshot was deleted at the source; one that is inserted again later has a
