@@ -171,7 +171,19 @@ async fn default_files_are_named_where_they_are_used() {
     terminal.resizes(110, 40);
     terminal.wait_for("Not tested yet");
     // The key of a default file that nobody named is encrypted: its passphrase is asked for on the screen.
-    terminal.types(F5);
+    // A key that arrives together with a new size can be lost; it does nothing while the test goes on.
+    let asked = |terminal: &Terminal| terminal.contents().contains("The passphrase of the private key");
+    for _ in 0..20 {
+        terminal.types(F5);
+        for _ in 0..30 {
+            if !asked(&terminal) {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+        if asked(&terminal) {
+            break;
+        }
+    }
     terminal.wait_for("The passphrase of the private key");
     terminal.types("wrong\r");
     terminal.wait_for("is wrong.");
@@ -287,24 +299,27 @@ async fn traces(run: Walpilot, home: &Path) -> String {
     let run = run.env("HOME", home.to_str().expect("UTF-8")).env("RUST_LOG", "trace").env("WALPILOT_LOG", "trace");
     let (child, _own_home) = run.env("RUST_BACKTRACE", "full").spawn();
     let pid = child.id().expect("a process");
-    // At once, because it may be done soon, and then until it has ended: what is gone has no command line.
-    let first = std::fs::read(format!("/proc/{pid}/cmdline")).expect("a process");
+    // An empty one is that of a process that has only begun, or has just ended: only its end ends the looking.
+    let ended = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let end = std::sync::Arc::clone(&ended);
     let looking = tokio::task::spawn_blocking(move || {
-        let mut seen = BTreeSet::from([String::from_utf8_lossy(&first).into_owned()]);
-        while let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) {
-            if line.is_empty() {
-                break;
+        let mut seen = BTreeSet::new();
+        loop {
+            let last = ended.load(std::sync::atomic::Ordering::SeqCst);
+            if let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) {
+                seen.insert(String::from_utf8_lossy(&line).into_owned());
             }
-            seen.insert(String::from_utf8_lossy(&line).into_owned());
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            if last {
+                return seen;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
         }
-        seen
     });
     let output = child.wait_with_output().await.expect("its output");
+    end.store(true, std::sync::atomic::Ordering::SeqCst);
     let mut all = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!all.is_empty() || !output.stderr.is_empty(), "it said nothing");
     all.push_str(&String::from_utf8_lossy(&output.stderr));
-    // What ended before anybody looked has an empty one.
     all.extend(looking.await.expect("looked"));
     all
 }
