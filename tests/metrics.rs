@@ -6,7 +6,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use support::program::uri;
-use support::{await_until, execute, source, source_builder, started, walpilot};
+use support::{await_until, execute, short_of_log, source, walpilot};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use walpilot::connection::Settings;
@@ -144,13 +144,7 @@ async fn the_dashboard_and_the_alerts_use_names_that_exist() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_series_of_a_slot_stay_when_it_is_lost_and_tell_when_it_is_gone() {
-    let cluster = started(
-        source_builder()
-            .setting("max_slot_wal_keep_size", "32MB")
-            .setting("min_wal_size", "32MB")
-            .setting("max_wal_size", "32MB"),
-    )
-    .await;
+    let cluster = short_of_log().await;
     let settings = cluster.settings();
     execute(&settings, "SELECT pg_create_logical_replication_slot('s', 'pgoutput')").await;
     let exporter = Exporter::start(&settings, &["--slot", "wanted"]).await;
