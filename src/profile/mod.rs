@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connection::Settings;
 use alerts::Alerts;
-pub use table::{BadTableName, TableName};
+pub use table::{BadTableName, TableName, schema_name, split_list};
 
 /// How changes are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]

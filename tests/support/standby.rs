@@ -55,7 +55,8 @@ pub async fn standby_with(primary: &mut Cluster, mut standby: Cluster, parameter
     let shell =
         |line: String| assert!(Command::new("sh").args(["-c", &line]).status().expect("sh").success(), "{line}");
     let (from, to) = (primary.data_directory(), standby.data_directory());
-    shell(format!("rm -rf {1}/* && cp -a {0}/. {1}/", from.display(), to.display()));
+    // As pg_basebackup does, without the slots.
+    shell(format!("rm -rf {1}/* && cp -a {0}/. {1}/ && rm -rf {1}/pg_replslot/*", from.display(), to.display()));
     for (path, text) in kept {
         std::fs::write(path, text).expect("written");
     }
