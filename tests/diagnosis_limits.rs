@@ -7,6 +7,7 @@ use support::program::uri;
 use support::{Walpilot, await_until, execute, short_of_log, source, source_builder, started, value, walpilot};
 use walpilot::connection::Settings;
 use walpilot::monitor::diagnosis::Severity;
+use walpilot::monitor::slot::WalStatus;
 use walpilot::monitor::state::SlotState;
 use walpilot::monitor::{Sample, Target};
 use watching::{SCHEMA, SLOT, Scene, execute_each, fill, reader, statement, target, with_slot};
@@ -31,6 +32,55 @@ async fn segments(settings: &Settings, count: u32) {
     for _ in 0..count {
         execute(settings, SEGMENT).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_an_unreserved_slot_comes_back_when_the_limit_is_raised() {
+    // The server's own limit is far away: no checkpoint comes meanwhile, and no slot is ever called extended.
+    let source = started(source_builder().setting("max_slot_wal_keep_size", "32MB")).await;
+    let settings = source.settings();
+    execute_each(&settings, SCHEMA).await;
+    execute(&settings, SLOT).await;
+    let mut scene = Scene::source(&settings).await;
+    let mut words = std::collections::BTreeSet::new();
+    await_until("R2 is on", async || {
+        execute(&settings, SEGMENT).await;
+        words.insert(scene.step().await.slots[0].wal_status.map(WalStatus::name));
+        scene.finding("R2").is_some()
+    })
+    .await;
+    assert!(!words.contains(&Some("extended")), "{words:?}");
+    let finding = scene.on_as("R2", Severity::Critical).await;
+    assert!(finding.evidence.contains("do not run CHECKPOINT"), "{}", finding.evidence);
+    assert_eq!(scene.watcher.reading().slot("s").unwrap().state, SlotState::Doomed);
+    execute_each(&settings, &statement(&finding, "max_slot_wal_keep_size")).await;
+    scene.off("R2").await;
+    execute(&settings, "CHECKPOINT").await;
+    assert_eq!(scene.step().await.slots[0].wal_status, Some(WalStatus::Reserved), "it survives a checkpoint");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r4_a_slot_that_is_read_will_be_lost() {
+    let (_source, settings) = small_server("4GB").await;
+    let mut scene = Scene::source(&settings).await;
+    let mut mute = reader(&settings, &["--status-interval=0", "--fsync-interval=0"]);
+    scene.until("it is read", |scene| scene.watcher.sample().unwrap().slots[0].active).await;
+    await_until("R4 is on", async || {
+        execute(&settings, SEGMENT).await;
+        scene.step().await;
+        scene.finding("R4").is_some()
+    })
+    .await;
+    let finding = scene.finding("R4").unwrap().clone();
+    assert!(
+        finding.evidence.contains("of max_slot_wal_keep_size (4.0 GB) are left, used up in"),
+        "{}",
+        finding.evidence
+    );
+    mute.kill().await.unwrap();
+    scene.until("it is left", |scene| !scene.watcher.sample().unwrap().slots[0].active).await;
+    let _reader = reader(&settings, &[]);
+    scene.off("R4").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
