@@ -319,7 +319,14 @@ async fn backlog(what: &str, target: f64, changes: u64, transactions: &[String])
         execute(&native, "ALTER SUBSCRIPTION native ENABLE").await;
         await_true(&native, &format!("SELECT EXISTS (SELECT 1 FROM sentinel WHERE id = {round})")).await;
         theirs.push(begun.elapsed());
-        let (time, memory) = walpilot(&pair, &to, "ours", &[]).await;
+        // As with native apply, what counts is when the last row is there.
+        let begun = Instant::now();
+        let last = format!("SELECT EXISTS (SELECT 1 FROM sentinel WHERE id = {round})");
+        let there = async {
+            await_true(&to, &last).await;
+            begun.elapsed()
+        };
+        let ((_, memory), time) = tokio::join!(walpilot(&pair, &to, "ours", &[]), there);
         ours.push(time);
         peak = peak.max(memory);
     }
