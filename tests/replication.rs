@@ -186,3 +186,18 @@ async fn a_second_run_is_refused() {
     let slots = query(&pair.from(), "SELECT slot_name FROM pg_replication_slots").await;
     assert_eq!(slots.len(), 1, "{slots:?}");
 }
+
+#[tokio::test]
+async fn nothing_is_committed_without_its_checkpoint() {
+    let pair = Pair::start("CREATE TABLE t (id int PRIMARY KEY)").await;
+    pair.catch_up().await;
+    let (child, _home) = pair.command(&[]).spawn();
+    await_until("a stream", async || value(&pair.to(), "SELECT phase FROM walpilot.progress").await == "streaming")
+        .await;
+    execute(&pair.to(), "DELETE FROM walpilot.checkpoint").await;
+    execute(&pair.from(), "INSERT INTO t VALUES (1)").await;
+    let output = child.wait_with_output().await.expect("its output");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("is gone from walpilot.checkpoint"), "{said}");
+    assert_eq!(value(&pair.to(), "SELECT count(*) FROM t").await, "0");
+}
