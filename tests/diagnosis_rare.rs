@@ -6,7 +6,7 @@ mod watching;
 use support::program::uri_with_password;
 use support::standby::{append, set_next_xid, standby_with};
 use support::{await_until, destination, execute, source_builder, started, value, walpilot};
-use walpilot::connection::{Settings, uri};
+use walpilot::connection::{Secret, Settings, uri};
 use walpilot::demo::Cluster;
 use walpilot::monitor::diagnosis::Severity;
 use walpilot::monitor::exposition::Exposition;
@@ -36,6 +36,25 @@ async fn r10d_r10e_the_publication_leaves_something_out() {
     assert!(finding.evidence.contains("does not publish DELETE, TRUNCATE"), "{}", finding.evidence);
     execute(&from, &statement(&finding, "ALTER PUBLICATION")).await;
     scene.off("R10e").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d3_d4_the_account_of_a_run_is_hidden_or_of_another_cluster() {
+    let ((_source, from), other) = (with_slot().await, destination().await);
+    let to = other.settings();
+    execute(&to, include_str!("fixtures/run.sql")).await;
+    execute(&to, "CREATE ROLE plain LOGIN PASSWORD 'looks'").await;
+    let plain = to.as_user("plain", Some(Secret::new("looks")));
+    let mut scene = Scene::of(Target { destination: Some(plain), ..target(&from) }).await;
+    let finding = scene.on("D3").await;
+    let grants = finding.evidence.split_once("as its owner: ").expect("the statements").1;
+    execute_each(&to, grants).await;
+    scene.off("D3").await;
+    let finding = scene.on("D4").await;
+    assert!(finding.evidence.contains("It was written for system identifier 1"), "{}", finding.evidence);
+    let here = value(&from, "SELECT system_identifier FROM pg_control_system()").await;
+    execute(&to, &format!("UPDATE walpilot.source SET system_identifier = '{here}'")).await;
+    scene.off("D4").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
