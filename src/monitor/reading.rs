@@ -264,13 +264,16 @@ fn trend(past: &SlotHistory) -> Option<f64> {
 fn dies_in(slot: &Slot, past: &SlotHistory, history: &History) -> Option<Duration> {
     let safe = slot.safe_bytes()?;
     let Ok(safe) = u64::try_from(safe) else { return Some(Duration::ZERO) };
+    // What an idle server writes by itself looks like a rate for some seconds.
+    let short = history.clock().reach() < thresholds::TREND_AT_LEAST;
+    let idle = if short { thresholds::TREND_BYTES_PER_SECOND } else { 1024.0 };
     let used = |seconds| {
         let window = Duration::from_secs(seconds);
         let written = history.clock().rate(window)?;
         let freed = past.rate(window, |point| point.restart).unwrap_or(0.0);
         // A twentieth of what is written is within the steps.
         let noise = if slot.active { written / 20.0 } else { 0.0 };
-        Some(written - freed).filter(|used| *used > noise.max(1024.0))
+        Some(written - freed).filter(|used| *used > noise.max(idle))
     };
     let used = match (used(60), used(600)) {
         (Some(minute), Some(ten)) if slot.active => minute.min(ten),
