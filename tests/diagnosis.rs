@@ -355,6 +355,11 @@ async fn r19_the_subscription_fails_and_is_switched_off() {
     assert!(finding.evidence.contains("it is switched off"), "{}", finding.evidence);
     execute(&to, &statement(&finding, "ENABLE")).await;
     scene.off("R19").await;
+    if scene.watcher.diagnosis().findings().iter().any(|finding| finding.rule == "R19b") {
+        let finding = scene.on("R19b").await;
+        execute(&to, &statement(&finding, "pg_stat_reset_subscription_stats")).await;
+        scene.off("R19b").await;
+    }
     execute(&to, "DROP SUBSCRIPTION s").await;
 }
 

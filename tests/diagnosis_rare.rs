@@ -6,12 +6,14 @@ mod watching;
 use support::program::uri_with_password;
 use support::standby::{append, set_next_xid, standby_with};
 use support::{await_until, destination, execute, source_builder, started, value, walpilot};
-use walpilot::connection::{Settings, uri};
+use walpilot::connection::{Secret, Settings, uri};
 use walpilot::demo::Cluster;
-use walpilot::monitor::Target;
 use walpilot::monitor::diagnosis::Severity;
+use walpilot::monitor::exposition::Exposition;
+use walpilot::monitor::metrics::Observed;
 use walpilot::monitor::reading::Stall;
 use walpilot::monitor::state::SlotState;
+use walpilot::monitor::{Moment, Target};
 use watching::{SCHEMA, SLOT, Scene, execute_each, reader, statement, target, with_slot};
 
 async fn version(settings: &Settings) -> u32 {
@@ -34,6 +36,25 @@ async fn r10d_r10e_the_publication_leaves_something_out() {
     assert!(finding.evidence.contains("does not publish DELETE, TRUNCATE"), "{}", finding.evidence);
     execute(&from, &statement(&finding, "ALTER PUBLICATION")).await;
     scene.off("R10e").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d3_d4_the_account_of_a_run_is_hidden_or_of_another_cluster() {
+    let ((_source, from), other) = (with_slot().await, destination().await);
+    let to = other.settings();
+    execute(&to, include_str!("fixtures/run.sql")).await;
+    execute(&to, "CREATE ROLE plain LOGIN PASSWORD 'looks'").await;
+    let plain = to.as_user("plain", Some(Secret::new("looks")));
+    let mut scene = Scene::of(Target { destination: Some(plain), ..target(&from) }).await;
+    let finding = scene.on("D3").await;
+    let grants = finding.evidence.split_once("as its owner: ").expect("the statements").1;
+    execute_each(&to, grants).await;
+    scene.off("D3").await;
+    let finding = scene.on("D4").await;
+    assert!(finding.evidence.contains("It was written for system identifier 1"), "{}", finding.evidence);
+    let here = value(&from, "SELECT system_identifier FROM pg_control_system()").await;
+    execute(&to, &format!("UPDATE walpilot.source SET system_identifier = '{here}'")).await;
+    scene.off("D4").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +126,8 @@ async fn x3_a_bound_gets_too_old() {
     }
     let (mut source, other) = (started(source_builder()).await, destination().await);
     let (from, to) = (source.settings(), other.settings());
-    execute(&from, "CREATE TABLE public.t (id int PRIMARY KEY)").await;
+    execute(&from, "CREATE TABLE public.t AS SELECT generate_series(1, 3) AS id").await;
+    execute(&from, "ALTER TABLE public.t ADD PRIMARY KEY (id)").await;
     execute(&to, "CREATE TABLE public.t (id int PRIMARY KEY)").await;
     let pass = async || {
         let (from, to) = (uri_with_password(&from), uri_with_password(&to));
@@ -123,6 +145,14 @@ async fn x3_a_bound_gets_too_old() {
     let report = walpilot::monitor::report::Report::of(&scene.watcher).unwrap();
     let run = report.xmin.and_then(|xmin| xmin.run).expect("a run");
     assert!(run.passes == 1 && (0.55..0.57).contains(&run.wraparound_share), "{run:?}");
+    let mut observed = Observed::default();
+    observed.take(Ok(scene.step().await), Moment::default());
+    let mut page = Exposition::prometheus();
+    observed.write(&mut page);
+    let page = page.finish();
+    for line in ["walpilot_xmin_passes_total 1", "walpilot_xmin_rows_read 3", "walpilot_xmin_wraparound_ratio 0.55"] {
+        assert!(page.contains(&format!("\n{line}")), "{line}: {page}");
+    }
     pass().await;
     scene.off("X3").await;
 }
