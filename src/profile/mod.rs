@@ -4,6 +4,7 @@ pub mod keyring;
 pub mod password_command;
 pub mod saved;
 pub mod secrets;
+mod setup;
 pub mod store;
 pub mod surroundings;
 mod table;
@@ -11,6 +12,7 @@ mod table;
 use serde::{Deserialize, Serialize};
 
 use crate::connection::Settings;
+pub use setup::{Coverage, SetupChoices};
 pub use table::{BadTableName, TableName};
 
 /// How changes are found.
@@ -66,6 +68,8 @@ pub struct Profile {
     pub slot: String,
     /// Whether existing rows are copied before changes are followed.
     pub initial_copy: bool,
+    /// What the setup makes beyond what is missing.
+    pub setup: SetupChoices,
 }
 
 impl Profile {
@@ -84,6 +88,7 @@ impl Profile {
             publication: Self::DEFAULT_PUBLICATION.to_owned(),
             slot: Self::DEFAULT_SLOT.to_owned(),
             initial_copy: true,
+            setup: SetupChoices::default(),
         }
     }
 }

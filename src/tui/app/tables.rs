@@ -8,6 +8,9 @@ use crate::catalog::gather::TableChoice;
 use crate::connection::Settings;
 use crate::profile::{Method, Profile, Selection, TableName};
 
+/// Whether the rows that exist are copied.
+const COPIES: &[&str] = &["yes", "no, only changes from now on"];
+
 /// Where the keys go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TablesFocus {
@@ -21,6 +24,8 @@ pub enum TablesFocus {
     Publication,
     /// The slot's name.
     Slot,
+    /// Whether the rows that exist are copied.
+    InitialCopy,
 }
 
 /// A line of the list.
@@ -45,6 +50,8 @@ pub struct TablesStep {
     pub publication: Field,
     /// The slot's name.
     pub slot: Field,
+    /// Whether the rows that exist are copied.
+    pub initial_copy: Field,
     /// The tables of the source, by schema and name, and whether each is ticked.
     pub tables: Vec<(TableChoice, bool)>,
     /// The selected line of the list.
@@ -55,7 +62,6 @@ pub struct TablesStep {
     pub error: Option<String>,
     /// What was asked for before the list was known; `None` ticks everything.
     wanted: Option<Selection>,
-    initial_copy: bool,
 }
 
 impl TablesStep {
@@ -68,6 +74,8 @@ impl TablesStep {
             field.set(text);
             field
         };
+        let mut initial_copy = Field::new(FieldId::InitialCopy, Kind::Choice(COPIES));
+        initial_copy.set(COPIES[usize::from(!profile.initial_copy)]);
         Self {
             method: profile.method,
             focus: TablesFocus::List,
@@ -79,7 +87,7 @@ impl TablesStep {
             loaded_for: None,
             error: None,
             wanted,
-            initial_copy: profile.initial_copy,
+            initial_copy,
         }
     }
 
@@ -89,7 +97,7 @@ impl TablesStep {
             TablesFocus::Filter => Some(&mut self.filter),
             TablesFocus::Publication => Some(&mut self.publication),
             TablesFocus::Slot => Some(&mut self.slot),
-            TablesFocus::Method | TablesFocus::List => None,
+            TablesFocus::Method | TablesFocus::List | TablesFocus::InitialCopy => None,
         }
     }
 
@@ -203,7 +211,7 @@ impl TablesStep {
             selection: self.selection(),
             publication: self.publication.text().to_owned(),
             slot: self.slot.text().to_owned(),
-            initial_copy: self.initial_copy,
+            initial_copy: self.initial_copy.chosen() == 0,
             ..Profile::new(source)
         }
     }
