@@ -43,6 +43,7 @@ const IO_FILES: &[&str] = &[
     "catalog/gather.rs",
     "catalog/order.rs",
     "setup/apply.rs",
+    "setup/files.rs",
     "setup/rehearse.rs",
     "monitor/ask.rs",
     "monitor/act.rs",

@@ -9,10 +9,10 @@ use support::program::uri;
 use support::{prepare, psql, psql_script, psql_script_with, source, source_builder, started, walpilot};
 use walpilot::connection::Secret;
 use walpilot::preflight::{Status, Verdict};
-use walpilot::profile::{Method, Profile, Selection, TableName};
+use walpilot::profile::{Coverage, Method, Profile, Selection, SetupChoices, TableName};
 use walpilot::setup::script::{render, render_undo};
 use walpilot::setup::undo::undo;
-use walpilot::setup::{Coverage, Password, Wishes, offline};
+use walpilot::setup::{Password, Wishes, offline};
 
 fn wishes() -> Wishes {
     Wishes { password: Password::Verifier(Secret::new(PASSWORD)), ..Wishes::default() }
@@ -25,9 +25,9 @@ async fn a_script_without_a_look_finds_out_by_itself_and_can_be_undone() {
     prepare(&admin, MESS);
     let before = catalog(&cluster, &admin);
     for method in [Method::Cdc, Method::Xmin] {
-        let profile = Profile { method, ..profile(&cluster, "Re\"pl'; --") };
-        let wishes = Wishes { monitor: true, failover: true, ..wishes() };
-        let text = render(&offline::plan(&profile, &wishes), &profile);
+        let setup = SetupChoices { monitor: true, failover: true, heartbeat: true, ..SetupChoices::default() };
+        let profile = Profile { method, setup, ..profile(&cluster, "Re\"pl'; --") };
+        let text = render(&offline::plan(&profile, &wishes()), &profile);
         for _ in 0..2 {
             assert_eq!(psql_script(&admin, &text), (0, String::new()), "{text}");
         }
@@ -37,10 +37,12 @@ async fn a_script_without_a_look_finds_out_by_itself_and_can_be_undone() {
         let wanted: &[&str] = if method == Method::Cdc { &[] } else { &["xmin-deletes"] };
         let blockers = after.findings.iter().filter(|one| one.status == Status::Fail).map(|one| one.id);
         assert_eq!(blockers.collect::<Vec<_>>(), wanted, "{raised:#?}");
-        assert!(method == Method::Xmin || after.verdict == Verdict::Ready, "{raised:#?}");
+        assert!(method == Method::Xmin || support::preflight::raised(&after).is_empty(), "{raised:#?}");
         if method == Method::Cdc {
             let failover = facts.slot("walpilot_slot").expect("it").failover;
             assert_eq!(failover, cluster.major() >= 17);
+            let heartbeats = "SELECT count(*) FROM pg_publication_tables WHERE tablename = 'beat'";
+            assert_eq!(psql(&admin, heartbeats), if cluster.major() < 14 { "1" } else { "0" });
             prepare(
                 &admin,
                 "SET search_path = \"Sch \"\"ema; 🧾\"; UPDATE log SET line = 'b'; UPDATE \"Parts\" SET id = 1",
@@ -69,14 +71,15 @@ async fn single_tables_schemas_and_everything_can_be_covered() {
         ..Profile::new(admin.as_user("repl", Some(Secret::new(PASSWORD))))
     };
     let schemas = Profile { selection: Selection::Schemas(vec!["public".to_owned()]), ..listed.clone() };
-    let cases = [(Coverage::Listed, &listed, "2"), (Coverage::Schemas, &schemas, "3"), (Coverage::All, &schemas, "3")];
-    for (coverage, profile, covered) in cases {
-        if coverage == Coverage::Schemas && cluster.major() < 15 {
+    let cases = [(Coverage::Tables, &listed, "2"), (Coverage::Schemas, &schemas, "3"), (Coverage::All, &schemas, "3")];
+    for (cover, profile, covered) in cases {
+        let profile = &Profile { setup: SetupChoices { cover, ..SetupChoices::default() }, ..profile.clone() };
+        if cover == Coverage::Schemas && cluster.major() < 15 {
             continue;
         }
-        let text = render(&offline::plan(profile, &Wishes { coverage, ..wishes() }), profile);
+        let text = render(&offline::plan(profile, &wishes()), profile);
         assert_eq!(psql_script(&admin, &text), (0, String::new()), "{text}");
-        assert_eq!(psql(&admin, "SELECT count(*) FROM pg_publication_tables"), covered, "{coverage:?}");
+        assert_eq!(psql(&admin, "SELECT count(*) FROM pg_publication_tables"), covered, "{cover:?}");
         let (facts, report) = look(&profile.source, profile).await;
         assert_ne!(report.verdict, Verdict::Blocked, "{report:#?}");
         let back = render_undo(&undo(&facts, profile), profile);

@@ -10,7 +10,7 @@ use support::{prepare, psql, psql_script, source, source_builder, started, walpi
 use walpilot::connection::{Secret, Settings};
 use walpilot::demo::Cluster;
 use walpilot::preflight::{Status, Verdict};
-use walpilot::profile::{Method, Profile};
+use walpilot::profile::{Method, Profile, SetupChoices};
 use walpilot::setup::parts::{Part, parts};
 use walpilot::setup::script::render_part;
 use walpilot::setup::undo::undo;
@@ -215,9 +215,10 @@ async fn a_heartbeat_gets_what_it_needs_where_messages_can_not_serve() {
     let admin = cluster.settings();
     prepare(&admin, "CREATE TABLE t(id int PRIMARY KEY)");
     let before = catalog(&cluster, &admin);
-    let profile = Profile::new(admin.as_user("repl", Some(Secret::new(PASSWORD))));
+    let setup = SetupChoices { heartbeat: true, ..SetupChoices::default() };
+    let profile = Profile { setup, ..Profile::new(admin.as_user("repl", Some(Secret::new(PASSWORD)))) };
     let (facts, _) = look(&admin, &profile).await;
-    let wishes = walpilot::setup::Wishes { heartbeat: true, ..setting_up::wishes(&profile) };
+    let wishes = setting_up::wishes(&profile);
     let text = walpilot::setup::script::render(&walpilot::setup::plan(&facts, &profile, &wishes), &profile);
     for _ in 0..2 {
         assert_eq!(psql_script(&admin, &text), (0, String::new()), "{text}");

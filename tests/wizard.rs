@@ -10,6 +10,7 @@ use support::{destination, psql, source};
 use walpilot::connection::{Secret, Settings};
 
 const F6: &str = "\u{1b}[17~";
+const F8: &str = "\u{1b}[19~";
 
 const SCHEMA: &str = "
     CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, what text);
@@ -176,6 +177,63 @@ async fn a_role_without_login_gets_it_and_a_wrong_password_is_named_after_the_sc
     .await;
     terminal.types("\u{11}");
     assert_eq!(terminal.ends(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_setup_makes_beyond_what_is_missing_is_chosen_applied_and_saved() {
+    let from = source().await;
+    let admin = from.settings();
+    psql(&admin, "CREATE TABLE orders (id int PRIMARY KEY); CREATE ROLE reader LOGIN PASSWORD 'S3NT1NEL'");
+    let reader = admin.as_user("reader", Some(Secret::new("S3NT1NEL")));
+    let home = tempfile::tempdir().expect("a directory");
+    let home = home.path().to_str().expect("UTF-8");
+    let mut terminal = Terminal::start(&["setup"], &[("XDG_CONFIG_HOME", home)]);
+    terminal.wait_for("The source: the database to replicate from");
+    terminal.types("\t");
+    fill(&mut terminal, &reader);
+    for (seen, keys) in [
+        ("", "\r"),
+        ("Connected to PostgreSQL", "\r"),
+        ("How the connection is encrypted", "\r"),
+        ("of 1 tables", "\r"),
+        ("blockers", "\r"),
+    ] {
+        terminal.wait_for(seen);
+        terminal.types(keys);
+    }
+    terminal.wait_for("nothing beyond what is missing");
+    terminal.types(&format!("\t\u{15}{}\r{}\r", admin.user, password(&admin)));
+    terminal.wait_for("missing; Enter asks");
+    // All tables, a heartbeat, and pg_monitor.
+    terminal.types("\t\t\t  \t\t\t \t \r");
+    terminal.wait_until("the plan with them", |screen| {
+        let text = screen.contents();
+        text.contains("publishes all tables, heartbeat, monitoring") && text.contains("missing; Enter asks")
+    });
+    terminal.types("\r");
+    terminal.wait_for("Apply the setup script?");
+    terminal.types("\r");
+    terminal.wait_for("Nothing is left that SQL could do");
+    terminal.wait_for("0 blockers");
+    assert_eq!(psql(&admin, "SELECT puballtables FROM pg_publication"), "t");
+    assert_eq!(psql(&admin, "SELECT pg_has_role('reader', 'pg_monitor', 'MEMBER')"), "t");
+    terminal.types("\r");
+    terminal.wait_for("Where the rows go");
+    terminal.types(F8);
+    terminal.wait_for("Save");
+    terminal.types("\u{15}shop\r");
+    terminal.wait_for("The profile shop is saved");
+    terminal.types("\u{11}");
+    assert_eq!(terminal.ends(), 0);
+    let saved = std::fs::read_to_string(format!("{home}/walpilot/profiles/shop.toml")).expect("a profile");
+    let setup = "[setup]\ncover = \"all\"\nleaf_names = false\nfailover = false\nmonitor = true\nheartbeat = true\n";
+    assert!(saved.contains(setup) && !saved.contains("S3NT1NEL"), "{saved}");
+    // The command line goes on from there: after the way back the same script is written again.
+    psql(&admin, "SELECT pg_drop_replication_slot('walpilot_slot'); DROP PUBLICATION walpilot_publication");
+    let again =
+        support::walpilot(["script", "--profile", "shop"]).env("XDG_CONFIG_HOME", home).env("PGPASSWORD", "S3NT1NEL");
+    let script = again.run().await.expect_code(0).stdout;
+    assert!(script.contains("FOR ALL TABLES"), "{script}");
 }
 
 fn password(settings: &Settings) -> String {

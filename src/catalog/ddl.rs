@@ -110,7 +110,14 @@ pub fn tables_in_schemas(schemas: &[String]) -> String {
 /// What a publication of exactly these tables is for; partitioned ones by their root.
 #[must_use]
 pub fn tables(tables: &[TableName]) -> String {
-    format!("TABLE {}", tables.iter().map(quote_table).collect::<Vec<_>>().join(", "))
+    format!("TABLE {}", tables.iter().map(only).collect::<Vec<_>>().join(", "))
+}
+
+/// A table as a publication lists it: without ONLY the tables that inherit from it would come (or go) along, chosen or
+/// not. A partitioned table's partitions always do.
+#[must_use]
+pub fn only(table: &TableName) -> String {
+    format!("ONLY {}", quote_table(table))
 }
 
 /// A publication for `what`; with `via_root` changes of partitions arrive under the name of the table that is listed.
@@ -129,7 +136,7 @@ pub fn drop_publication(publication: &str) -> String {
 /// Takes one table out of a publication.
 #[must_use]
 pub fn drop_table(publication: &str, table: &TableName) -> String {
-    format!("ALTER PUBLICATION {} DROP TABLE {}", quote_ident(publication), quote_table(table))
+    format!("ALTER PUBLICATION {} DROP TABLE {}", quote_ident(publication), only(table))
 }
 
 /// Sets or, with `None`, removes the comment of a role.
@@ -203,7 +210,7 @@ pub fn drop_heartbeat() -> [String; 2] {
 /// Adds one table to a publication.
 #[must_use]
 pub fn add_table(publication: &str, table: &TableName) -> String {
-    format!("ALTER PUBLICATION {} ADD TABLE {}", quote_ident(publication), quote_table(table))
+    format!("ALTER PUBLICATION {} ADD TABLE {}", quote_ident(publication), only(table))
 }
 
 /// Adds a schema to a publication, with the tables that it will have (PostgreSQL 15 and later, superuser).
@@ -256,7 +263,7 @@ mod tests {
         );
         assert_eq!(
             create_publication("p", &[TableName::new("s", "a"), TableName::new("s", "b")]),
-            "CREATE PUBLICATION \"p\" FOR TABLE \"s\".\"a\", \"s\".\"b\" WITH (publish_via_partition_root = true)"
+            "CREATE PUBLICATION \"p\" FOR TABLE ONLY \"s\".\"a\", ONLY \"s\".\"b\" WITH (publish_via_partition_root = true)"
         );
         assert_eq!(create_slot("s"), "SELECT pg_catalog.pg_create_logical_replication_slot('s', 'pgoutput')");
     }

@@ -83,7 +83,8 @@ pub(super) const SETTING_NAMES: [&str; 27] = [
     "max_standby_streaming_delay",
 ];
 
-/// All slots, with what they hold back.
+/// All slots, with what they hold back. On a primary `synced` may be left over from the time before a failover, and
+/// means nothing (PostgreSQL documentation, "pg_replication_slots").
 pub(super) fn slots(version_num: u32) -> String {
     let (decoded, stats) = if version_num >= 140_000 {
         (
@@ -98,7 +99,7 @@ pub(super) fn slots(version_num: u32) -> String {
     'retained', pg_wal_lsn_diff(
         CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, s.restart_lsn)::int8,
     'catalog_age', age(s.catalog_xmin)::int8,
-    'synced', coalesce((to_jsonb(s) ->> 'synced')::bool, false),
+    'synced', pg_is_in_recovery() AND coalesce((to_jsonb(s) ->> 'synced')::bool, false),
     'failover', coalesce((to_jsonb(s) ->> 'failover')::bool, false),
     'conflicting', coalesce((to_jsonb(s) ->> 'conflicting')::bool, false),
     'reader', (SELECT a.application_name FROM pg_stat_activity a WHERE a.pid = s.active_pid),
@@ -255,6 +256,8 @@ SELECT coalesce(json_agg(json_build_object(
        AND d.refclassid = 'pg_extension'::regclass),
   'heirs', CASE WHEN c.relkind = 'r' AND c.relhassubclass
      THEN (SELECT count(*) FROM pg_inherits i WHERE i.inhparent = c.oid) ELSE 0 END,
+  'heirs_left_out', CASE WHEN c.relkind = 'r' AND c.relhassubclass THEN (SELECT count(*) FROM pg_inherits i
+     WHERE i.inhparent = c.oid AND i.inhrelid NOT IN (SELECT oid FROM tree)) ELSE 0 END,
   'toast_bytes', coalesce((SELECT x.relpages FROM pg_class x WHERE x.oid = c.reltoastrelid), 0)::int8
      * current_setting('block_size')::int8,
   'odd_key', EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND (i.indnkeyatts > 3

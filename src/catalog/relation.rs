@@ -55,6 +55,8 @@ pub struct Relation {
     pub extension: Option<String>,
     /// Tables that inherit from it and are no partitions.
     pub heirs: i64,
+    /// Those of them that are not chosen.
+    pub heirs_left_out: i64,
     /// Estimated bytes of values stored out of line.
     pub toast_bytes: i64,
     /// Its primary key has more than three columns, or one of a type that makes a poor key.

@@ -60,14 +60,15 @@ pub(super) fn text(report: &Report, output: Output) -> Vec<String> {
             None => families.push((family, vec![finding])),
         }
     }
-    let open = families.iter().flat_map(|(_, findings)| findings);
+    let open = families.iter().flat_map(|(_, findings)| findings).filter(|one| rank(one) != Rank::Skipped);
     let page = Page { output, names: open.map(|finding| finding.id.len()).max().unwrap_or(0) };
     for (family, findings) in &families {
         lines.push(String::new());
         lines.push(output.paint(Paint::Bold, family.name()));
-        for finding in findings {
+        for finding in findings.iter().filter(|finding| rank(finding) != Rank::Skipped) {
             lines.extend(page.finding(finding));
         }
+        lines.extend(page.skipped(findings));
     }
     if !passed.is_empty() {
         lines.push(String::new());
@@ -123,9 +124,6 @@ impl Page {
             lines[0] = format!("  {label}  {:<width$}  {first}", finding.id, width = self.names);
         }
         lines.extend(summary.map(|part| format!("{blank}{part}")));
-        if rank(finding) == Rank::Skipped {
-            return lines;
-        }
         let why = self.broken(&finding.why, indent);
         lines.extend(why.iter().map(|part| format!("{blank}{}", self.output.paint(Paint::Dim, part))));
         lines.extend(finding.fixes.iter().take(MAX_FIXES).flat_map(|fix| self.fix(fix, indent)));
@@ -133,6 +131,26 @@ impl Page {
             lines.push(format!("{blank}→ and {} more; --format json prints all", finding.fixes.len() - MAX_FIXES));
         }
         lines
+    }
+
+    /// What one cause kept from being judged, in one piece.
+    fn skipped(&self, findings: &[&Finding]) -> Vec<String> {
+        let mut causes: Vec<(&str, Vec<&str>)> = Vec::new();
+        for finding in findings.iter().filter(|finding| rank(finding) == Rank::Skipped) {
+            match causes.iter_mut().find(|(cause, _)| *cause == finding.summary) {
+                Some((_, ids)) => ids.push(finding.id),
+                None => causes.push((&finding.summary, vec![finding.id])),
+            }
+        }
+        let label = self.output.paint(Paint::Dim, "• skipped");
+        let said = causes.into_iter().flat_map(|(cause, ids)| {
+            let words = self.broken(&format!("{cause}: {}", ids.join(", ")), LABEL);
+            words.into_iter().enumerate().map(|(number, part)| {
+                let part = self.output.paint(Paint::Dim, &part);
+                if number == 0 { format!("  {label}  {part}") } else { format!("{}{part}", " ".repeat(LABEL)) }
+            })
+        });
+        said.collect()
     }
 
     fn fix(&self, fix: &Fix, indent: usize) -> Vec<String> {

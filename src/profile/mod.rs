@@ -7,6 +7,7 @@ pub mod keyring;
 pub mod password_command;
 pub mod saved;
 pub mod secrets;
+mod setup;
 pub mod store;
 pub mod surroundings;
 mod table;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connection::Settings;
 use alerts::Alerts;
+pub use setup::{Coverage, SetupChoices};
 pub use table::{BadTableName, TableName, schema_name, split_list};
 
 /// How changes are found.
@@ -72,6 +74,8 @@ pub struct Profile {
     pub initial_copy: bool,
     /// From when on something is worth a word.
     pub alerts: Alerts,
+    /// What the setup makes beyond what is missing.
+    pub setup: SetupChoices,
 }
 
 impl Profile {
@@ -91,6 +95,7 @@ impl Profile {
             slot: Self::DEFAULT_SLOT.to_owned(),
             initial_copy: true,
             alerts: Alerts::default(),
+            setup: SetupChoices::default(),
         }
     }
 }

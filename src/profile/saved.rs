@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::alerts::Alerts;
-use super::{Method, Profile, Selection, TableName};
+use super::{Method, Profile, Selection, SetupChoices, TableName};
 use crate::connection::keyword::{self, Pair};
 use crate::connection::parameters;
 use crate::connection::printable;
@@ -86,6 +86,9 @@ pub struct Saved {
     pub slot: Option<String>,
     /// Whether changes are followed without copying the rows that exist.
     pub no_initial_copy: bool,
+    /// What the setup makes beyond what is missing.
+    #[serde(skip_serializing_if = "SetupChoices::is_default")]
+    pub setup: SetupChoices,
     /// The source: libpq's parameters.
     pub source: BTreeMap<String, String>,
     /// Where the password comes from.
@@ -123,6 +126,7 @@ impl Saved {
             publication: Some(profile.publication.clone()),
             slot: Some(profile.slot.clone()),
             no_initial_copy: !profile.initial_copy,
+            setup: profile.setup,
             source: source.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             password,
             ssh: profile.source.tunnel.as_ref().map(|tunnel| SavedTunnel {
@@ -222,6 +226,7 @@ impl Saved {
         }
         profile.initial_copy = !self.no_initial_copy;
         profile.alerts = self.alerts.clone();
+        profile.setup = self.setup;
         Ok(profile)
     }
 }
@@ -230,7 +235,7 @@ impl Saved {
 mod tests {
     use super::{PasswordSource, Saved};
     use crate::connection::{Secret, Settings, parameters, uri};
-    use crate::profile::{Method, Profile, Selection, TableName};
+    use crate::profile::{Coverage, Method, Profile, Selection, SetupChoices, TableName};
 
     fn full() -> Profile {
         let text = "host=a,b port=1,2 user=u dbname='we\"ird' sslmode=verify-full sslrootcert=/r.pem password=S3NT1NEL \
@@ -239,6 +244,7 @@ mod tests {
         profile.method = Method::Xmin;
         profile.selection = Selection::Tables(vec![TableName::new("Sales", "a.b")]);
         profile.initial_copy = false;
+        profile.setup = SetupChoices { cover: Coverage::Schemas, heartbeat: true, ..SetupChoices::default() };
         profile
     }
 
@@ -274,6 +280,7 @@ mod tests {
             ("[password]\nsource = \"command\"\ncommand = [\"pass\"]", "absolute"),
             ("[password]\nsource = \"command\"\ncommand = []", "absolute"),
             ("[alerts]\nlag = { warning = \"5MB\" }", "alerts.lag.warning"),
+            ("[setup]\ncover = \"everything\"", "everything"),
             ("schemas = [\"a\"]\ntables = [\"b\"]", "both"),
             ("tables = [\"a.b.c\"]", "a.b.c"),
         ] {

@@ -10,13 +10,18 @@ use super::condition;
 use super::plan::create_role;
 use super::record::{Notes, Record};
 use super::step::{Form, Person, Plan, Step};
-use super::wishes::{Coverage, Password, Wishes};
+use super::wishes::{Password, Wishes};
 use crate::catalog::ddl;
 use crate::catalog::ident::quote_literal;
 use crate::connection::printable;
-use crate::profile::{Method, Profile, Selection};
+use crate::profile::{Coverage, Method, Profile, Selection};
 
 const ADMIN: &str = "superuser";
+/// Where pgoutput sends no messages a heartbeat needs a table, as in [`super::plan`].
+const NEEDS_BEAT: &str = "current_setting('server_version_num')::int < 140000";
+/// And that table is not there yet.
+const BEAT_MISSING: &str = "current_setting('server_version_num')::int < 140000 \
+                            AND to_regclass('walpilot_heartbeat.beat') IS NULL";
 
 /// The script's steps; see the module.
 #[must_use]
@@ -28,6 +33,7 @@ pub fn plan(profile: &Profile, wishes: &Wishes) -> Plan {
     if profile.method == Method::Cdc {
         offline.identities();
         offline.publication();
+        offline.heartbeat();
         offline.slot();
     }
     offline.plan
@@ -123,7 +129,7 @@ impl<'a> Offline<'a> {
                 "superuser; on Amazon RDS a member of rds_superuser",
             );
         }
-        if self.wishes.monitor {
+        if self.profile.setup.monitor {
             self.writes(
                 &format!("Let {name} see other sessions and all settings"),
                 "it was wished; the grant lets it look, and change nothing",
@@ -273,13 +279,18 @@ impl<'a> Offline<'a> {
         } else {
             "''".to_owned()
         };
+        let heartbeat = if cdc && self.profile.setup.heartbeat {
+            format!(" || CASE WHEN {BEAT_MISSING} THEN ',\"heartbeat\":true' ELSE '' END")
+        } else {
+            String::new()
+        };
         let sql = format!(
             "SELECT format('COMMENT ON ROLE %I IS %L', r.rolname, {}\n    \
              || CASE WHEN NOT :'walpilot_new_role' THEN '' ELSE ',\"role\":true,\"connect\":true'\n      \
              || ',\"usage\":' || (SELECT coalesce(json_agg(n.nspname), '[]')::text FROM pg_catalog.pg_namespace n WHERE {schemas})\n      \
              || {read}\n      \
              || ',\"policies\":' || (SELECT coalesce(json_agg({table}), '[]')::text {tables} WHERE {chosen} AND c.relrowsecurity) END\n    \
-             || {identities} || '}}]')\n  \
+             || {identities}{heartbeat} || '}}]')\n  \
              FROM pg_catalog.pg_roles r WHERE r.rolname = {} AND pg_catalog.shobj_description(r.oid, 'pg_authid') IS NULL\n    \
              AND NOT {}",
             quote_literal(open),
@@ -293,8 +304,8 @@ impl<'a> Offline<'a> {
     fn publication(&mut self) {
         let name = &self.profile.publication;
         let literal = quote_literal(name);
-        let with = if self.wishes.leaf_names { "" } else { " WITH (publish_via_partition_root = true)" };
-        let which = match self.wishes.coverage {
+        let with = if self.profile.setup.leaf_names { "" } else { " WITH (publish_via_partition_root = true)" };
+        let which = match self.profile.setup.cover {
             Coverage::All => "c.relpersistence = 'p' AND c.oid >= 16384".to_owned(),
             _ => self.chosen.clone(),
         };
@@ -304,21 +315,21 @@ impl<'a> Offline<'a> {
         );
         let publishable = "pg_catalog.pg_relation_is_publishable(c.oid)";
         let from = "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
-        let create = match (self.wishes.coverage, &self.profile.selection) {
+        let create = match (self.profile.setup.cover, &self.profile.selection) {
             (Coverage::All, _) => {
                 format!(
                     "SELECT {}",
-                    quote_literal(&ddl::create_publication_for(name, ddl::ALL_TABLES, !self.wishes.leaf_names))
+                    quote_literal(&ddl::create_publication_for(name, ddl::ALL_TABLES, !self.profile.setup.leaf_names))
                 )
             }
             (Coverage::Schemas, Selection::Schemas(schemas)) => {
                 let what = ddl::tables_in_schemas(schemas);
-                let sql = ddl::create_publication_for(name, &what, !self.wishes.leaf_names);
+                let sql = ddl::create_publication_for(name, &what, !self.profile.setup.leaf_names);
                 format!("SELECT {}", quote_literal(&sql))
             }
             _ => format!(
                 "SELECT format('CREATE PUBLICATION %I FOR TABLE ', {literal})\n         \
-                 || string_agg(format('%I.%I', n.nspname, c.relname), ', ' ORDER BY n.nspname, c.relname) || '{with}'\n  \
+                 || string_agg(format('ONLY %I.%I', n.nspname, c.relname), ', ' ORDER BY n.nspname, c.relname) || '{with}'\n  \
                  {from}\n  WHERE {} AND {publishable} HAVING count(*) > 0",
                 self.chosen
             ),
@@ -329,7 +340,7 @@ impl<'a> Offline<'a> {
         let step = Step::new(Person::Administrator, &title, "where it is missing; before the slot", create, who);
         let step = step.form(Form::Writes).lock(lock).unless(condition::publication(name)).guard(Some(guard));
         let add = format!(
-            "SELECT format('ALTER PUBLICATION %I ADD TABLE %I.%I', p.pubname, n.nspname, c.relname)\n  \
+            "SELECT format('ALTER PUBLICATION %I ADD TABLE ONLY %I.%I', p.pubname, n.nspname, c.relname)\n  \
              {from}, pg_catalog.pg_publication p\n  \
              WHERE p.pubname = {literal} AND NOT p.puballtables AND {} AND {publishable}\n    \
              AND NOT EXISTS (SELECT FROM pg_catalog.pg_publication_tables t WHERE t.pubname = p.pubname\n      \
@@ -343,12 +354,55 @@ impl<'a> Offline<'a> {
         self.step(Step::new(Person::Administrator, &title, why, add, who).form(Form::Writes).lock(lock));
     }
 
+    /// What the role needs to write a heartbeat, if one is wished for.
+    fn heartbeat(&mut self) {
+        if !self.profile.setup.heartbeat {
+            return;
+        }
+        let (name, user) = (self.profile.source.user.clone(), self.user.clone());
+        self.writes(
+            &format!("Let {name} write a heartbeat into the log"),
+            "where it may not; from PostgreSQL 14 on a message is enough",
+            format!(
+                "SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', p.oid::regprocedure, r.rolname)\n  \
+                 FROM pg_catalog.pg_proc p, pg_catalog.pg_roles r\n  \
+                 WHERE p.proname = 'pg_logical_emit_message' AND p.pronamespace = 'pg_catalog'::regnamespace\n    \
+                 AND r.rolname = {user} AND NOT {NEEDS_BEAT}\n    \
+                 AND NOT pg_catalog.has_function_privilege(r.oid, p.oid, 'EXECUTE')"
+            ),
+            ADMIN,
+        );
+        let makes = [ddl::create_heartbeat_schema(), ddl::create_heartbeat_table()].into_iter();
+        let makes = makes.chain(ddl::grant_heartbeat(&name).map(|(_, sql)| sql));
+        let makes: Vec<String> = makes.map(|sql| quote_literal(&sql)).collect();
+        self.writes(
+            "Create the table for the heartbeat",
+            "where it is missing; pgoutput of PostgreSQL 13 sends no messages",
+            format!("SELECT sql FROM unnest(ARRAY[{}]) sql\n  WHERE {BEAT_MISSING}", makes.join(",\n    ")),
+            ADMIN,
+        );
+        let (publication, table) = (&self.profile.publication, ddl::heartbeat_table());
+        self.writes(
+            &format!("Add the heartbeat to publication {}", printable(publication)),
+            "where the table is there and not published yet",
+            format!(
+                "SELECT {} FROM pg_catalog.pg_publication\n  \
+                 WHERE pubname = {} AND NOT puballtables AND {NEEDS_BEAT} AND NOT {}",
+                quote_literal(&ddl::add_table(publication, &table)),
+                quote_literal(publication),
+                condition::member(publication, &table)
+            ),
+            "publication owner who also owns the table",
+        );
+    }
+
     fn slot(&mut self) {
         let name = &self.profile.slot;
         let title = format!("Create slot {}", printable(name));
-        let why = "where it is missing; waits until every transaction that has written is over";
+        let why =
+            "where it is missing; waits, 10 minutes at the most, until every transaction that has written is over";
         let who = "the replicating role, or superuser";
-        let (sql, form) = if self.wishes.failover {
+        let (sql, form) = if self.profile.setup.failover {
             let sql = format!(
                 "SELECT CASE WHEN current_setting('server_version_num')::int >= 170000 THEN {} ELSE {} END",
                 quote_literal(&ddl::create_failover_slot(name)),

@@ -128,6 +128,11 @@ impl<'a> Page<'a> {
         if let Some(guard) = &step.guard {
             self.line(&format!("{indent}{guard};"));
         }
+        // Nobody queues behind a slot, so that it may wait for the transactions that are under way.
+        let waits = step.sql.contains("pg_create_logical_replication_slot");
+        if waits {
+            self.line(&format!("{indent}SET lock_timeout = '10min';"));
+        }
         match step.form {
             Form::Statement => self.line(&format!("{indent}{};", step.sql)),
             Form::Remembers => self.line(&format!("{indent}{} \\gset", step.sql)),
@@ -141,6 +146,9 @@ impl<'a> Page<'a> {
                 self.line(&format!("{indent}SET password_encryption = 'scram-sha-256';"));
                 self.line(&format!("{indent}{};", step.sql));
             }
+        }
+        if waits {
+            self.line(&format!("{indent}SET lock_timeout = '2s';"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a user may wish beyond what is missing.
+//! What a user may wish of one script; what holds for the source stands in its profile.
 
 pub use crate::catalog::definition::{Definition, Published};
 use crate::connection::Secret;
@@ -8,16 +8,6 @@ use crate::connection::Secret;
 pub struct Wishes {
     /// The password of the role, if it has to be created.
     pub password: Password,
-    /// The role is to see other sessions (`pg_monitor`, which changes nothing).
-    pub monitor: bool,
-    /// The slot is to be kept in step on standbys (PostgreSQL 17 and later).
-    pub failover: bool,
-    /// The role is to be able to write a heartbeat.
-    pub heartbeat: bool,
-    /// What a new publication covers.
-    pub coverage: Coverage,
-    /// Changes of partitions are to arrive under the partitions' own names.
-    pub leaf_names: bool,
     /// Also what is done already; the publication as it is defined now.
     pub all: Option<Definition>,
 }
@@ -43,16 +33,4 @@ impl Password {
             None => Self::Later,
         }
     }
-}
-
-/// What a new publication covers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Coverage {
-    /// The chosen tables, one by one: their owners may create it.
-    #[default]
-    Listed,
-    /// The chosen schemas with the tables that they will have (PostgreSQL 15 and later, superuser).
-    Schemas,
-    /// Every table of the database (superuser).
-    All,
 }

@@ -36,7 +36,7 @@ use crate::profile::{Profile, keyring, secrets};
 use crate::replication::{self, Progress, RunOptions};
 use crate::setup::apply::apply;
 use crate::setup::rehearse::rehearse;
-use crate::setup::{Password, Plan, Wishes, plan, script};
+use crate::setup::{Password, Plan, Wishes, files, plan, script};
 
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 /// Nobody wants to wait longer for the next try once the source is back.
@@ -184,6 +184,7 @@ impl Desk {
             Work::Plan(profile, admin) => make_plan(&self, &profile, admin.as_ref()).await,
             Work::Rehearse(profile, admin, plan) => try_out(&self, &profile, &admin, &plan).await,
             Work::Write(path, text) => Some(write(path, text).await),
+            Work::WriteParts(folder, parts) => Some(write_parts(folder, parts).await),
         };
         if let Some(answer) = answer {
             self.say(answer).await;
@@ -417,7 +418,7 @@ async fn make_plan(desk: &Desk, profile: &Profile, admin: Option<&Settings>) -> 
     let result = desk.queried(&session, Box::pin(gather_and_probe(&session, profile))).await?;
     let result = result.map(|facts| {
         let password = Password::of(profile.source.password.as_ref());
-        let plan = plan(&facts, profile, &Wishes { password, ..Wishes::default() });
+        let plan = plan(&facts, profile, &Wishes { password, all: None });
         let script = script::render(&plan, profile);
         Box::new(Planned { plan, script })
     });
@@ -450,6 +451,12 @@ async fn write(path: PathBuf, text: String) -> Answer {
         Ok(Err(error)) => Err(format!("{shown} could not be written: {error}.")),
         Err(_) => Err(format!("{shown} could not be written.")),
     })
+}
+
+/// The same for several files in a directory of their own.
+async fn write_parts(folder: PathBuf, parts: Vec<(String, String)>) -> Answer {
+    let written = tokio::task::spawn_blocking(move || files::write(&folder, &parts).map(|()| folder)).await;
+    Answer::Written(written.unwrap_or_else(|_| Err("The files could not be written.".to_owned())))
 }
 
 fn create(path: &Path, text: &str) -> std::io::Result<()> {

@@ -8,7 +8,7 @@ use walpilot::catalog::{Facts, deep};
 use walpilot::connection::{Secret, Session, SessionOptions, Settings, connect};
 use walpilot::demo::Cluster;
 use walpilot::preflight::report::{Rank, rank};
-use walpilot::preflight::{Finding, FixKind, Report, evaluate};
+use walpilot::preflight::{Finding, FixKind, Report, Status, evaluate};
 use walpilot::profile::Profile;
 
 /// A session as `walpilot check` has it.
@@ -48,9 +48,11 @@ pub fn rank_of(report: &Report, id: &str) -> Rank {
     rank(finding(report, id))
 }
 
-/// What blocks or warns, for a report that ought to have none of it.
+/// What blocks or warns, for a report that ought to have none of it. That the support of an old server has ended is
+/// true, and comes by the calendar.
 pub fn raised(report: &Report) -> Vec<String> {
     let raised = report.findings.iter().filter(|one| matches!(rank(one), Rank::Blocker | Rank::Warning));
+    let raised = raised.filter(|one| !(one.id == "server-version" && one.status == Status::Warn));
     raised.map(|one| format!("{}: {}", one.id, one.summary)).collect()
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use walpilot::connection::cause::Trouble;
 use walpilot::connection::{Failure, Secret, Settings, SslMode};
-use walpilot::profile::{Method, Selection, TableName};
+use walpilot::profile::{Coverage, Method, Selection, SetupChoices, TableName};
 use walpilot::replication::{Progress, Summary};
 use walpilot::setup::apply::ApplyEvent;
 use walpilot::tui::app::Prefill;
@@ -238,7 +238,7 @@ fn a_rehearsal_needs_an_administrator() {
     let mut person = Person::in_the_demo();
     person.app.script.form.set(walpilot::tui::app::validate::FieldId::AdminUser, "");
     person.reaches_the_script().learns(Job::Plan, Answer::Planned(Ok(Box::new(planned())))).types("t");
-    assert!(person.started(Job::Rehearse).is_none() && person.app.script.in_fields);
+    assert!(person.started(Job::Rehearse).is_none() && person.app.script.field().is_some());
     assert!(person.sees().contains("Name an administrator"));
 }
 
@@ -256,6 +256,61 @@ fn deep_probes_are_run_on_demand_and_say_so_when_they_are_in_the_report() {
     assert!(person.sees().contains("deep probes"));
     person.types("r").learns(Job::Preflight, Answer::Checked(Ok(Box::new(report()))));
     assert!(!person.sees().contains("deep probes"));
+}
+
+#[test]
+fn options_of_the_setup_are_chosen_by_keys_planned_anew_and_kept_in_the_profile() {
+    let mut person = Person::in_the_demo();
+    let plan = || Answer::Planned(Ok(Box::new(planned())));
+    person.reaches_the_script().learns(Job::Plan, plan());
+    let screen = person.sees();
+    assert!(screen.contains("nothing beyond what is missing"), "{screen}");
+    person.types("<Tab><Tab><Tab>");
+    let screen = person.sees();
+    for words in ["Publishes", "Partitions", "Failover slot", "Heartbeat", "Monitoring"] {
+        assert!(screen.contains(words), "{screen}");
+    }
+    person.types("<Right><Right><Tab><Space><Tab><Space><Tab><Space><Tab><Space>");
+    let all = SetupChoices { cover: Coverage::All, leaf_names: true, failover: true, monitor: true, heartbeat: true };
+    let Some((_, Work::Plan(profile, _))) = person.started(Job::Plan) else { panic!("not planned anew") };
+    assert_eq!(profile.setup, all);
+    person.learns(Job::Plan, plan()).types("<Left><Enter>").learns(Job::Plan, plan());
+    assert_eq!(person.app.profile().setup, SetupChoices { monitor: false, ..all });
+    let screen = person.sees_at(Theme::default(), 120, 40);
+    let words = "publishes all tables, partitions by their own names, failover slot, heartbeat";
+    assert!(screen.contains(words), "{screen}");
+    // Neither a publication nor a slot belongs to the method xmin.
+    let checked = || Answer::Checked(Ok(Box::new(report())));
+    person.types("<Esc>").learns(Job::Preflight, checked());
+    person.types("<Esc><BackTab><Space><Enter>").learns(Job::Preflight, checked());
+    person.types("<Enter>").learns(Job::Plan, plan()).types("<Tab><Tab><Tab>");
+    let screen = person.sees();
+    assert!(screen.contains("Monitoring") && !screen.contains("Publishes"), "{screen}");
+}
+
+#[test]
+fn the_initial_copy_is_left_out_on_the_screen_of_the_tables() {
+    let mut person = Person::in_the_demo();
+    person.types("<Enter>").learns(Job::TestSource, tested()).types("<Enter><Enter>");
+    person.learns(Job::ListTables, Answer::Tables(Ok(tables()))).types("<Tab><Tab><Tab><Space>");
+    assert!(person.sees().contains("only changes from now on"));
+    assert!(!person.app.profile().initial_copy);
+    person.types("<Left>");
+    assert!(person.app.profile().initial_copy);
+}
+
+#[test]
+fn a_script_is_written_in_one_file_or_in_one_for_each_person() {
+    let mut person = Person::in_the_demo();
+    person
+        .reaches_the_script()
+        .learns(Job::Plan, Answer::Planned(Ok(Box::new(planned()))))
+        .types("w<C-u>parts/<Enter>");
+    let Some((_, Work::WriteParts(folder, files))) = person.started(Job::Write) else { panic!("not written") };
+    assert_eq!((folder.to_str(), files.len(), files[0].0.as_str()), (Some("parts/"), 1, "1-administrator.sql"));
+    person.types("w<C-u>one.sql<Enter>");
+    let Some((_, Work::Write(file, text))) = person.started(Job::Write) else { panic!("not written") };
+    assert!(file.ends_with("one.sql") && text.contains("CREATE PUBLICATION"), "{text}");
 }
 
 #[test]

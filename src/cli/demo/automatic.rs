@@ -104,7 +104,7 @@ fn count(report: &Report) -> String {
 async fn mend(demo: &Demo, profile: &Profile, output: Output) -> Result<(), Stop> {
     let facts = facts(profile, &demo.admin).await?;
     let password = Password::of(profile.source.password.as_ref());
-    let plan = plan(&facts, profile, &Wishes { password, ..Wishes::default() });
+    let plan = plan(&facts, profile, &Wishes { password, all: None });
     output.line(&format!("setup        {} statements as {}", plan.steps.len(), demo.admin.user))?;
     for (at, step) in plan.steps.iter().enumerate() {
         output.line(&format!("             {:>2}  {};", at + 1, crate::connection::printable(&step.shown())))?;

@@ -15,9 +15,9 @@ use super::source::{SourceArgs, beside, password_from};
 use crate::catalog::{definition, gather};
 use crate::connection::{Secret, SessionOptions, Settings, connect};
 use crate::preflight::{Report, evaluate};
-use crate::profile::Profile;
+use crate::profile::{Coverage, Profile, SetupChoices};
 use crate::setup::parts::{Part, parts};
-use crate::setup::{Coverage, Definition, Password, Person, Plan, Wishes, offline, plan, script, undo};
+use crate::setup::{Definition, Password, Person, Plan, Wishes, offline, plan, script, undo};
 
 /// Print the SQL that gets the source ready; --apply runs it
 #[derive(clap::Args, Clone, Debug)]
@@ -41,9 +41,9 @@ pub struct ScriptArgs {
     /// Let psql ask for the new role's password, or take it from its variable walpilot_password, instead of a verifier
     #[arg(long, conflicts_with_all = ["undo", "rehearse", "apply"])]
     pub prompt: bool,
-    /// What a new publication covers: the tables one by one, their schemas (15 and later) or all tables
-    #[arg(long, value_enum, value_name = "tables|schemas|all", default_value_t, hide_possible_values = true)]
-    pub cover: Cover,
+    /// What a new publication covers: the tables one by one, their schemas (15 and later) or all tables [default: tables]
+    #[arg(long, value_enum, value_name = "tables|schemas|all", hide_possible_values = true)]
+    pub cover: Option<Cover>,
     /// Publish changes of partitions under the partitions' own names, not under the partitioned table's
     #[arg(long)]
     pub no_partition_root: bool,
@@ -84,10 +84,9 @@ pub struct ScriptArgs {
 }
 
 /// What a new publication covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Cover {
     /// The chosen tables, one by one.
-    #[default]
     Tables,
     /// The chosen schemas.
     Schemas,
@@ -121,7 +120,8 @@ impl Who {
 /// # Errors
 /// With the exit code and one sentence for standard error.
 pub async fn run(args: ScriptArgs, output: Output) -> Result<Exit, Stop> {
-    let profile = args.source.profile()?;
+    let mut profile = args.source.profile()?;
+    args.choose(&mut profile.setup);
     if args.offline {
         let plan = offline::plan(&profile, &args.wishes(&profile, None));
         output.line(script::render(&plan, &profile).trim_end())?;
@@ -149,21 +149,22 @@ pub async fn run(args: ScriptArgs, output: Output) -> Result<Exit, Stop> {
 
 impl ScriptArgs {
     fn wishes(&self, profile: &Profile, all: Option<Definition>) -> Wishes {
-        let coverage = match self.cover {
-            Cover::Tables => Coverage::Listed,
-            Cover::Schemas => Coverage::Schemas,
-            Cover::All => Coverage::All,
-        };
         let password = if self.prompt { Password::Asked } else { Password::of(profile.source.password.as_ref()) };
-        Wishes {
-            password,
-            monitor: self.monitor,
-            failover: self.failover,
-            heartbeat: self.heartbeat,
-            coverage,
-            leaf_names: self.no_partition_root,
-            all,
+        Wishes { password, all }
+    }
+
+    /// Over what a saved profile says: a flag adds to it, and cannot take away.
+    fn choose(&self, setup: &mut SetupChoices) {
+        match self.cover {
+            Some(Cover::Tables) => setup.cover = Coverage::Tables,
+            Some(Cover::Schemas) => setup.cover = Coverage::Schemas,
+            Some(Cover::All) => setup.cover = Coverage::All,
+            None => {}
         }
+        setup.leaf_names |= self.no_partition_root;
+        setup.failover |= self.failover;
+        setup.monitor |= self.monitor;
+        setup.heartbeat |= self.heartbeat;
     }
 
     fn render(&self, plan: &Plan, profile: &Profile) -> String {

@@ -27,19 +27,23 @@ pub(crate) static SENDERS_BELOW_SLOTS: Check = Check {
     id: "walsenders-below-slots",
     family: Family::Settings,
     method: Some(Method::Cdc),
-    severity: Severity::Info,
+    severity: Severity::Warning,
     why: "Slots that can't all be read at once leave some of them holding back log.",
     doc: "https://www.postgresql.org/docs/current/runtime-config-replication.html",
     judge: |facts, profile| settle(senders_below_slots(facts, profile)),
 };
 
-fn senders_below_slots(facts: &Facts, _: &Profile) -> Judged {
+fn senders_below_slots(facts: &Facts, profile: &Profile) -> Judged {
     let number = |name: &str| facts.number(name).ok_or_else(|| unseen_setting(facts, name));
     let (senders, slots) = (number("max_wal_senders")?, number("max_replication_slots")?);
+    // It hurts as soon as there are more slots, ours among them, than can be read at once.
+    let used = facts.slots.get().map_or(0, Vec::len) + usize::from(facts.slot(&profile.slot).is_none());
+    let hurts = i64::try_from(used).is_ok_and(|used| used > senders);
     let outcome = if senders >= slots {
         Outcome::pass(format!("{senders} walsenders for {slots} slots"))
     } else {
         Outcome::warn(format!("max_wal_senders ({senders}) is below max_replication_slots ({slots})"))
+            .severity(if hurts { Severity::Warning } else { Severity::Info })
             .fixes(Value::at_restart("max_wal_senders", &slots.to_string()).fixes(facts))
     };
     Ok(Some(outcome.evidence("max_wal_senders", senders).evidence("max_replication_slots", slots)))

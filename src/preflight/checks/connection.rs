@@ -64,9 +64,9 @@ pub(crate) static TLS: Check = Check {
         let outcome = if facts.link.encrypted && (mode == SslMode::VerifyFull || facts.link.local) {
             Outcome::pass(format!("encrypted with TLS (sslmode {mode})"))
         } else if facts.link.encrypted {
-            // Whoever can redirect the connection can read along; but nothing shows that somebody does.
-            Outcome::warn(format!("encrypted with TLS, but the server's identity is not checked (sslmode {mode})"))
-                .severity(Severity::Info)
+            // Whoever can redirect the connection can read along.
+            let unchecked = if mode == SslMode::VerifyCa { "name" } else { "identity" };
+            Outcome::warn(format!("encrypted with TLS, but the server's {unchecked} is not checked (sslmode {mode})"))
                 .advice(
                     "Connect with sslmode=verify-full and sslrootcert=<the provider's certificate> or system.",
                     "you",
@@ -98,7 +98,7 @@ pub(crate) static VERSION: Check = Check {
                 .severity(Severity::Info)
         } else if is_out_of_support(major, facts.cluster.get().map(|cluster| cluster.clock)) {
             Outcome::warn(format!("PostgreSQL {version} gets no more fixes: the support of {major} has ended"))
-                .severity(Severity::Info)
+                .severity(Severity::Warning)
                 .advice("Plan an upgrade; walpilot itself works with it.", "superuser")
         } else {
             Outcome::pass(format!("PostgreSQL {version}"))
@@ -234,7 +234,7 @@ pub(crate) fn owner_of(class: Class) -> &'static Check {
     }
 }
 
-/// Never judged from facts: where there are facts, the server was reached.
+/// Where there are facts the server was reached; see [`owner_of`] for where there are none.
 pub(crate) static DIAL: Check = Check {
     id: "connect-dns-tcp",
     family: Family::Connection,
@@ -242,5 +242,9 @@ pub(crate) static DIAL: Check = Check {
     severity: Severity::Blocker,
     why: "The server has to be reached before anything else can be judged.",
     doc: "https://www.postgresql.org/docs/current/runtime-config-connection.html",
-    judge: |_: &Facts, _: &Profile| None,
+    judge: |_, profile| {
+        let source = &profile.source;
+        let way = if source.tunnel.is_some() { " through the bastion" } else { "" };
+        Some(Outcome::pass(format!("{} was reached on port {}{way}", source.place(), source.port)))
+    },
 };

@@ -20,11 +20,8 @@ const NEVER_RAISE: &[(&str, &str)] = &[
 ];
 
 /// Checks that can't pass on a source that is as it should be, and why.
-const NEVER_PASS: &[(&str, &str)] = &[
-    ("connect-dns-tcp", "where there are facts, the server was reached"),
-    ("xmin-deletes", "the method never sees deletes"),
-    ("xmin-rewrite-events", "no rewrite can be ruled out"),
-];
+const NEVER_PASS: &[(&str, &str)] =
+    &[("xmin-deletes", "the method never sees deletes"), ("xmin-rewrite-events", "no rewrite can be ruled out")];
 
 /// Checks that need nothing which a role could be denied, and why.
 const NEVER_UNSEEN: &[(&str, &str)] = &[

@@ -100,7 +100,7 @@ fn judge(tables: &[&Relation], fine: &str, facts: &Facts) -> Outcome {
     for table in tables {
         let who = format!("table owner ({})", table.owner);
         outcome = match Remedy::for_table(table, facts.server.major()).sql(table) {
-            Some(sql) => outcome.sql_with_lock(sql, &who, "ACCESS EXCLUSIVE, for a moment; set lock_timeout"),
+            Some(sql) => outcome.sql_with_lock(sql, &who, "ACCESS EXCLUSIVE, for a moment"),
             None => outcome.advice(
                 format!("Add a primary key to {}: FULL does not work with generated columns.", table.table()),
                 &who,
@@ -251,7 +251,7 @@ fn full_generated_fixes(mut outcome: Outcome, tables: &[&Relation], facts: &Fact
     for table in tables {
         let who = format!("table owner ({})", table.owner);
         if let Some(sql) = by_key(table) {
-            outcome = outcome.sql_with_lock(sql, &who, "ACCESS EXCLUSIVE, for a moment; set lock_timeout");
+            outcome = outcome.sql_with_lock(sql, &who, "ACCESS EXCLUSIVE, for a moment");
         } else if known.iter().any(|column| column.relation == table.oid && column.generated == "v") {
             let text = format!("Add a primary key to {}: virtual columns can't be published.", table.table());
             outcome = outcome.advice(text, &who);

@@ -70,10 +70,17 @@ pub(crate) static INHERITANCE: Check = Check {
 
 fn inheritance(facts: &Facts, _: &Profile) -> Judged {
     let parents = chosen(facts, |table| table.heirs > 0)?;
-    Ok(Some(if parents.is_empty() {
+    let (torn, whole): (Vec<_>, Vec<_>) = parents.into_iter().partition(|table| table.heirs_left_out > 0);
+    Ok(Some(if torn.is_empty() && whole.is_empty() {
         Outcome::pass("no chosen table has heirs")
+    } else if torn.is_empty() {
+        let list = names(&whole);
+        Outcome::warn(format!("what inherits from {} is chosen too, and arrives under its own names", some_of(&list)))
+            .severity(Severity::Info)
+            .objects(list)
+            .advice("At the destination read parent and heirs together, or let them inherit there as well.", "you")
     } else {
-        let list = names(&parents);
+        let list = names(&torn);
         Outcome::warn(format!("other tables inherit from {}", some_of(&list)))
             .objects(list)
             .advice("Choose the heirs as well; a partitioned table would do without.", "you")

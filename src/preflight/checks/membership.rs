@@ -79,8 +79,13 @@ fn surplus(facts: &Facts, profile: &Profile) -> Judged {
     if let Some(unseen) = relations_unseen(facts) {
         return Ok(Some(unseen));
     }
-    let surplus: Vec<&Relation> =
-        facts.relations().iter().filter(|table| table.published && !table.wanted && table.is_leaf()).collect();
+    // The table for heartbeats is there to be sent.
+    let beat = ddl::heartbeat_table();
+    let surplus: Vec<&Relation> = facts
+        .relations()
+        .iter()
+        .filter(|table| table.published && !table.wanted && table.is_leaf() && table.table() != beat)
+        .collect();
     let name = &profile.publication;
     if surplus.is_empty() {
         return Ok(Some(Outcome::pass(format!("publication {name} holds nothing that was not chosen"))));
@@ -189,7 +194,7 @@ fn row_filter(facts: &Facts, _: &Profile) -> Judged {
         outcome = outcome.sql_with_lock(
             ddl::identity_full(&table.table()),
             &format!("table owner ({})", table.owner),
-            "ACCESS EXCLUSIVE, for a moment; set lock_timeout",
+            "ACCESS EXCLUSIVE, for a moment",
         );
     }
     Ok(Some(outcome.advice("Or drop the filter, or publish inserts only.", "publication owner")))

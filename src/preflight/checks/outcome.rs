@@ -106,10 +106,12 @@ impl Outcome {
         self.fix(Fix { kind: FixKind::Sql, text: text.into() + ";", who: who.to_owned(), lock: None, restart: false })
     }
 
-    /// A fix in SQL that others feel while it runs.
+    /// A fix in SQL that others feel while it runs. What keeps even readers out must not wait for its lock for long,
+    /// because everybody queues behind it.
     pub(crate) fn sql_with_lock(self, text: impl Into<String>, who: &str, lock: &str) -> Self {
-        let lock = Some(lock.to_owned());
-        self.fix(Fix { kind: FixKind::Sql, text: text.into() + ";", who: who.to_owned(), lock, restart: false })
+        let limit = if lock.starts_with("ACCESS EXCLUSIVE") { "SET lock_timeout = '2s'; " } else { "" };
+        let text = format!("{limit}{};", text.into());
+        self.fix(Fix { kind: FixKind::Sql, text, who: who.to_owned(), lock: Some(lock.to_owned()), restart: false })
     }
 
     /// A fix in words.

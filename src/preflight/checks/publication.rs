@@ -151,6 +151,9 @@ pub(crate) static VIA_ROOT: Check = Check {
         if publication.pubviaroot {
             return Some(Outcome::pass("changes of partitions arrive under the partitioned table's name"));
         }
+        if profile.setup.leaf_names {
+            return Some(Outcome::pass("changes of partitions arrive under the partitions' own names, as chosen"));
+        }
         Some(
             Outcome::warn(format!(
                 "publication {} sends changes of {} under the partitions' names",

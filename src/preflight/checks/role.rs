@@ -1,7 +1,7 @@
 //! The role that replicates.
 
 use super::cause::role;
-use super::outcome::{Outcome, duration};
+use super::outcome::{Judged, Outcome, duration, settle};
 use super::{Check, Family};
 use crate::catalog::facts::ReplicationProbe;
 use crate::catalog::ident::quote_ident;
@@ -20,38 +20,35 @@ pub(crate) static CAN_REPLICATE: Check = Check {
     severity: Severity::Blocker,
     why: "Only a role with REPLICATION may start a walsender; the attribute is not inherited from other roles.",
     doc: "https://www.postgresql.org/docs/current/logical-replication-security.html",
-    judge: |facts, profile| Some(can_replicate(facts, profile)),
+    judge: |facts, profile| settle(can_replicate(facts, profile)),
 };
 
-fn can_replicate(facts: &Facts, profile: &Profile) -> Outcome {
+fn can_replicate(facts: &Facts, profile: &Profile) -> Judged {
     let user = &profile.source.user;
-    let role = match role(facts) {
-        Ok(role) => role,
-        Err(skipped) => return skipped,
-    };
+    let role = role(facts)?;
     let evidence =
         |outcome: Outcome| outcome.evidence("rolreplication", role.replication).evidence("rolsuper", role.superuser);
     // What the server does counts for more than what the attributes say.
     let denied = matches!(&facts.replication, Some(ReplicationProbe::Refused(failure))
         if failure.sqlstate.as_deref() == Some("42501"));
     if let Some(ReplicationProbe::Opened { system_id }) = &facts.replication {
-        return evidence(Outcome::pass(format!("{user} may replicate: a replication connection opened")))
-            .evidence("system_identifier", system_id.as_str());
+        let outcome = evidence(Outcome::pass(format!("{user} may replicate: a replication connection opened")));
+        return Ok(Some(outcome.evidence("system_identifier", system_id.as_str())));
     }
     if role.may_replicate() && !denied {
         let how = if role.superuser { "superuser" } else { "REPLICATION" };
-        return evidence(Outcome::pass(format!("{user} may replicate ({how})")));
+        return Ok(Some(evidence(Outcome::pass(format!("{user} may replicate ({how})")))));
     }
     let outcome = evidence(Outcome::fail(format!("{user} may not replicate: it lacks REPLICATION")));
     if facts.provider.grants_rds_replication() {
-        return outcome.sql(ddl::grant_role("rds_replication", user), "a member of rds_superuser");
+        return Ok(Some(outcome.sql(ddl::grant_role("rds_replication", user), "a member of rds_superuser")));
     }
     let who = if facts.server.major() >= 16 {
         "superuser, or a role with CREATEROLE, REPLICATION and ADMIN OPTION on it"
     } else {
         "superuser"
     };
-    outcome.sql(ddl::alter_role_replication(user), who)
+    Ok(Some(outcome.sql(ddl::alter_role_replication(user), who)))
 }
 
 pub(crate) static HBA: Check = Check {
@@ -95,20 +92,18 @@ pub(crate) static SUPERUSER: Check = Check {
     severity: Severity::Warning,
     why: "A superuser may do far more than replication needs, and hides which grants a lesser role would miss.",
     doc: "https://www.postgresql.org/docs/current/role-attributes.html",
-    judge: |facts, profile| {
-        let user = &profile.source.user;
-        let role = match role(facts) {
-            Ok(role) => role,
-            Err(skipped) => return Some(skipped),
-        };
-        Some(if role.superuser {
-            Outcome::warn(format!("{user} is a superuser"))
-                .advice("Replicate as a role of its own; walpilot script creates one if you name it.", "superuser")
-        } else {
-            Outcome::pass(format!("{user} is no superuser"))
-        })
-    },
+    judge: |facts, profile| settle(superuser(facts, profile)),
 };
+
+fn superuser(facts: &Facts, profile: &Profile) -> Judged {
+    let user = &profile.source.user;
+    Ok(Some(if role(facts)?.superuser {
+        Outcome::warn(format!("{user} is a superuser"))
+            .advice("Replicate as a role of its own; walpilot script creates one if you name it.", "superuser")
+    } else {
+        Outcome::pass(format!("{user} is no superuser"))
+    }))
+}
 
 pub(crate) static EXPIRY: Check = Check {
     id: "role-expiry",
@@ -117,26 +112,21 @@ pub(crate) static EXPIRY: Check = Check {
     severity: Severity::Warning,
     why: "When the role's password expires, the next reconnect fails and the slot starts to hold WAL.",
     doc: "https://www.postgresql.org/docs/current/sql-alterrole.html",
-    judge: |facts, profile| {
-        let user = &profile.source.user;
-        let role = match role(facts) {
-            Ok(role) => role,
-            Err(skipped) => return Some(skipped),
-        };
-        let Some(left) = role.expires_in.filter(|left| *left < SOON) else {
-            return Some(Outcome::pass(format!("the password of {user} does not expire soon")));
-        };
-        #[expect(clippy::cast_possible_truncation, reason = "smaller than SOON, and saturating below")]
-        let left = left as i64;
-        let outcome = if left <= 0 {
-            Outcome::fail(format!("the password of {user} has expired")).severity(Severity::Blocker)
-        } else {
-            Outcome::warn(format!("the password of {user} expires in {}", duration(left)))
-        };
-        Some(
-            outcome
-                .evidence("expires_in_s", left)
-                .sql(format!("ALTER ROLE {} VALID UNTIL 'infinity'", quote_ident(user)), "superuser"),
-        )
-    },
+    judge: |facts, profile| settle(expiry(facts, profile)),
 };
+
+fn expiry(facts: &Facts, profile: &Profile) -> Judged {
+    let user = &profile.source.user;
+    let Some(left) = role(facts)?.expires_in.filter(|left| *left < SOON) else {
+        return Ok(Some(Outcome::pass(format!("the password of {user} does not expire soon"))));
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "smaller than SOON, and saturating below")]
+    let left = left as i64;
+    let outcome = if left <= 0 {
+        Outcome::fail(format!("the password of {user} has expired")).severity(Severity::Blocker)
+    } else {
+        Outcome::warn(format!("the password of {user} expires in {}", duration(left)))
+    };
+    let sql = format!("ALTER ROLE {} VALID UNTIL 'infinity'", quote_ident(user));
+    Ok(Some(outcome.evidence("expires_in_s", left).sql(sql, "superuser")))
+}

@@ -1,6 +1,6 @@
 //! The chosen tables: whether they exist, what they are, and what the role may do with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::cause::relations_unseen;
 use super::outcome::{Outcome, count, some_of};
@@ -150,12 +150,12 @@ pub(crate) static TABLE_SELECT: Check = Check {
             return Some(unseen);
         }
         let user = &profile.source.user;
-        let closed: Vec<TableName> =
-            facts.chosen().filter(|relation| !relation.select && !relation.select_some).map(Relation::table).collect();
+        let closed: Vec<&Relation> =
+            facts.chosen().filter(|relation| !relation.select && !relation.select_some).collect();
         if closed.is_empty() {
             return Some(Outcome::pass(format!("{user} may read the chosen tables")));
         }
-        let names: Vec<String> = closed.iter().map(TableName::to_string).collect();
+        let names: Vec<String> = closed.iter().map(|relation| relation.table().to_string()).collect();
         let mut outcome = Outcome::fail(format!(
             "{user} may not read {}: {}",
             count(names.len(), "table", "tables"),
@@ -165,24 +165,34 @@ pub(crate) static TABLE_SELECT: Check = Check {
         if profile.method == Method::Cdc && !profile.initial_copy {
             outcome = outcome.severity(Severity::Info);
         }
-        for sql in select_grants(&closed, profile) {
-            outcome = outcome.sql(sql, "table owner");
+        for (sql, who) in select_grants(&closed, profile) {
+            outcome = outcome.sql(sql, &who);
         }
         Some(outcome)
     },
 };
 
-/// For whole schemas one statement each, for chosen tables one each: neither grants more than was asked for.
-fn select_grants(closed: &[TableName], profile: &Profile) -> Vec<String> {
+/// For whole schemas one statement each, for chosen tables one each, with who may run it: neither grants more than was
+/// asked for.
+fn select_grants(closed: &[&Relation], profile: &Profile) -> Vec<(String, String)> {
     let user = &profile.source.user;
-    match &profile.selection {
-        Selection::Schemas(_) => {
-            let mut schemas: Vec<&str> = closed.iter().map(|table| table.schema.as_str()).collect();
-            schemas.dedup();
-            schemas.into_iter().map(|schema| ddl::grant_select_all(schema, user)).collect()
-        }
-        Selection::Tables(_) => closed.iter().map(|table| ddl::grant_select(table, user)).collect(),
+    if let Selection::Tables(_) = &profile.selection {
+        let grant =
+            |table: &&Relation| (ddl::grant_select(&table.table(), user), format!("table owner ({})", table.owner));
+        return closed.iter().map(grant).collect();
     }
+    let mut owners: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for table in closed {
+        owners.entry(&table.schema).or_default().insert(&table.owner);
+    }
+    let who = |owners: &BTreeSet<&str>| match owners.len() {
+        1 => format!("table owner ({})", owners.iter().copied().collect::<String>()),
+        _ => format!(
+            "superuser, or each owner of tables ({})",
+            some_of(&owners.iter().map(ToString::to_string).collect::<Vec<_>>())
+        ),
+    };
+    owners.iter().map(|(schema, owners)| (ddl::grant_select_all(schema, user), who(owners))).collect()
 }
 
 pub(crate) static DEFAULT_PRIVILEGES: Check = Check {

@@ -5,14 +5,14 @@
 use super::identity::needs_identity;
 use super::{Planner, Stage};
 use crate::catalog::ddl;
-use crate::catalog::ident::{quote_ident, quote_table};
+use crate::catalog::ident::quote_ident;
 use crate::catalog::relation::Relation;
 use crate::preflight::Status;
 use crate::preflight::checks::publication::{is_covered, publishable};
-use crate::profile::{Selection, TableName};
+use crate::profile::{Coverage, Selection, TableName};
 use crate::setup::condition;
 use crate::setup::step::{Person, Step};
-use crate::setup::wishes::{Coverage, Published};
+use crate::setup::wishes::Published;
 
 const WHO: &str = "superuser, or the tables' owner with CREATE on the database";
 const LOCK: &str = "SHARE UPDATE EXCLUSIVE on the table; reads and writes go on";
@@ -39,12 +39,12 @@ impl Planner<'_> {
         if tables.is_empty() {
             return;
         }
-        let why = match self.wishes.coverage {
-            Coverage::Listed => "it is missing",
+        let why = match self.profile.setup.cover {
+            Coverage::Tables => "it is missing",
             _ => "it is missing; tables that are created later are published too, and each needs a replica identity",
         };
         let what = self.coverage(&tables);
-        let sql = ddl::create_publication_for(&name, &what, !self.wishes.leaf_names);
+        let sql = ddl::create_publication_for(&name, &what, !self.profile.setup.leaf_names);
         let guard = self.identity_guard(what == ddl::ALL_TABLES);
         self.record.created = true;
         let step = Step::new(Person::Administrator, &format!("Create publication {name}"), why, sql, WHO);
@@ -52,7 +52,7 @@ impl Planner<'_> {
     }
 
     fn coverage(&mut self, tables: &[TableName]) -> String {
-        match (self.wishes.coverage, &self.profile.selection) {
+        match (self.profile.setup.cover, &self.profile.selection) {
             (Coverage::All, _) => ddl::ALL_TABLES.to_owned(),
             (Coverage::Schemas, Selection::Schemas(schemas)) if self.facts.server.major() >= 15 => {
                 ddl::tables_in_schemas(schemas)
@@ -66,7 +66,7 @@ impl Planner<'_> {
                     .note(&format!("{text}: the publication lists the tables one by one, without later ones."), []);
                 ddl::tables(tables)
             }
-            (Coverage::Listed, _) => ddl::tables(tables),
+            (Coverage::Tables, _) => ddl::tables(tables),
         }
     }
 
@@ -152,7 +152,7 @@ impl Planner<'_> {
             ("publication-operations", ddl::publish_everything(name)),
             ("publication-via-root", ddl::publish_via_root(name)),
         ] {
-            if id == "publication-via-root" && self.wishes.leaf_names {
+            if id == "publication-via-root" && self.profile.setup.leaf_names {
                 continue;
             }
             if let Some(finding) = self.report.finding(id).filter(|finding| finding.status == Status::Warn) {
@@ -165,7 +165,7 @@ impl Planner<'_> {
 
 /// A table with its column list and its row filter, as `CREATE PUBLICATION` takes it.
 fn listed(published: &Published) -> String {
-    let mut text = quote_table(&published.table);
+    let mut text = ddl::only(&published.table);
     if let Some(columns) = &published.columns {
         let columns = columns.iter().map(|column| quote_ident(column)).collect::<Vec<_>>().join(", ");
         text.push_str(&format!(" ({columns})"));

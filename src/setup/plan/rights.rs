@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Planner, Stage};
 use crate::catalog::ddl;
-use crate::catalog::ident::quote_ident;
+use crate::catalog::ident::{quote_ident, quote_table};
 use crate::catalog::relation::Relation;
 use crate::preflight::checks::tables::{uncovered_creators, wanted_schemas};
 use crate::profile::{Selection, TableName};
@@ -94,7 +94,8 @@ impl Planner<'_> {
                     [one] => one.to_string(),
                     _ => format!("{} tables of {schema}", some.len()),
                 };
-                let sql = format!("GRANT SELECT ON {} TO {}", ddl::tables(some), quote_ident(&user));
+                let list: Vec<String> = some.iter().map(quote_table).collect();
+                let sql = format!("GRANT SELECT ON TABLE {} TO {}", list.join(", "), quote_ident(&user));
                 let who = format!("table owner ({owner})");
                 let title = format!("Let {user} read {what}");
                 let step = Step::new(self.owner(owner), &title, "it has no SELECT", sql, &who);

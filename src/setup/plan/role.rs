@@ -61,7 +61,7 @@ impl Planner<'_> {
     }
 
     fn monitor(&mut self) {
-        if !self.wishes.monitor {
+        if !self.profile.setup.monitor {
             return;
         }
         let missing = !self.facts.cluster.get().is_some_and(|cluster| cluster.role_monitors);

@@ -4,9 +4,9 @@ use super::{Planner, Stage};
 use crate::catalog::ddl;
 use crate::catalog::ident::quote_ident;
 use crate::preflight::Status;
+use crate::profile::Coverage;
 use crate::setup::condition;
 use crate::setup::step::{Person, Step};
-use crate::setup::wishes::Coverage;
 
 /// The first version whose pgoutput sends messages (PostgreSQL 14 release notes).
 const SENDS_MESSAGES: u32 = 14;
@@ -29,8 +29,8 @@ impl Planner<'_> {
             self.plan.note(&text, []);
             return;
         }
-        let failover = self.wishes.failover && self.facts.server.major() >= FAILOVER;
-        if self.wishes.failover && !failover {
+        let failover = self.profile.setup.failover && self.facts.server.major() >= FAILOVER;
+        if self.profile.setup.failover && !failover {
             let text =
                 "Standbys keep a slot in step from PostgreSQL 17 on: the slot is lost when this server fails over.";
             self.plan.note(text, []);
@@ -45,7 +45,7 @@ impl Planner<'_> {
         }
         let failover = failover || existing.is_some_and(|slot| slot.failover);
         let sql = if failover { ddl::create_failover_slot(&name) } else { ddl::create_slot(&name) };
-        let why = "it is missing; waits until every transaction that has written is over";
+        let why = "it is missing; waits, 10 minutes at the most, until every transaction that has written is over";
         let publication = &self.profile.publication;
         let guard = condition::demand(
             &condition::publication(publication),
@@ -59,7 +59,7 @@ impl Planner<'_> {
     /// What the role needs to write a heartbeat, if one is wished for: without it the slot of a quiet database on a
     /// busy cluster can't move on. From PostgreSQL 14 on a message in the log is enough.
     pub(super) fn heartbeat(&mut self) {
-        if !self.wishes.heartbeat {
+        if !self.profile.setup.heartbeat {
             return;
         }
         let user = self.user().to_owned();
@@ -95,7 +95,7 @@ impl Planner<'_> {
             let step = Step::new(Person::Administrator, &title, why, sql, "superuser");
             self.step_if(!exists, Stage::Role, step, || condition::select(&user, std::slice::from_ref(&table)));
         }
-        let all = self.wishes.coverage == Coverage::All
+        let all = self.profile.setup.cover == Coverage::All
             || self.facts.the_publication().is_some_and(|publication| publication.puballtables);
         if all {
             return;

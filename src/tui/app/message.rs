@@ -151,6 +151,8 @@ pub enum Work {
     Apply(Settings, Plan),
     /// Write a new file that only its owner can read.
     Write(PathBuf, String),
+    /// Write new files, by name and text, into a new directory.
+    WriteParts(PathBuf, Vec<(String, String)>),
     /// Keep a profile under a name, an older one only with `replace`, and the secrets of `keyring` in the keyring.
     #[expect(missing_docs, reason = "the names are the documentation")]
     SaveProfile { name: String, saved: Box<Saved>, replace: bool, keyring: Option<Box<Settings>> },

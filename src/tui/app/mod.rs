@@ -4,6 +4,7 @@
 //! every state gives a next state and a list of effects, and never fails.
 
 pub mod action;
+pub mod choices;
 pub mod connection;
 pub mod dashboard;
 pub mod destination;

@@ -1,11 +1,12 @@
 //! The fifth screen: the SQL that mends what was found, and its application.
 
+use super::choices;
 use super::field::{Field, Kind};
 use super::form::Form;
 use super::message::Planned;
 use super::validate::FieldId;
 use crate::connection::{Secret, Settings};
-use crate::profile::Profile;
+use crate::profile::{Profile, SetupChoices};
 use crate::setup::rehearse::Rehearsal;
 
 /// How far one step of the plan is.
@@ -23,13 +24,26 @@ pub enum StepState {
     Failed,
 }
 
+/// Where the keys go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScriptFocus {
+    /// The script, which they scroll.
+    Script,
+    /// The administrator's name and password.
+    Administrator,
+    /// What the setup makes beyond what is missing.
+    Options,
+}
+
 /// The plan and what became of it.
 #[derive(Debug)]
 pub struct ScriptStep {
     /// Administrator and password.
     pub form: Form,
-    /// Whether the keys go to the fields; otherwise they scroll the script.
-    pub in_fields: bool,
+    /// What the setup makes beyond what is missing.
+    pub options: Form,
+    /// Where the keys go.
+    pub focus: ScriptFocus,
     /// The plan and its script.
     pub planned: Option<Planned>,
     /// What the plan was made for.
@@ -53,9 +67,9 @@ pub struct ScriptStep {
 }
 
 impl ScriptStep {
-    /// The fields filled from `admin`.
+    /// The fields filled from `admin` and `setup`.
     #[must_use]
-    pub fn new(admin: Option<&Settings>) -> Self {
+    pub fn new(admin: Option<&Settings>, setup: SetupChoices) -> Self {
         let mut form = Form::new(vec![
             Field::new(FieldId::AdminUser, Kind::Text),
             Field::new(FieldId::AdminPassword, Kind::Secret),
@@ -66,7 +80,8 @@ impl ScriptStep {
         }
         Self {
             form,
-            in_fields: false,
+            options: choices::form(setup),
+            focus: ScriptFocus::Script,
             planned: None,
             planned_for: None,
             error: None,
@@ -94,9 +109,49 @@ impl ScriptStep {
         Some(base.unwrap_or(source).as_user(user, password))
     }
 
-    /// The text field that has the focus.
-    pub fn text_field(&mut self) -> Option<&mut Field> {
-        if self.in_fields { self.form.focused_mut() } else { None }
+    /// The field that has the focus.
+    #[must_use]
+    pub fn field(&self) -> Option<&Field> {
+        match self.focus {
+            ScriptFocus::Script => None,
+            ScriptFocus::Administrator => self.form.focused(),
+            ScriptFocus::Options => self.options.focused(),
+        }
+    }
+
+    /// The same, to change it.
+    pub fn field_mut(&mut self) -> Option<&mut Field> {
+        match self.focus {
+            ScriptFocus::Script => None,
+            ScriptFocus::Administrator => self.form.focused_mut(),
+            ScriptFocus::Options => self.options.focused_mut(),
+        }
+    }
+
+    /// The keys go to the script again.
+    pub fn leave_fields(&mut self) {
+        self.form.blur();
+        self.focus = ScriptFocus::Script;
+    }
+
+    /// Moves the focus around the ring of script, administrator and options.
+    pub fn cycle(&mut self, forward: bool) {
+        let own = self.form.fields.len();
+        let all = 1 + own + self.options.shown().count();
+        let at = match self.focus {
+            ScriptFocus::Script => 0,
+            ScriptFocus::Administrator => 1 + self.form.focus(),
+            ScriptFocus::Options => 1 + own + self.options.focus_among_shown(),
+        };
+        self.leave_fields();
+        let to = (at + if forward { 1 } else { all - 1 }) % all;
+        if to > own {
+            self.focus = ScriptFocus::Options;
+            self.options.focus_on_shown(to - own - 1);
+        } else if to > 0 {
+            self.focus = ScriptFocus::Administrator;
+            self.form.focus_on(to - 1);
+        }
     }
 
     /// How many statements there are to run.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::choices;
 use super::connection::{ConnectionStep, is_about_encryption};
 use super::dashboard::Dashboard;
 use super::destination::DestinationStep;
@@ -160,7 +161,7 @@ impl App {
             touched: false,
             tables: TablesStep::new(&profile, prefill.selection),
             preflight: PreflightStep::default(),
-            script: ScriptStep::new(prefill.admin.as_ref()),
+            script: ScriptStep::new(prefill.admin.as_ref(), profile.setup),
             destination: DestinationStep::new(prefill.destination.as_ref()),
             dashboard: None,
             fleet: None,
@@ -289,7 +290,7 @@ impl App {
     /// The profile as all steps together describe it.
     #[must_use]
     pub fn profile(&self) -> Profile {
-        self.tables.profile(self.source())
+        Profile { setup: choices::choices(&self.script.options), ..self.tables.profile(self.source()) }
     }
 
     /// Begins a task; an earlier one of its kind is stopped.
@@ -349,7 +350,7 @@ impl App {
             (None, Step::Connection) => self.connection.form.focused_mut(),
             (None, Step::Encryption) => self.encryption.focused_mut(),
             (None, Step::Tables) => self.tables.text_field(),
-            (None, Step::Script) => self.script.text_field(),
+            (None, Step::Script) => self.script.field_mut(),
             (None, Step::Destination) => self.destination.form.focused_mut(),
             (None, Step::Dashboard) => self.dashboard.as_mut().and_then(Dashboard::filter_field_mut),
             _ => None,

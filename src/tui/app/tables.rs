@@ -9,6 +9,9 @@ use crate::connection::Settings;
 use crate::profile::alerts::Alerts;
 use crate::profile::{Method, Profile, Selection, TableName};
 
+/// Whether the rows that exist are copied.
+const COPIES: &[&str] = &["yes", "no, only changes from now on"];
+
 /// Where the keys go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TablesFocus {
@@ -22,6 +25,8 @@ pub enum TablesFocus {
     Publication,
     /// The slot's name.
     Slot,
+    /// Whether the rows that exist are copied.
+    InitialCopy,
 }
 
 /// A line of the list.
@@ -46,6 +51,8 @@ pub struct TablesStep {
     pub publication: Field,
     /// The slot's name.
     pub slot: Field,
+    /// Whether the rows that exist are copied.
+    pub initial_copy: Field,
     /// The tables of the source, by schema and name, and whether each is ticked.
     pub tables: Vec<(TableChoice, bool)>,
     /// The selected line of the list.
@@ -56,7 +63,6 @@ pub struct TablesStep {
     pub error: Option<String>,
     /// What was asked for before the list was known; `None` ticks everything.
     wanted: Option<Selection>,
-    initial_copy: bool,
     alerts: Alerts,
 }
 
@@ -70,6 +76,8 @@ impl TablesStep {
             field.set(text);
             field
         };
+        let mut initial_copy = Field::new(FieldId::InitialCopy, Kind::Choice(COPIES));
+        initial_copy.set(COPIES[usize::from(!profile.initial_copy)]);
         Self {
             method: profile.method,
             focus: TablesFocus::List,
@@ -81,8 +89,8 @@ impl TablesStep {
             loaded_for: None,
             error: None,
             wanted,
-            initial_copy: profile.initial_copy,
             alerts: profile.alerts.clone(),
+            initial_copy,
         }
     }
 
@@ -92,7 +100,7 @@ impl TablesStep {
             TablesFocus::Filter => Some(&mut self.filter),
             TablesFocus::Publication => Some(&mut self.publication),
             TablesFocus::Slot => Some(&mut self.slot),
-            TablesFocus::Method | TablesFocus::List => None,
+            TablesFocus::Method | TablesFocus::List | TablesFocus::InitialCopy => None,
         }
     }
 
@@ -206,8 +214,8 @@ impl TablesStep {
             selection: self.selection(),
             publication: self.publication.text().to_owned(),
             slot: self.slot.text().to_owned(),
-            initial_copy: self.initial_copy,
             alerts: self.alerts.clone(),
+            initial_copy: self.initial_copy.chosen() == 0,
             ..Profile::new(source)
         }
     }

@@ -40,6 +40,12 @@ pub enum FieldId {
     SshAnswer,
     TypedName,
     Note,
+    InitialCopy,
+    Cover,
+    Partitions,
+    Failover,
+    Heartbeat,
+    Monitor,
 }
 
 impl FieldId {
@@ -55,6 +61,12 @@ impl FieldId {
             Self::Encryption => "Encryption",
             Self::Publication => "Publication",
             Self::Slot => "Slot",
+            Self::InitialCopy => "Initial copy",
+            Self::Cover => "Publishes",
+            Self::Partitions => "Partitions",
+            Self::Failover => "Failover slot",
+            Self::Heartbeat => "Heartbeat",
+            Self::Monitor => "Monitoring",
             Self::Filter => "Filter",
             Self::TypedName => "Name",
             Self::Note => "Note",

@@ -168,7 +168,11 @@ fn text(app: &App, dialog: &Dialog) -> (&'static str, Vec<String>) {
         ),
         Question::Path => (
             "Write the script to a file",
-            vec!["A new file that only you can read; an existing file is never overwritten.".to_owned()],
+            vec![
+                "A new file that only you can read; an existing file is never overwritten. A name that ends in / becomes \
+                 a directory with one file for each person who has to run a part."
+                    .to_owned(),
+            ],
         ),
         Question::Act(proposal) => ("What mends it", proposed(proposal)),
         Question::Acknowledge(finding) => (

@@ -11,17 +11,16 @@ use super::text::{cut, paragraph, put, put_lines};
 use super::theme::{Theme, Tone};
 use super::{form, rehearsal, sql};
 use crate::connection::printable;
+use crate::tui::app::choices;
 use crate::tui::app::job::Job;
-use crate::tui::app::script::StepState;
+use crate::tui::app::script::{ScriptFocus, ScriptStep, StepState};
 use crate::tui::app::state::App;
 
 /// Draws the administrator's fields, the state, and the script or its application.
 pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
     let inner = super::chrome::inset(area);
     let script = &app.script;
-    let fields: Vec<_> = script.form.fields.iter().collect();
-    let focus = script.in_fields.then(|| script.form.focus());
-    let top = form::draw(&fields, focus, theme, Rect { height: inner.height.min(4), ..inner }, buf);
+    let top = fields(script, theme, inner, buf);
     let mut state = state_lines(app, theme, inner.width);
     state.truncate(usize::from(inner.height / 2));
     let rows = u16::try_from(state.len()).unwrap_or(0);
@@ -47,6 +46,26 @@ pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
         let column = inner.width.saturating_sub(u16::try_from(place.width()).unwrap_or(0) + 1);
         put(buf, inner, head, column, &place, theme.style(Tone::Dim));
     }
+}
+
+/// The administrator's fields, and the options: in one line while the focus is elsewhere. Returns the rows used.
+fn fields(script: &ScriptStep, theme: Theme, area: Rect, buf: &mut Buffer) -> u16 {
+    let mut fields: Vec<_> = script.form.fields.iter().collect();
+    let own = fields.len();
+    if script.focus == ScriptFocus::Options {
+        fields.extend(script.options.shown());
+        let focus = Some(own + script.options.focus_among_shown());
+        return form::draw(&fields, focus, theme, Rect { height: (area.height / 2).max(3), ..area }, buf);
+    }
+    let focus = (script.focus == ScriptFocus::Administrator).then(|| script.form.focus());
+    let top = form::draw(&fields, focus, theme, Rect { height: area.height.min(4), ..area }, buf);
+    let chosen = choices::in_words(&script.options);
+    let chosen = if chosen.is_empty() { "nothing beyond what is missing" } else { &chosen };
+    let style = theme.style(Tone::Dim);
+    let text =
+        cut(&format!("  {:<1$}{chosen}", "Options", usize::from(form::LABEL) - 2), area.width.into(), theme.ascii);
+    put(buf, area, top, 0, &text, style);
+    top + 1
 }
 
 /// What is going on, in at most a few lines.

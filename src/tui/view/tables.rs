@@ -35,17 +35,18 @@ pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
         let meaning = cut(meaning, usize::from(inner.width.saturating_sub(used + 2)), theme.ascii);
         put(buf, inner, row, used + 1, &meaning, theme.style(Tone::Dim));
     }
-    let names = [&step.publication, &step.slot];
+    let names = [&step.publication, &step.slot, &step.initial_copy];
     let focus = match step.focus {
         TablesFocus::Publication => Some(0),
         TablesFocus::Slot => Some(1),
+        TablesFocus::InitialCopy => Some(2),
         _ => None,
     };
     let (name_lines, _) = form::lines(&names, focus, theme, inner.width);
-    let bottom = u16::try_from(name_lines.len()).unwrap_or(2).min(inner.height / 3);
+    let bottom = u16::try_from(name_lines.len()).unwrap_or(3).min(inner.height / 3);
     list(app, theme, Rect { y: inner.y + 3, height: inner.height.saturating_sub(4 + bottom), ..inner }, buf);
     let place = Rect { y: inner.bottom().saturating_sub(bottom), height: bottom, ..inner };
-    put_lines(buf, place, 0, &name_lines);
+    form::draw(&names, focus, theme, place, buf);
 }
 
 fn list(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {

@@ -2,16 +2,19 @@
 
 use std::path::PathBuf;
 
+use crate::setup::files;
 use crate::tui::app::action::Action;
+use crate::tui::app::choices;
 use crate::tui::app::dialog::Dialog;
 use crate::tui::app::job::Job;
 use crate::tui::app::message::{Effect, Work};
-use crate::tui::app::script::StepState;
+use crate::tui::app::script::{ScriptFocus, StepState};
 use crate::tui::app::state::App;
 use crate::tui::app::step::Step;
 
-/// The screen was opened: a plan is made unless there is one for the same answers.
+/// The screen was opened, or an answer was given: a plan is made unless there is one for the same answers.
 pub(super) fn enter(app: &mut App, effects: &mut Vec<Effect>) {
+    choices::show_for(&mut app.script.options, app.tables.method);
     let wanted = (app.profile(), app.script.admin(&app.source()));
     if app.script.planned_for.as_ref() != Some(&wanted) && !app.jobs.runs(Job::Apply) {
         (app.script.applied, app.script.planned) = (None, None);
@@ -33,22 +36,19 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
     let page = isize::try_from(app.size.1 / 2).unwrap_or(8);
     let script = &mut app.script;
     match action {
-        Action::NextField | Action::PreviousField => cycle(app, action == Action::NextField),
-        Action::Down if script.in_fields => cycle(app, true),
-        Action::Up if script.in_fields => cycle(app, false),
-        Action::Confirm if script.in_fields => {
-            if script.form.at_end() {
-                script.form.blur();
-                script.in_fields = false;
-                enter(app, effects);
-            } else {
-                script.form.step(true);
-            }
+        Action::NextField | Action::PreviousField => script.cycle(action == Action::NextField),
+        Action::Down | Action::Up if script.focus != ScriptFocus::Script => script.cycle(action == Action::Down),
+        Action::Left | Action::Right | Action::Toggle if script.focus == ScriptFocus::Options => {
+            choose(app, action != Action::Left, effects);
         }
-        Action::Back if script.in_fields => {
-            script.form.blur();
-            script.in_fields = false;
+        Action::Confirm if script.focus == ScriptFocus::Administrator && !script.form.at_end() => {
+            script.form.step(true);
         }
+        Action::Confirm if script.focus != ScriptFocus::Script => {
+            script.leave_fields();
+            enter(app, effects);
+        }
+        Action::Back if script.focus != ScriptFocus::Script => script.leave_fields(),
         Action::Up => script.scroll_by(-1),
         Action::Down => script.scroll_by(1),
         Action::PageUp => script.scroll_by(-page),
@@ -91,16 +91,14 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
     }
 }
 
-/// The ring of the focus: script, administrator, password.
-fn cycle(app: &mut App, forward: bool) {
-    let script = &mut app.script;
-    script.form.blur();
-    let count = script.form.fields.len();
-    let at = if script.in_fields { script.form.focus() + 1 } else { 0 };
-    let to = (at + if forward { 1 } else { count }) % (count + 1);
-    script.in_fields = to > 0;
-    if to > 0 {
-        script.form.focus_on(to - 1);
+/// Chooses the next word of an option; the script follows at once. What is being applied stays as it was shown.
+fn choose(app: &mut App, forward: bool, effects: &mut Vec<Effect>) {
+    if app.jobs.runs(Job::Apply) {
+        app.note("The script is being applied; Esc stops it after the step at hand.", false);
+    } else if let Some(field) = app.script.field_mut() {
+        field.cycle(forward);
+        app.edited(effects);
+        enter(app, effects);
     }
 }
 
@@ -157,7 +155,7 @@ fn busy(app: &App) -> bool {
 
 fn ask_for_administrator(app: &mut App) {
     app.note("Name an administrator who may run the script, and the password.", true);
-    app.script.in_fields = true;
+    app.script.focus = ScriptFocus::Administrator;
     app.script.form.focus_on(0);
 }
 
@@ -189,10 +187,18 @@ pub(super) fn apply(app: &mut App, effects: &mut Vec<Effect>) {
     }
 }
 
-/// The file's name was given.
+/// The file's name was given; that of a directory for one file each person.
 pub(super) fn write(app: &mut App, path: &str, effects: &mut Vec<Effect>) {
-    if let Some(planned) = &app.script.planned {
-        let text = planned.script.clone();
-        app.start(Job::Write, Work::Write(PathBuf::from(path), text), effects);
-    }
+    let Some(planned) = &app.script.planned else { return };
+    let work = if path.ends_with('/') {
+        let files = files::files(&planned.plan, &app.profile(), false);
+        if files.is_empty() {
+            app.note("There is nothing to write for anybody.", false);
+            return;
+        }
+        Work::WriteParts(PathBuf::from(path), files)
+    } else {
+        Work::Write(PathBuf::from(path), planned.script.clone())
+    };
+    app.start(Job::Write, work, effects);
 }

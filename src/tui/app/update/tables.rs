@@ -9,7 +9,8 @@ use crate::tui::app::state::App;
 use crate::tui::app::step::Step;
 use crate::tui::app::tables::TablesFocus;
 
-const ORDER: [TablesFocus; 4] = [TablesFocus::Method, TablesFocus::List, TablesFocus::Publication, TablesFocus::Slot];
+const ORDER: [TablesFocus; 5] =
+    [TablesFocus::Method, TablesFocus::List, TablesFocus::Publication, TablesFocus::Slot, TablesFocus::InitialCopy];
 
 /// The screen was opened: the list is read if it is of another source.
 pub(super) fn enter(app: &mut App, effects: &mut Vec<Effect>) {
@@ -51,6 +52,10 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         (Action::Confirm, _) => confirm(app),
         (Action::Up | Action::Down | Action::Toggle | Action::Left | Action::Right, TablesFocus::Method) => {
             tables.method = if tables.method == Method::Cdc { Method::Xmin } else { Method::Cdc };
+            app.edited(effects);
+        }
+        (Action::Toggle | Action::Left | Action::Right, TablesFocus::InitialCopy) => {
+            tables.initial_copy.cycle(action != Action::Left);
             app.edited(effects);
         }
         (Action::Toggle, TablesFocus::List) => {
