@@ -307,7 +307,8 @@ async fn backlog(what: &str, target: f64, changes: u64, transactions: &[String])
     subscribe(&pair, &native, "native", "").await;
     await_true(&native, ALL_READY).await;
     walpilot(&pair, &to, "ours", &[]).await;
-    let (mut theirs, mut ours, mut peak) = (Vec::new(), Vec::new(), 0.0_f64);
+    let (mut theirs, mut ours, mut alone, mut peak) = (Vec::new(), Vec::new(), Vec::new(), 0.0_f64);
+    execute(&pair.from(), "SELECT pg_create_logical_replication_slot('alone', 'pgoutput')").await;
     for round in 0..rounds() {
         execute(&native, "ALTER SUBSCRIPTION native DISABLE").await;
         await_true(&pair.from(), "SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'native'").await;
@@ -315,11 +316,19 @@ async fn backlog(what: &str, target: f64, changes: u64, transactions: &[String])
             execute(&pair.from(), statement).await;
         }
         execute(&pair.from(), &format!("INSERT INTO sentinel VALUES ({round})")).await;
+        alone.push(recvlogical(&pair, "alone").await);
         let begun = Instant::now();
         execute(&native, "ALTER SUBSCRIPTION native ENABLE").await;
         await_true(&native, &format!("SELECT EXISTS (SELECT 1 FROM sentinel WHERE id = {round})")).await;
         theirs.push(begun.elapsed());
-        let (time, memory) = walpilot(&pair, &to, "ours", &[]).await;
+        // As with native apply, what counts is when the last row is there.
+        let begun = Instant::now();
+        let last = format!("SELECT EXISTS (SELECT 1 FROM sentinel WHERE id = {round})");
+        let there = async {
+            await_true(&to, &last).await;
+            begun.elapsed()
+        };
+        let ((_, memory), time) = tokio::join!(walpilot(&pair, &to, "ours", &[]), there);
         ours.push(time);
         peak = peak.max(memory);
     }
@@ -327,8 +336,28 @@ async fn backlog(what: &str, target: f64, changes: u64, transactions: &[String])
     compare(&pair.from(), &to, &tables).await;
     compare(&pair.from(), &native, &tables).await;
     faster(&format!("{what}, {changes} changes"), "native apply ", &theirs, &ours, target);
+    // Nobody is faster than the source's walsender.
+    let (limit, native_time) = (median(&alone), median(&theirs));
+    let most = native_time / limit;
+    println!("{:<46} walsender alone {limit:>7.2} s   {most:>5.2} times as fast at the most", format!("{what}, limit"));
     at_most(&format!("{what}, memory"), "walpilot's peak, MiB", peak / MIB, 64.0);
     unsubscribe(&native, "native").await;
+}
+
+/// The time that `pg_recvlogical` takes to drain a slot into /dev/null.
+async fn recvlogical(pair: &Pair, slot: &str) -> Duration {
+    let end = value(&pair.from(), "SELECT pg_current_wal_lsn()").await;
+    execute(&pair.from(), "CHECKPOINT").await;
+    let begun = Instant::now();
+    let status = Command::new(pair.source.binaries().dir.join("pg_recvlogical"))
+        .args(["-d", &conninfo(&pair.from()), "-S", slot, "--start", "-f", "/dev/null", "--no-loop"])
+        .args(["-o", "proto_version=1", "-o", &format!("publication_names={PUBLICATION}"), "--endpos", &end])
+        .stdout(Stdio::null())
+        .status()
+        .await
+        .expect("pg_recvlogical is installed with the server");
+    assert!(status.success());
+    begun.elapsed()
 }
 
 /// Everything is read and decoded, and belongs to a table that is not wanted.
@@ -349,18 +378,7 @@ async fn decode(changes: u64) {
         )
         .await;
         execute(&pair.from(), &format!("INSERT INTO sentinel VALUES ({round})")).await;
-        let end = value(&pair.from(), "SELECT pg_current_wal_lsn()").await;
-        execute(&pair.from(), "CHECKPOINT").await;
-        let begun = Instant::now();
-        let status = Command::new(pair.source.binaries().dir.join("pg_recvlogical"))
-            .args(["-d", &conninfo(&pair.from()), "-S", &theirs_slot, "--start", "-f", "/dev/null", "--no-loop"])
-            .args(["-o", "proto_version=1", "-o", &format!("publication_names={PUBLICATION}"), "--endpos", &end])
-            .stdout(Stdio::null())
-            .status()
-            .await
-            .expect("pg_recvlogical is installed with the server");
-        theirs.push(begun.elapsed());
-        assert!(status.success());
+        theirs.push(recvlogical(&pair, &theirs_slot).await);
         ours.push(walpilot(&pair, &to, "ours", &only).await.0);
         execute(&pair.from(), &format!("SELECT pg_drop_replication_slot('{theirs_slot}')")).await;
     }

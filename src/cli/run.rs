@@ -1,10 +1,11 @@
 //! `walpilot run`.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -21,6 +22,10 @@ use crate::catalog::Lsn;
 use crate::connection::{self, SessionOptions, Settings, printable};
 use crate::profile::Method;
 use crate::replication::{self, Phase, Progress, RunError, RunOptions};
+
+/// How often `--until-caught-up` looks at the progress, and asks a source again that gave no answer.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+const ASK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Replicate into a destination PostgreSQL
 ///
@@ -100,7 +105,7 @@ pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let deadline = args.duration.map(|duration| Instant::now() + duration);
-    let mut goal: Option<Lsn> = None;
+    let mut caught_up = pin!(caught_up(&options.profile.source, latest.clone()));
     let mut interrupted = false;
     let outcome = loop {
         tokio::select! {
@@ -109,14 +114,8 @@ pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
             _ = tick.tick() => {
                 let now = latest.borrow().clone();
                 lines.progress(&now, Instant::now())?;
-                if args.until_caught_up && now.phase == Phase::Streaming {
-                    match goal {
-                        None => goal = source_position(&options.profile.source).await,
-                        Some(goal) if now.checkpoint >= goal => stop.cancel(),
-                        Some(_) => {}
-                    }
-                }
             }
+            () = &mut caught_up, if args.until_caught_up && !stop.is_cancelled() => stop.cancel(),
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() && !stop.is_cancelled() => {
                 stop.cancel();
             }
@@ -154,6 +153,28 @@ pub(super) fn stopped_by(error: &RunError) -> Stop {
     match error {
         RunError::Connection { .. } => Stop::new(Exit::CannotConnect, message),
         RunError::Refused(_) => Stop::new(Exit::Failed, message),
+    }
+}
+
+/// Returns when everything is at the destination that the source had committed when the stream began.
+async fn caught_up(source: &Settings, progress: watch::Receiver<Progress>) {
+    let mut goal = None;
+    loop {
+        sleep(LOOK_PAUSE).await;
+        let (phase, checkpoint) = {
+            let now = progress.borrow();
+            (now.phase, now.checkpoint)
+        };
+        match goal {
+            None if phase == Phase::Streaming => {
+                goal = source_position(source).await;
+                if goal.is_none() {
+                    sleep(ASK_PAUSE).await;
+                }
+            }
+            Some(goal) if phase == Phase::Streaming && checkpoint >= goal => return,
+            _ => {}
+        }
     }
 }
 

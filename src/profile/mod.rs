@@ -1,5 +1,8 @@
 //! What to replicate: a source, the method, the tables, and the names of publication and slot.
 
+mod alert_values;
+pub mod alerts;
+pub mod configuration;
 pub mod keyring;
 pub mod password_command;
 pub mod saved;
@@ -12,8 +15,9 @@ mod table;
 use serde::{Deserialize, Serialize};
 
 use crate::connection::Settings;
+use alerts::Alerts;
 pub use setup::{Coverage, SetupChoices};
-pub use table::{BadTableName, TableName};
+pub use table::{BadTableName, TableName, schema_name, split_list};
 
 /// How changes are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -70,6 +74,8 @@ pub struct Profile {
     pub initial_copy: bool,
     /// What the setup makes beyond what is missing.
     pub setup: SetupChoices,
+    /// From when on something is worth a word.
+    pub alerts: Alerts,
 }
 
 impl Profile {
@@ -89,6 +95,7 @@ impl Profile {
             slot: Self::DEFAULT_SLOT.to_owned(),
             initial_copy: true,
             setup: SetupChoices::default(),
+            alerts: Alerts::default(),
         }
     }
 }

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::alerts::Alerts;
 use super::{Method, Profile, Selection, SetupChoices, TableName};
 use crate::connection::keyword::{self, Pair};
 use crate::connection::parameters;
@@ -95,6 +96,9 @@ pub struct Saved {
     /// A bastion on the way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssh: Option<SavedTunnel>,
+    /// Thresholds of the diagnosis.
+    #[serde(skip_serializing_if = "Alerts::is_empty")]
+    pub alerts: Alerts,
 }
 
 /// Why a profile can't be used; one sentence without a full stop, safe to show.
@@ -132,6 +136,7 @@ impl Saved {
                 jump: tunnel.jump.clone(),
                 config: tunnel.config.clone(),
             }),
+            alerts: profile.alerts.clone(),
         }
     }
 
@@ -221,6 +226,7 @@ impl Saved {
         }
         profile.initial_copy = !self.no_initial_copy;
         profile.setup = self.setup;
+        profile.alerts = self.alerts.clone();
         Ok(profile)
     }
 }
@@ -274,6 +280,7 @@ mod tests {
             ("[password]\nsource = \"command\"\ncommand = [\"pass\"]", "absolute"),
             ("[password]\nsource = \"command\"\ncommand = []", "absolute"),
             ("[setup]\ncover = \"everything\"", "everything"),
+            ("[alerts]\nlag = { warning = \"5MB\" }", "alerts.lag.warning"),
             ("schemas = [\"a\"]\ntables = [\"b\"]", "both"),
             ("tables = [\"a.b.c\"]", "a.b.c"),
         ] {

@@ -6,8 +6,7 @@
 //! open destination transaction, and committed when its commit has been read. So memory is bounded, and the
 //! destination never shows half a transaction.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
@@ -15,18 +14,17 @@ use tokio::time::{Instant, sleep_until};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::Writer;
+use super::batch::{End, Writer};
+use super::carrier::{Carrier, Done, Order, Tally};
 use super::change::{Change, Kind};
-use super::destination;
+use super::described::{Described, Description, Verdict};
 use super::halt::{Halt, Side};
-use super::look::{Looked, Published};
 use super::pgoutput::{self, Message, Relation, Row};
 use super::progress::{Progress, Teller};
 use super::reader::Chunk;
 use super::relation::Target;
-use super::scope::{InScope, Scope};
+use super::scope::Scope;
 use super::stream::Frame;
-use super::types;
 use crate::catalog::Lsn;
 use crate::connection::printable;
 use crate::profile::TableName;
@@ -64,41 +62,18 @@ pub(super) enum Ended {
     CommitBefore(Lsn),
 }
 
-enum Known {
-    Here {
-        target: Arc<Target>,
-        from: Lsn,
-        place: usize,
-    },
-    /// Described, but not among the tables of the run. That alone says nothing: with publish_via_partition_root the
-    /// partitions are described as well, although their changes come under the root's name.
-    Unknown(TableName),
-    Ignored,
-}
-
-/// What is to be done with a change.
-enum Verdict {
-    Apply(Arc<Target>, usize),
-    Skip,
-    /// Its table has to be copied first.
-    NewTable,
-}
-
 /// What to do after a frame.
 type Then = Option<Ended>;
 
 /// Applies one stream.
 pub(super) struct Applier<'a> {
-    client: &'a Client,
-    slot: &'a str,
-    writer: Writer<'a>,
-    scope: Scope,
-    looked: Option<Looked>,
+    carrier: Carrier<'a>,
+    described: Described<'a>,
+    /// See [`Scope::fence`].
+    fence: Option<Lsn>,
     progress: watch::Sender<Progress>,
     flushed: watch::Sender<Lsn>,
     tell: &'a Teller,
-    relations: HashMap<u32, Known>,
-    version: u64,
     collected: Vec<Change>,
     collected_bytes: usize,
     held: Vec<OwnedSemaphorePermit>,
@@ -106,12 +81,12 @@ pub(super) struct Applier<'a> {
     reading: Option<Lsn>,
     /// The last commit that was read and is not committed here.
     uncommitted: Option<(Lsn, i64)>,
-    counts: HashMap<usize, [u64; 4]>,
-    transactions: u64,
-    changes: u64,
+    /// What is read and not ordered to be committed.
+    tally: Tally,
     oldest: Option<Instant>,
-    /// When something was written last.
+    /// When rows were written last.
     written: Instant,
+    /// As ordered; what is committed is in `flushed`.
     checkpoint: Lsn,
     position: Lsn,
     position_due: Instant,
@@ -129,24 +104,18 @@ impl<'a> Applier<'a> {
     ) -> Result<Self, Halt> {
         let checkpoint = *flushed.borrow();
         Ok(Self {
-            client,
-            slot,
-            writer: Writer::new(client).await?,
-            scope,
-            looked: None,
+            carrier: Carrier::new(Writer::new(client, slot).await?),
+            fence: scope.fence,
+            described: Described::new(client, scope),
             progress,
             flushed,
             tell,
-            relations: HashMap::new(),
-            version: 0,
             collected: Vec::new(),
             collected_bytes: 0,
             held: Vec::new(),
             reading: None,
             uncommitted: None,
-            counts: HashMap::new(),
-            transactions: 0,
-            changes: 0,
+            tally: Tally::default(),
             oldest: None,
             written: Instant::now(),
             checkpoint,
@@ -164,6 +133,9 @@ impl<'a> Applier<'a> {
     ) -> Result<Ended, Halt> {
         let mut give_up: Option<Instant> = None;
         loop {
+            if let Some(done) = self.carrier.get_on()? {
+                self.note(done);
+            }
             let chunk = match queue.try_recv() {
                 Ok(chunk) => chunk,
                 Err(_) => {
@@ -183,6 +155,12 @@ impl<'a> Applier<'a> {
                         () = sleep_until(give_up.unwrap_or(self.position_due)), if give_up.is_some() => {
                             return self.end(Ended::Stopped).await;
                         }
+                        done = self.carrier.landed(), if self.carrier.is_busy() => {
+                            if let Some(done) = done? {
+                                self.note(done);
+                            }
+                            continue;
+                        }
                         chunk = queue.recv() => match chunk {
                             Some(chunk) => chunk,
                             None => return self.end(Ended::Cut).await,
@@ -194,11 +172,9 @@ impl<'a> Applier<'a> {
             self.held.push(chunk.permit);
             for frame in chunk.frames {
                 if let Some(ended) = self.frame(frame).await? {
-                    self.writer.roll_back().await?;
-                    return Ok(ended);
+                    return self.roll_back(ended).await;
                 }
                 if stop.is_cancelled() && self.reading.is_none() {
-                    self.commit().await?;
                     return self.end(Ended::Stopped).await;
                 }
             }
@@ -210,6 +186,10 @@ impl<'a> Applier<'a> {
 
     /// When what is there is written although more may come; `None` when there is nothing.
     fn due(&self) -> Option<Instant> {
+        // More is collected while something is on its way.
+        if self.carrier.is_busy() {
+            return None;
+        }
         // What was left out holds its share of the queue, too.
         let waits = if self.reading.is_some() { !self.held.is_empty() } else { self.uncommitted.is_some() };
         if waits {
@@ -234,10 +214,19 @@ impl<'a> Applier<'a> {
     /// transaction, and comes again.
     async fn end(mut self, ended: Ended) -> Result<Ended, Halt> {
         if self.reading.is_some() {
-            self.writer.roll_back().await?;
-        } else if self.uncommitted.is_some() || self.position > self.checkpoint {
+            return self.roll_back(ended).await;
+        }
+        if self.uncommitted.is_some() || self.position > self.checkpoint {
             self.commit().await?;
         }
+        self.land().await?;
+        Ok(ended)
+    }
+
+    async fn roll_back(mut self, ended: Ended) -> Result<Ended, Halt> {
+        self.collected.clear();
+        self.order(End::RollBack, Tally::default()).await?;
+        self.land().await?;
         Ok(ended)
     }
 
@@ -258,7 +247,7 @@ impl<'a> Applier<'a> {
         })?;
         match message {
             Message::Begin { final_lsn, .. } => {
-                if self.scope.fence == Some(final_lsn) && self.uncommitted.is_some() {
+                if self.fence == Some(final_lsn) && self.uncommitted.is_some() {
                     self.commit().await?;
                 }
                 self.reading = Some(final_lsn);
@@ -266,25 +255,25 @@ impl<'a> Applier<'a> {
             }
             Message::Commit { end, time } => {
                 self.reading = None;
-                self.transactions += 1;
+                self.tally.transactions += 1;
                 self.uncommitted = Some((end, time));
                 let old = self.oldest.is_some_and(|oldest| oldest.elapsed() >= COMMIT_AGE);
-                if self.changes >= COMMIT_CHANGES || old {
+                if self.tally.changes >= COMMIT_CHANGES || old {
                     self.commit().await?;
                 }
             }
             Message::Relation(relation) => return self.relation(&relation).await,
             Message::Insert { relation, new } => match self.verdict(relation).await? {
-                Verdict::NewTable => return Ok(Some(Ended::NewTable)),
-                Verdict::Skip => {}
+                Verdict::NewTable(_) => return Ok(Some(Ended::NewTable)),
+                Verdict::Skip | Verdict::Ignored(_) => {}
                 Verdict::Apply(target, place) => {
                     check(&target, &[&new])?;
                     self.collect(Change::Insert(target, new), &[place], Kind::Insert, bytes).await?;
                 }
             },
             Message::Update { relation, old, new } => match self.verdict(relation).await? {
-                Verdict::NewTable => return Ok(Some(Ended::NewTable)),
-                Verdict::Skip => {}
+                Verdict::NewTable(_) => return Ok(Some(Ended::NewTable)),
+                Verdict::Skip | Verdict::Ignored(_) => {}
                 Verdict::Apply(target, place) => {
                     check(&target, &[&new])?;
                     if let Some(old) = &old {
@@ -294,8 +283,8 @@ impl<'a> Applier<'a> {
                 }
             },
             Message::Delete { relation, old } => match self.verdict(relation).await? {
-                Verdict::NewTable => return Ok(Some(Ended::NewTable)),
-                Verdict::Skip => {}
+                Verdict::NewTable(_) => return Ok(Some(Ended::NewTable)),
+                Verdict::Skip | Verdict::Ignored(_) => {}
                 Verdict::Apply(target, place) => {
                     check(&target, &[old.row()])?;
                     self.collect(Change::Delete(target, old), &[place], Kind::Delete, bytes).await?;
@@ -305,8 +294,8 @@ impl<'a> Applier<'a> {
                 let (mut targets, mut places) = (Vec::new(), Vec::new());
                 for relation in relations {
                     match self.verdict(relation).await? {
-                        Verdict::NewTable => return Ok(Some(Ended::NewTable)),
-                        Verdict::Skip => {}
+                        Verdict::NewTable(_) => return Ok(Some(Ended::NewTable)),
+                        Verdict::Skip | Verdict::Ignored(_) => {}
                         Verdict::Apply(target, place) => {
                             targets.push(target);
                             places.push(place);
@@ -323,97 +312,44 @@ impl<'a> Applier<'a> {
         Ok(None)
     }
 
-    /// Whether a change is to be applied: not when the checkpoint or the table's copy holds it.
+    /// Whether a change is to be applied.
     async fn verdict(&mut self, relation: u32) -> Result<Verdict, Halt> {
         let Some(commit) = self.reading else {
             return Err(Halt::refused("The source sent a change outside a transaction. Please report this."));
         };
-        let name = match self.relations.get(&relation) {
-            None => {
-                return Err(Halt::refused(
-                    "The source sent a change of a table that it has not described. Please report this.",
-                ));
+        // What the checkpoint holds is not applied again, whatever it is.
+        let known = commit < self.checkpoint;
+        let verdict = self.described.verdict(relation, commit, known).await?;
+        match &verdict {
+            Verdict::NewTable(name) => {
+                self.tell.note(format!("Table {name} is new in the publication; its rows are copied now."));
             }
-            _ if commit < self.checkpoint => return Ok(Verdict::Skip),
-            Some(Known::Ignored) => return Ok(Verdict::Skip),
-            Some(Known::Here { from, .. }) if commit < *from => return Ok(Verdict::Skip),
-            Some(Known::Here { target, place, .. }) => return Ok(Verdict::Apply(Arc::clone(target), *place)),
-            Some(Known::Unknown(name)) => name.clone(),
-        };
-        if self.published(commit, &name).await?.is_some() {
-            self.tell.note(format!("Table {name} is new in the publication; its rows are copied now."));
-            return Ok(Verdict::NewTable);
+            Verdict::Ignored(name) => self.tell_once(name, "ignored", |name| {
+                format!("Changes of table {name} are left out: it is not among the chosen tables of the publication.")
+            }),
+            Verdict::Skip | Verdict::Apply(..) => {}
         }
-        self.tell_once(&name, "ignored", |name| {
-            format!("Changes of table {name} are left out: it is not among the chosen tables of the publication.")
-        });
-        self.relations.insert(relation, Known::Ignored);
-        Ok(Verdict::Skip)
+        Ok(verdict)
     }
 
     async fn relation(&mut self, relation: &Relation) -> Result<Then, Halt> {
-        let name = TableName::new(relation.schema.as_str(), relation.name.as_str());
-        let known = match self.scope.tables.get(&name).cloned() {
-            None => Known::Unknown(name),
-            Some(InScope { from, place, membership }) => {
-                let commit = self.reading.unwrap_or_default();
-                let published = self.published(commit, &name).await?;
-                if published.as_ref().is_some_and(|now| !now.membership.lasted(&membership)) {
-                    return Ok(Some(Ended::NewTable));
-                }
-                let Some(there) = destination::describe(self.client, &name).await? else {
-                    return Err(Halt::refused(format!(
-                        "Table {name} is gone from the destination. Start with --copy-again to create and copy \
-                         everything anew."
-                    )));
-                };
-                let lacks = |name: &String| !there.columns.iter().any(|other| other.name == *name);
-                if let Some(new) = relation.columns.iter().map(|column| &column.name).find(|name| lacks(name)) {
-                    // Whatever becomes of it, what committed before must not be held up by it.
-                    if self.uncommitted.is_some() {
-                        return Ok(Some(Ended::CommitBefore(commit)));
-                    }
-                    if published.is_some_and(|now| now.columns.contains(new)) {
-                        return Ok(Some(Ended::NewColumn(name)));
-                    }
-                }
-                // A table is described again after every change of its catalog entry, an ANALYZE for example.
-                let again = match self.relations.get(&relation.id) {
-                    Some(Known::Here { target, .. }) => Some(Arc::clone(target)),
-                    _ => None,
-                };
-                let mut joined = Target::join(relation, &there, again.as_ref().map_or(0, |target| target.version))?;
-                joined.retype = types::fit(self.client, relation, &there).await?;
-                let target = match again {
-                    Some(before) if *before == joined => before,
-                    _ => {
-                        self.version += 1;
-                        joined.version = self.version;
-                        Arc::new(joined)
-                    }
-                };
-                Known::Here { target, from, place }
-            }
-        };
-        self.relations.insert(relation.id, known);
-        Ok(None)
-    }
-
-    /// What is published of a table at the commit at `commit` or later, if it is published and wanted.
-    async fn published(&mut self, commit: Lsn, name: &TableName) -> Result<Option<Published>, Halt> {
-        let looked = match self.looked.take() {
-            // The catalog is asked once about everything that had committed by then.
-            Some(looked) if commit < looked.at => looked,
-            _ => (self.scope.look)().await?,
-        };
-        Ok(self.looked.insert(looked).tables.get(name).cloned())
+        // The destination is asked between two batches.
+        self.land().await?;
+        Ok(match self.described.describe(relation, self.reading.unwrap_or_default()).await? {
+            Description::Known => None,
+            Description::NewTable => Some(Ended::NewTable),
+            // Whatever becomes of it, what committed before must not be held up by it.
+            Description::NewColumn { commit, .. } if self.uncommitted.is_some() => Some(Ended::CommitBefore(commit)),
+            Description::NewColumn { table, published: true, .. } => Some(Ended::NewColumn(table)),
+            Description::NewColumn { missing, .. } => return Err(missing),
+        })
     }
 
     async fn collect(&mut self, change: Change, places: &[usize], kind: Kind, bytes: usize) -> Result<(), Halt> {
         for place in places {
-            self.counts.entry(*place).or_default()[kind as usize] += 1;
+            self.tally.counts.entry(*place).or_default()[kind as usize] += 1;
         }
-        self.changes += 1;
+        self.tally.changes += 1;
         self.collected.push(change);
         self.collected_bytes += bytes;
         if self.collected.len() >= WRITE_CHANGES || self.collected_bytes >= WRITE_BYTES {
@@ -422,36 +358,58 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
+    /// Sends what is collected.
     async fn write(&mut self) -> Result<(), Halt> {
-        if !self.collected.is_empty() {
-            self.collected_bytes = 0;
-            let changes = std::mem::take(&mut self.collected);
-            self.writer.write(&changes).await?;
-            for missed in std::mem::take(&mut self.writer.missed) {
-                let what = if missed.kind == Kind::Update { "update" } else { "delete" };
-                self.tell_once(&missed.table, what, |table| {
-                    format!("A row that the source wanted to {what} in table {table} is not at the destination; it was passed over.")
-                });
-            }
+        if self.collected.is_empty() {
+            // What came in was left out: its share of the queue is free again.
+            self.held.clear();
+            return Ok(());
         }
-        // What came in is sent: its share of the queue is free again.
-        self.held.clear();
-        self.written = Instant::now();
+        self.order(End::Open, Tally::default()).await
+    }
+
+    /// Sends what is collected, and commits.
+    async fn commit(&mut self) -> Result<(), Halt> {
+        let (end, time) = self.uncommitted.take().map_or((self.checkpoint, None), |(end, time)| (end, Some(time)));
+        // Everything before a keepalive's position has been sent, and will be applied.
+        self.checkpoint = end.max(self.position).max(self.checkpoint);
+        self.position_due = Instant::now() + POSITION_PAUSE;
+        self.oldest = None;
+        let tally = std::mem::take(&mut self.tally);
+        self.order(End::Commit(self.checkpoint, time), tally).await
+    }
+
+    async fn order(&mut self, end: End, tally: Tally) -> Result<(), Halt> {
+        self.land().await?;
+        self.collected_bytes = 0;
+        let (changes, held) = (std::mem::take(&mut self.collected), std::mem::take(&mut self.held));
+        self.carrier.send(Order { changes, held, end, tally });
         Ok(())
     }
 
-    async fn commit(&mut self) -> Result<(), Halt> {
-        self.write().await?;
-        let (end, time) = self.uncommitted.take().map_or((self.checkpoint, None), |(end, time)| (end, Some(time)));
-        // Everything before a keepalive's position has been sent, and by now applied.
-        let lsn = end.max(self.position).max(self.checkpoint);
-        self.writer.commit(self.slot, lsn, time).await?;
-        self.checkpoint = lsn;
-        self.written = Instant::now();
-        self.position_due = Instant::now() + POSITION_PAUSE;
-        self.oldest = None;
+    /// Waits for what is on its way.
+    async fn land(&mut self) -> Result<(), Halt> {
+        if let Some(done) = self.carrier.landed().await? {
+            self.note(done);
+        }
+        Ok(())
+    }
+
+    /// Takes note of what was written.
+    fn note(&mut self, Done { end, tally, missed }: Done) {
+        for missed in missed {
+            let what = if missed.kind == Kind::Update { "update" } else { "delete" };
+            self.tell_once(&missed.table, what, |table| {
+                format!("A row that the source wanted to {what} in table {table} is not at the destination; it was passed over.")
+            });
+        }
+        // A position alone is cheap, and must not hold up the row that comes next.
+        if !matches!(end, End::Commit(_, None)) {
+            self.written = Instant::now();
+        }
+        let End::Commit(lsn, _) = end else { return };
         self.progress.send_modify(|progress| {
-            for (place, [inserts, updates, deletes, truncates]) in self.counts.drain() {
+            for (place, [inserts, updates, deletes, truncates]) in tally.counts {
                 if let Some(table) = progress.tables.get_mut(place) {
                     table.inserts += inserts;
                     table.updates += updates;
@@ -459,13 +417,12 @@ impl<'a> Applier<'a> {
                     table.truncates += truncates;
                 }
             }
-            progress.transactions += std::mem::take(&mut self.transactions);
-            progress.changes += std::mem::take(&mut self.changes);
+            progress.transactions += tally.transactions;
+            progress.changes += tally.changes;
             progress.destination_reaches(lsn);
         });
         // Only now may the source forget it.
         self.flushed.send_replace(lsn);
-        Ok(())
     }
 
     fn tell_once(&mut self, table: &TableName, what: &'static str, text: impl Fn(&TableName) -> String) {

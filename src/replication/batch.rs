@@ -11,6 +11,7 @@ use std::task::Poll;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::SinkExt;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Statement};
 
@@ -42,9 +43,21 @@ pub(super) struct Missed {
     pub(super) kind: Kind,
 }
 
+/// How a batch ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Its transaction goes on.
+    Open,
+    /// Its transaction is committed together with this checkpoint and the time of the last commit that it holds.
+    Commit(Lsn, Option<i64>),
+    /// Its transaction is forgotten.
+    RollBack,
+}
+
 /// Sends changes to one destination session.
 pub(super) struct Writer<'a> {
     client: &'a Client,
+    slot: &'a str,
     prepared: HashMap<Shape, Statement>,
     advance: Statement,
     open: bool,
@@ -56,30 +69,61 @@ type Answer<'f> = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>
 /// What was sent and not answered yet.
 struct Pending<'f> {
     answer: Answer<'f>,
+    about: About,
+}
+
+/// What an answer is about.
+enum About {
     /// The table, and how many rows are meant.
-    about: Option<(Arc<Target>, Kind, u64)>,
+    Rows(Arc<Target>, Kind, u64),
+    Transaction(&'static str),
+    Checkpoint,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) async fn new(client: &'a Client) -> Result<Self, Halt> {
+    pub(super) async fn new(client: &'a Client, slot: &'a str) -> Result<Self, Halt> {
         let advance = client
             .prepare(checkpoint::ADVANCE)
             .await
             .map_err(|error| halt::query(Side::Destination, "preparing the checkpoint", &error))?;
-        Ok(Self { client, prepared: HashMap::new(), advance, open: false, missed: Vec::new() })
+        Ok(Self { client, slot, prepared: HashMap::new(), advance, open: false, missed: Vec::new() })
     }
 
-    /// Sends `changes`, opening a transaction if there is none.
+    /// Writes `changes`, in the open transaction or a new one, and ends it as told.
     ///
     /// # Errors
-    /// After an error the transaction is of no use: roll back or end the session.
-    pub(super) async fn write(&mut self, changes: &[Change]) -> Result<(), Halt> {
-        let client = self.client;
+    /// After an error the transaction is of no use: end the session.
+    pub(super) async fn carry(&mut self, changes: &[Change], end: End) -> Result<(), Halt> {
         let mut pending = Vec::new();
+        if end == End::RollBack && !self.open {
+            return Ok(());
+        }
         if !self.open {
             self.open = true;
-            send(&mut pending, None, Box::pin(async move { client.batch_execute("BEGIN").await.map(|()| 0) })).await;
+            self.control(&mut pending, "BEGIN", "opening a transaction").await;
         }
+        self.write(&mut pending, changes).await?;
+        // Sent right behind the changes. Should one of them be refused, the server makes COMMIT a rollback, and the
+        // error is read first.
+        match end {
+            End::Open => {}
+            End::Commit(lsn, time) => {
+                let (client, slot, advance, text) = (self.client, self.slot, self.advance.clone(), lsn.to_string());
+                let answer = async move { client.execute(&advance, &[&slot, &text, &time]).await };
+                send(&mut pending, About::Checkpoint, Box::pin(answer)).await;
+                self.control(&mut pending, "COMMIT", "committing").await;
+            }
+            End::RollBack => self.control(&mut pending, "ROLLBACK", "rolling back").await,
+        }
+        self.settle(&mut pending).await?;
+        self.open = end == End::Open;
+        Ok(())
+    }
+
+    async fn write<'f>(&mut self, pending: &mut Vec<Pending<'f>>, changes: &[Change]) -> Result<(), Halt>
+    where
+        'a: 'f,
+    {
         if changes.len() < SET_FROM_ROWS {
             return self.in_order(pending, &changes.iter().collect::<Vec<_>>()).await;
         }
@@ -89,24 +133,33 @@ impl<'a> Writer<'a> {
         }
         // Should a set be refused after all, the changes are made one by one: then what stands in the way, if it still
         // does, is what would have stood in the way of PostgreSQL's own replication.
-        let savepoint =
-            |sql: &'static str| -> Answer<'a> { Box::pin(async move { client.batch_execute(sql).await.map(|()| 0) }) };
-        send(&mut pending, None, savepoint("SAVEPOINT walpilot")).await;
-        let (missed, outcome) = (self.missed.len(), self.steps(&mut pending, &steps).await);
+        let doing = "opening a transaction";
+        self.control(pending, "SAVEPOINT walpilot", doing).await;
+        let (missed, outcome) = (self.missed.len(), self.steps(pending, &steps).await);
         let outcome = match outcome {
             Ok(()) => {
-                send(&mut pending, None, savepoint("RELEASE SAVEPOINT walpilot")).await;
-                self.settle(&mut pending).await
+                self.control(pending, "RELEASE SAVEPOINT walpilot", doing).await;
+                self.settle(pending).await
             }
-            Err(halt) => self.settle(&mut pending).await.and(Err(halt)),
+            Err(halt) => self.settle(pending).await.and(Err(halt)),
         };
         let Err(halt) = outcome else { return Ok(()) };
-        if client.batch_execute("ROLLBACK TO SAVEPOINT walpilot").await.is_err() {
+        if self.client.batch_execute("ROLLBACK TO SAVEPOINT walpilot").await.is_err() {
             return Err(halt);
         }
         tracing::debug!("a set of changes was refused; they are made one by one");
         self.missed.truncate(missed);
-        self.in_order(Vec::new(), &changes.iter().collect::<Vec<_>>()).await
+        self.in_order(pending, &changes.iter().collect::<Vec<_>>()).await
+    }
+
+    /// Sends a command without parameters.
+    async fn control<'f>(&self, pending: &mut Vec<Pending<'f>>, sql: &'static str, doing: &'static str)
+    where
+        'a: 'f,
+    {
+        let client = self.client;
+        let answer = async move { client.batch_execute(sql).await.map(|()| 0) };
+        send(pending, About::Transaction(doing), Box::pin(answer)).await;
     }
 
     /// Writes sets and what keeps its order.
@@ -116,10 +169,7 @@ impl<'a> Writer<'a> {
     {
         for step in steps {
             match step {
-                Step::InOrder(list) => {
-                    let sent = std::mem::take(pending);
-                    self.in_order(sent, list).await?;
-                }
+                Step::InOrder(list) => self.in_order(pending, list).await?,
                 Step::Set(set) if set.rows.len() < SET_FROM_ROWS => self.one_by_one(pending, set).await?,
                 Step::Set(set) if set.kind == Kind::Insert && set.rows.len() >= COPY_FROM_ROWS => {
                     self.settle(pending).await?;
@@ -135,7 +185,7 @@ impl<'a> Writer<'a> {
                             arrays.iter().map(|array| (array as &(dyn ToSql + Sync), Type::UNKNOWN)).collect();
                         client.execute_typed(&sql, &parameters).await
                     };
-                    send(pending, Some((Arc::clone(set.target), set.kind, rows)), Box::pin(answer)).await;
+                    send(pending, About::Rows(Arc::clone(set.target), set.kind, rows), Box::pin(answer)).await;
                 }
             }
         }
@@ -163,7 +213,7 @@ impl<'a> Writer<'a> {
 
     /// Makes changes in their order: runs of inserts as one COPY, everything else as prepared statements, sent without
     /// waiting for the answers in between.
-    async fn in_order<'f>(&mut self, mut pending: Vec<Pending<'f>>, changes: &[&Change]) -> Result<(), Halt>
+    async fn in_order<'f>(&mut self, pending: &mut Vec<Pending<'f>>, changes: &[&Change]) -> Result<(), Halt>
     where
         'a: 'f,
     {
@@ -182,24 +232,24 @@ impl<'a> Writer<'a> {
                         _ => None,
                     });
                     if run.len() >= COPY_RUN_ROWS && target.copies() {
-                        self.settle(&mut pending).await?;
+                        self.settle(pending).await?;
                         self.copy(target, rows.map(|row| |at: usize| &row[at])).await?;
                         continue;
                     }
                     for row in rows {
-                        self.statement(&mut pending, target, Kind::Insert, target.insert(row)).await?;
+                        self.statement(pending, target, Kind::Insert, target.insert(row)).await?;
                     }
                 }
                 Change::Update(target, old, new) => {
                     if let Some(bound) = target.update(old.as_ref(), new)? {
-                        self.statement(&mut pending, target, Kind::Update, bound).await?;
+                        self.statement(pending, target, Kind::Update, bound).await?;
                     }
                 }
                 Change::Delete(target, old) => {
-                    self.statement(&mut pending, target, Kind::Delete, target.delete(old)?).await?;
+                    self.statement(pending, target, Kind::Delete, target.delete(old)?).await?;
                 }
                 Change::Truncate(targets, restart) => {
-                    self.settle(&mut pending).await?;
+                    self.settle(pending).await?;
                     let names: Vec<String> = targets.iter().map(|target| target.truncated()).collect();
                     let restart = if *restart { " RESTART IDENTITY" } else { "" };
                     // Like PostgreSQL's own apply: what CASCADE reached at the source is listed in the message, and
@@ -210,43 +260,6 @@ impl<'a> Writer<'a> {
                         .map_err(|error| failed(targets.first(), Kind::Truncate, &error))?;
                 }
             }
-        }
-        self.settle(&mut pending).await
-    }
-
-    /// Commits what is open together with the checkpoint.
-    pub(super) async fn commit(&mut self, slot: &str, lsn: Lsn, time: Option<i64>) -> Result<(), Halt> {
-        let doing = "committing";
-        let text = lsn.to_string();
-        let client = self.client;
-        if !self.open {
-            client.batch_execute("BEGIN").await.map_err(|error| halt::query(Side::Destination, doing, &error))?;
-        }
-        self.open = true;
-        let advanced = client
-            .execute(&self.advance, &[&slot, &text, &time])
-            .await
-            .map_err(|error| halt::query(Side::Destination, doing, &error))?;
-        if advanced != 1 {
-            return Err(Halt::refused(format!(
-                "The checkpoint of slot {} is gone from walpilot.checkpoint at the destination; somebody removed it. \
-                 Start again to see what can be done.",
-                printable(slot)
-            )));
-        }
-        client.batch_execute("COMMIT").await.map_err(|error| halt::query(Side::Destination, doing, &error))?;
-        self.open = false;
-        Ok(())
-    }
-
-    /// Forgets what is open.
-    pub(super) async fn roll_back(&mut self) -> Result<(), Halt> {
-        if self.open {
-            self.client
-                .batch_execute("ROLLBACK")
-                .await
-                .map_err(|error| halt::query(Side::Destination, "rolling back", &error))?;
-            self.open = false;
         }
         Ok(())
     }
@@ -277,7 +290,7 @@ impl<'a> Writer<'a> {
             }
         };
         let answer = async move { client.execute_raw(&statement, values.iter().map(Parameter)).await };
-        send(pending, Some((Arc::clone(target), kind, 1)), Box::pin(answer)).await;
+        send(pending, About::Rows(Arc::clone(target), kind, 1), Box::pin(answer)).await;
         Ok(())
     }
 
@@ -285,12 +298,22 @@ impl<'a> Writer<'a> {
     async fn settle(&mut self, pending: &mut Vec<Pending<'_>>) -> Result<(), Halt> {
         for Pending { answer, about } in pending.drain(..) {
             match (answer.await, about) {
-                (Ok(hit), Some((target, kind @ (Kind::Update | Kind::Delete), rows))) if hit < rows => {
+                (Ok(hit), About::Rows(target, kind @ (Kind::Update | Kind::Delete), rows)) if hit < rows => {
                     self.missed.push(Missed { table: target.table.clone(), kind });
                 }
                 (Ok(_), _) => {}
-                (Err(error), Some((target, kind, _))) => return Err(failed(Some(&target), kind, &error)),
-                (Err(error), None) => return Err(halt::query(Side::Destination, "opening a transaction", &error)),
+                (Err(error), About::Rows(target, kind, _)) => return Err(failed(Some(&target), kind, &error)),
+                (Err(error), About::Transaction(doing)) => return Err(halt::query(Side::Destination, doing, &error)),
+                (Err(error), About::Checkpoint) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => {
+                    return Err(Halt::refused(format!(
+                        "The checkpoint of slot {} is gone from walpilot.checkpoint at the destination; somebody removed \
+                         it. Start again to see what can be done.",
+                        printable(self.slot)
+                    )));
+                }
+                (Err(error), About::Checkpoint) => {
+                    return Err(halt::query(Side::Destination, "committing", &error));
+                }
             }
         }
         Ok(())
@@ -316,7 +339,7 @@ impl<'a> Writer<'a> {
 }
 
 /// Polls once, which sends; the answer is waited for later.
-async fn send<'f>(pending: &mut Vec<Pending<'f>>, about: Option<(Arc<Target>, Kind, u64)>, mut answer: Answer<'f>) {
+async fn send<'f>(pending: &mut Vec<Pending<'f>>, about: About, mut answer: Answer<'f>) {
     let first = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
     if let Poll::Ready(result) = first {
         answer = Box::pin(std::future::ready(result));

@@ -331,9 +331,11 @@ pub(super) fn forget_pieces(slot: &str, table: &TableName) -> String {
 
 /// Moves the checkpoint: `$1` slot, `$2` position, `$3` microseconds since 2000-01-01 UTC of the source's commit, or
 /// null to keep the time of the transaction before.
-pub(super) const ADVANCE: &str = "UPDATE walpilot.checkpoint SET lsn = $2::text::pg_lsn, commit_time = \
+///
+/// When the slot has no checkpoint it fails with `division_by_zero`, so that a COMMIT behind it commits nothing.
+pub(super) const ADVANCE: &str = "WITH advanced AS (UPDATE walpilot.checkpoint SET lsn = $2::text::pg_lsn, commit_time = \
      COALESCE('2000-01-01 00:00:00+00'::timestamptz + $3::bigint * interval '1 microsecond', commit_time), \
-     applied_at = clock_timestamp() WHERE slot = $1::text";
+     applied_at = clock_timestamp() WHERE slot = $1::text RETURNING 1) SELECT 1 / count(*) FROM advanced";
 
 fn lsn(text: &str) -> Lsn {
     text.parse().unwrap_or_default()

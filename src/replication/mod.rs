@@ -12,17 +12,19 @@
 //! The other method reads rows with a newer `xmin` again and again ([`xmin`]); it shares the destination's side.
 //!
 //! From the wire to the rows: [`walsender`] (behind [`stream`]) -> [`reader`] -> bounded queue -> [`apply`], which decodes
-//! ([`pgoutput`]), joins changes to the destination's tables ([`relation`]), sorts them ([`coalesce`]) and writes them
-//! ([`batch`]). The initial copy ([`initial`]) hands rows on without a look at them ([`copy`], [`wire`]).
+//! ([`pgoutput`]) and joins changes to the destination's tables ([`described`], [`relation`]) -> [`carrier`], while the next are read ->
+//! [`batch`], which sorts them ([`coalesce`]) and writes them. The initial copy ([`initial`]) hands rows on without a look at them ([`copy`], [`wire`]).
 
 mod apply;
 mod batch;
+mod carrier;
 mod change;
 mod checkpoint;
 mod coalesce;
 pub mod compare;
 mod copy;
 mod create;
+mod described;
 mod destination;
 mod follow;
 mod formats;

@@ -36,6 +36,9 @@ const PARAMETERS: [(&str, &str); 14] = [
     ("transaction_timeout", "0"),
 ];
 
+/// A buffer with less room than this is not read into any more.
+const LEAST_READ_BYTES: usize = 16 * 1024;
+
 /// SQLSTATE of "skipped loading publication".
 const NOT_IN_PREREQUISITE_STATE: &str = "55000";
 
@@ -204,7 +207,11 @@ impl ChangeStream for WalStream {
                 Some(head) => u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize,
                 None => 0,
             };
-            let room = READ_BYTES.max(missing.saturating_sub(self.input.len()));
+            let missing = missing.saturating_sub(self.input.len());
+            // A read mostly brings far less than there is room for, and what is cut out keeps the whole buffer: it is
+            // used up before another one is taken.
+            let free = self.input.capacity() - self.input.len();
+            let room = if free >= missing.max(LEAST_READ_BYTES) { free } else { READ_BYTES.max(missing) };
             fill(&mut self.stream, &mut self.input, room).await?;
         }
     }

@@ -6,6 +6,7 @@ use super::field::{Field, Kind};
 use super::validate::FieldId;
 use crate::catalog::gather::TableChoice;
 use crate::connection::Settings;
+use crate::profile::alerts::Alerts;
 use crate::profile::{Method, Profile, Selection, TableName};
 
 /// Whether the rows that exist are copied.
@@ -62,6 +63,7 @@ pub struct TablesStep {
     pub error: Option<String>,
     /// What was asked for before the list was known; `None` ticks everything.
     wanted: Option<Selection>,
+    alerts: Alerts,
 }
 
 impl TablesStep {
@@ -88,6 +90,7 @@ impl TablesStep {
             error: None,
             wanted,
             initial_copy,
+            alerts: profile.alerts.clone(),
         }
     }
 
@@ -212,6 +215,7 @@ impl TablesStep {
             publication: self.publication.text().to_owned(),
             slot: self.slot.text().to_owned(),
             initial_copy: self.initial_copy.chosen() == 0,
+            alerts: self.alerts.clone(),
             ..Profile::new(source)
         }
     }
