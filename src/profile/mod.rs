@@ -72,10 +72,10 @@ pub struct Profile {
     pub slot: String,
     /// Whether existing rows are copied before changes are followed.
     pub initial_copy: bool,
-    /// From when on something is worth a word.
-    pub alerts: Alerts,
     /// What the setup makes beyond what is missing.
     pub setup: SetupChoices,
+    /// From when on something is worth a word.
+    pub alerts: Alerts,
 }
 
 impl Profile {
@@ -94,8 +94,8 @@ impl Profile {
             publication: Self::DEFAULT_PUBLICATION.to_owned(),
             slot: Self::DEFAULT_SLOT.to_owned(),
             initial_copy: true,
-            alerts: Alerts::default(),
             setup: SetupChoices::default(),
+            alerts: Alerts::default(),
         }
     }
 }

@@ -225,8 +225,8 @@ impl Saved {
             profile.slot.clone_from(name);
         }
         profile.initial_copy = !self.no_initial_copy;
-        profile.alerts = self.alerts.clone();
         profile.setup = self.setup;
+        profile.alerts = self.alerts.clone();
         Ok(profile)
     }
 }
@@ -279,8 +279,8 @@ mod tests {
             ("[password]\nsource = \"vault\"", "vault"),
             ("[password]\nsource = \"command\"\ncommand = [\"pass\"]", "absolute"),
             ("[password]\nsource = \"command\"\ncommand = []", "absolute"),
-            ("[alerts]\nlag = { warning = \"5MB\" }", "alerts.lag.warning"),
             ("[setup]\ncover = \"everything\"", "everything"),
+            ("[alerts]\nlag = { warning = \"5MB\" }", "alerts.lag.warning"),
             ("schemas = [\"a\"]\ntables = [\"b\"]", "both"),
             ("tables = [\"a.b.c\"]", "a.b.c"),
         ] {

@@ -89,8 +89,8 @@ impl TablesStep {
             loaded_for: None,
             error: None,
             wanted,
-            alerts: profile.alerts.clone(),
             initial_copy,
+            alerts: profile.alerts.clone(),
         }
     }
 
@@ -214,8 +214,8 @@ impl TablesStep {
             selection: self.selection(),
             publication: self.publication.text().to_owned(),
             slot: self.slot.text().to_owned(),
-            alerts: self.alerts.clone(),
             initial_copy: self.initial_copy.chosen() == 0,
+            alerts: self.alerts.clone(),
             ..Profile::new(source)
         }
     }
