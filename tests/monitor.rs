@@ -166,10 +166,22 @@ async fn exact_counts_tell_drift_from_movement() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    let moving = count(&target, &table, patience).await.unwrap();
+    // On a busy machine the writer may stand still for the length of a count, which is exact then.
+    await_until("a count meets movement", async || {
+        let moving = count(&target, &table, patience).await.unwrap();
+        match moving.drift {
+            Drift::Within { difference, moved } => {
+                assert!(moved > 0 && (difference - 3).unsigned_abs() <= moved, "{moving:?}");
+                true
+            }
+            ref other => {
+                assert_eq!(*other, Drift::Exact(3), "{moving:?}");
+                false
+            }
+        }
+    })
+    .await;
     writer.abort();
-    let Drift::Within { difference, moved } = moving.drift else { panic!("{moving:?}") };
-    assert!(moved > 0 && (difference - 3).unsigned_abs() <= moved, "{moving:?}");
 
     // What a run writes down stands in the snapshot of the count.
     execute(
