@@ -125,15 +125,15 @@ async fn fleet(args: &WatchArgs, output: Output) -> Result<Exit, Stop> {
         Ok((name, of_profile.target()?))
     };
     let targets = names.into_iter().map(target).collect::<Result<Vec<_>, Stop>>()?;
-    let theme = args.screen.theme(output);
-    let outcome = Box::pin(crate::tui::fleet(targets, args.allow_actions, theme)).await?;
+    let around = args.screen.surroundings(output)?;
+    let outcome = Box::pin(crate::tui::fleet(targets, args.allow_actions, around)).await?;
     super::setup::report(&outcome, output)
 }
 
 async fn dashboard(target: Target, allow_actions: bool, screen: ScreenArgs, output: Output) -> Result<Exit, Stop> {
     needs_terminal()?;
-    let theme = screen.theme(output);
-    let outcome = Box::pin(crate::tui::watch(target, allow_actions, theme)).await?;
+    let around = screen.surroundings(output)?;
+    let outcome = Box::pin(crate::tui::watch(target, allow_actions, around)).await?;
     super::setup::report(&outcome, output)
 }
 

@@ -141,6 +141,15 @@ impl Store {
         }
     }
 
+    /// The user's configuration file, `config.toml`, with its path; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it is there and can't be read, or somebody else could have written it.
+    pub fn configuration(&self) -> Result<Option<(PathBuf, String)>, StoreError> {
+        let path = self.dir.join("config.toml");
+        Ok(read(&path)?.map(|text| (path, text)))
+    }
+
     /// Keeps an unfinished wizard, instead of an earlier one.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ pub enum FieldId {
     SshAnswer,
     TypedName,
     Note,
+    Command,
 }
 
 impl FieldId {
@@ -58,6 +59,7 @@ impl FieldId {
             Self::Filter => "Filter",
             Self::TypedName => "Name",
             Self::Note => "Note",
+            Self::Command => "Command",
             Self::AdminUser => "Administrator",
             Self::AdminPassword => "Password",
             Self::Goal => "Goal",
