@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use super::exit::{Exit, Stop};
 use super::output::Output;
 use super::source::{Opened, SourceArgs, var};
-use crate::connection::printable;
+use crate::profile::configuration::Configuration;
 use crate::profile::store::{Store, StoreError};
 use crate::tui::app::step::Step;
 use crate::tui::keymap::Keymap;
@@ -44,15 +44,13 @@ impl ScreenArgs {
     /// # Errors
     /// When the configuration file can't be read, or names keys that are none.
     pub fn surroundings(self, output: Output) -> Result<Surroundings, Stop> {
-        let store = Store::of_user().ok();
-        let found =
-            store.map(|store| store.configuration()).transpose().map_err(|e| Stop::new(Exit::Usage, e.to_string()))?;
-        let keys = match found.flatten() {
-            Some((path, text)) => Keymap::read(&text).map_err(|reason| {
-                Stop::new(Exit::Usage, format!("{}: {reason}", printable(&path.to_string_lossy())))
-            })?,
-            None => Keymap::default(),
+        let wrong = |reason: String| Stop::new(Exit::Usage, reason);
+        let found = match Store::of_user() {
+            Ok(store) => store.configuration().map_err(|error| wrong(error.to_string()))?,
+            // Without a home there is no file.
+            Err(_) => Configuration::default(),
         };
+        let keys = Keymap::of(&found.keys).map_err(|reason| wrong(format!("config.toml: {reason}")))?;
         Ok(Surroundings { theme: self.theme(output), keys, zone: TimeZone::system() })
     }
 }

@@ -13,6 +13,7 @@ use super::seen::Seen;
 use super::slot::Slot;
 use super::subscription::Subscription;
 use super::table::{Table, Tables};
+use super::xmin;
 use crate::catalog::Lsn;
 use crate::profile::TableName;
 
@@ -42,6 +43,7 @@ pub struct History {
     tables: VecDeque<Arc<Tables>>,
     table_rates: Arc<HashMap<TableName, TableRates>>,
     first_tables: Option<Arc<Tables>>,
+    at_pass: Option<(u64, Option<Arc<Tables>>)>,
     sizes: VecDeque<(Moment, u64)>,
     errors: VecDeque<Errors>,
     published: BTreeMap<u64, Lsn>,
@@ -131,6 +133,7 @@ impl History {
         });
         self.changes.retain(|change| sample.at.since(change.at) <= CHANGE_FOR);
         self.push_tables(sample.tables.as_ref());
+        self.push_pass(&sample);
         self.push_sizes(&sample);
         self.push_errors(&sample);
         self.push_published(&sample);
@@ -199,6 +202,15 @@ impl History {
             self.tables.pop_front();
         }
         self.table_rates = Arc::new(self.tables.front().map(|first| rates(first, &tables)).unwrap_or_default());
+    }
+
+    /// The counters at the end of a pass of the method xmin that was seen to end.
+    fn push_pass(&mut self, sample: &Sample) {
+        let Some((_, run)) = xmin::run(sample) else { return };
+        if self.at_pass.as_ref().is_none_or(|(passes, _)| *passes != run.passes) {
+            let seen = self.at_pass.is_some();
+            self.at_pass = Some((run.passes, sample.tables.clone().filter(|_| seen).map(Arc::new)));
+        }
     }
 
     fn push_sizes(&mut self, sample: &Sample) {
@@ -334,6 +346,11 @@ impl History {
     #[must_use]
     pub fn table_rate(&self, name: &TableName) -> Option<f64> {
         self.table_rates(name).map(|rates| rates.inserts + rates.updates + rates.deletes)
+    }
+
+    /// The tables as they were when a pass of the method xmin was last seen to end.
+    pub(super) fn tables_at_pass(&self) -> Option<&Tables> {
+        self.at_pass.as_ref()?.1.as_deref()
     }
 
     /// Rows deleted from all tables since they are watched, and since when.

@@ -13,44 +13,22 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 use super::{Binding, Chord, Keymap, named};
 use crate::connection::printable;
+use crate::profile::configuration::Keys;
 use crate::tui::app::action::Zone;
-
-/// The file, as far as it is about keys.
-#[derive(Deserialize)]
-struct File {
-    #[serde(default)]
-    keys: BTreeMap<String, Keys>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Keys {
-    One(String),
-    Many(Vec<String>),
-}
 
 /// Zones that are on the screen together; the first one is asked first.
 const TOGETHER: [&[Zone]; 2] = [&[Zone::Run, Zone::Dashboard, Zone::Everywhere], &[Zone::Fleet, Zone::Everywhere]];
 
 impl Keymap {
-    /// Reads a configuration file.
+    /// The keymap with these keys of the user's own.
     ///
     /// # Errors
-    /// One sentence that names the line's name, what is wrong with it, and the next step.
-    pub fn read(text: &str) -> Result<Self, String> {
-        let file: File = toml::from_str(text).map_err(|error| {
-            let reason = printable(error.message()).into_owned();
-            match error.span() {
-                Some(span) => format!("line {}: {reason}", text[..span.start].matches('\n').count() + 1),
-                None => reason,
-            }
-        })?;
+    /// One sentence that names what was given keys, what is wrong with them, and the next step.
+    pub fn of(keys: &BTreeMap<String, Keys>) -> Result<Self, String> {
         let mut own = BTreeMap::new();
-        for (name, keys) in &file.keys {
+        for (name, keys) in keys {
             let Some(binding) = named().find(|binding| binding.name == name) else { return Err(unknown(name)) };
             let texts = match keys {
                 Keys::One(key) => std::slice::from_ref(key),
@@ -133,7 +111,12 @@ mod tests {
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
     use super::*;
+    use crate::profile::configuration::Configuration;
     use crate::tui::app::action::Action;
+
+    fn read(text: &str) -> Result<Keymap, String> {
+        Configuration::from_toml(text).and_then(|file| Keymap::of(&file.keys))
+    }
 
     fn press(keymap: &Keymap, c: char) -> Option<Action> {
         keymap.dispatch(&[Zone::Dashboard], KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE))
@@ -155,12 +138,12 @@ mod tests {
 
     #[test]
     fn own_keys_take_the_place_of_those_before() {
-        let keymap = Keymap::read("[keys]\nfreeze = [\"F\", \"ctrl-f\"]\nfleet = []\nprivacy = 'f'").unwrap();
+        let keymap = read("[keys]\nfreeze = [\"F\", \"ctrl-f\"]\nfleet = []\nprivacy = 'f'").unwrap();
         assert_eq!(press(&keymap, 'F'), Some(Action::Freeze));
         assert_eq!(press(&keymap, ' '), None);
         assert_eq!(press(&keymap, 'f'), Some(Action::Privacy));
         assert_eq!(press(&keymap, 'p'), None);
-        assert_eq!(press(&Keymap::read("[alerts]\nlag = 1").unwrap(), ' '), Some(Action::Freeze));
+        assert_eq!(press(&read("").unwrap(), ' '), Some(Action::Freeze));
     }
 
     #[test]
@@ -174,7 +157,7 @@ mod tests {
             ("[keys]\nfreeze = 7", "line 2"),
             ("[keys", "line 1"),
         ] {
-            let error = Keymap::read(text).unwrap_err();
+            let error = read(text).unwrap_err();
             assert!(error.contains(said), "{text}: {error}");
         }
     }
