@@ -28,7 +28,7 @@ fn watch(settings: &Settings, home: &str) -> Terminal {
 }
 
 fn home() -> (tempfile::TempDir, String) {
-    let home = tempfile::tempdir().unwrap();
+    let home = tempfile::tempdir().expect("a directory");
     let name = home.path().to_string_lossy().into_owned();
     (home, name)
 }
@@ -36,8 +36,8 @@ fn home() -> (tempfile::TempDir, String) {
 /// Writes the configuration file of the user of this home.
 fn configure(home: &str, text: &str) {
     let directory = format!("{home}/.config/walpilot");
-    fs::create_dir_all(&directory).unwrap();
-    fs::write(format!("{directory}/config.toml"), text).unwrap();
+    fs::create_dir_all(&directory).expect("a directory");
+    fs::write(format!("{directory}/config.toml"), text).expect("a file");
 }
 
 #[tokio::test(flavor = "multi_thread")]
