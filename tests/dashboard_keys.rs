@@ -164,6 +164,7 @@ async fn privacy_hides_every_name_that_is_drawn() {
             named.iter().all(|name| *name == "postgres" || name.is_empty() || !text.contains(name))
         });
     }
+    terminal.wait_for("What mends it");
     terminal.types(ESC);
     // Right behind Esc a letter would be one with Alt.
     terminal.wait_until("the dialog is gone", |screen| !screen.contents().contains("What mends it"));
@@ -188,7 +189,7 @@ async fn keys_of_the_users_own_work_and_are_what_footer_and_help_show() {
     terminal.wait_for("who holds back vacuum");
     assert!(terminal.contents().contains("FROZEN"));
     terminal.types("?");
-    terminal.wait_for("Ctrl-H, H");
+    terminal.wait_for("F                     Let the display stand");
     terminal.types("q");
     terminal.types("\u{3}");
     assert_eq!(terminal.ends(), 0);
