@@ -12,7 +12,8 @@ use ratatui::layout::Rect;
 use walpilot::catalog::Lsn;
 use walpilot::monitor::slot::{Consumer, Slot};
 use walpilot::monitor::{Moment, Sample, Target};
-use walpilot::tui::app::dashboard::{Dashboard, DashboardAction, Panel};
+use walpilot::tui::app::action::{Action, Panel};
+use walpilot::tui::app::dashboard::Dashboard;
 use walpilot::tui::view::Theme;
 use walpilot::tui::view::dashboard::draw;
 
@@ -70,7 +71,7 @@ fn main() {
     let mut buffer = Buffer::empty(area);
     println!("frames of 200x60, {SLOTS} slots, {SAMPLES} samples:");
     for panel in [Panel::Slots, Panel::Slot, Panel::Wal, Panel::Lag, Panel::Diagnosis, Panel::Tables, Panel::Events] {
-        dashboard.act(DashboardAction::Show(panel));
+        dashboard.act(Action::Show(panel));
         measure(panel.name().1, || {
             buffer.reset();
             draw(black_box(&dashboard), Theme::default(), time(SAMPLES), area, &mut buffer);
@@ -82,6 +83,6 @@ fn main() {
         number += 1;
     });
     measure("a step back in time", || {
-        dashboard.act(DashboardAction::Step(-1));
+        dashboard.act(Action::Step(-1));
     });
 }

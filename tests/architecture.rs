@@ -53,6 +53,8 @@ const IO_FILES: &[&str] = &[
     "monitor/side.rs",
     "replication/",
     "demo/",
+    "tui/files.rs",
+    "tui/recorder.rs",
     "tui/runtime.rs",
     "tui/tasks.rs",
     "tui/terminal.rs",

@@ -242,6 +242,8 @@ async fn a_finding_is_acknowledged_muted_and_taken_back_and_a_table_is_counted()
     terminal.wait_for("acknowledged at ");
     terminal.wait_for("we buy a disk");
     terminal.types("m");
+    terminal.wait_for("Mute a finding");
+    terminal.types(&format!("{DOWN}\r"));
     terminal.wait_for("1 muted, u shows them");
     terminal.types("u");
     terminal.wait_until("it is back", |screen| {

@@ -179,8 +179,8 @@ pub async fn replay(args: ReplayArgs, output: Output) -> Result<Exit, Stop> {
             "The dashboard needs a terminal; --format text prints the recording's last moment.",
         ));
     }
-    let theme = args.screen.theme(output);
-    let outcome = Box::pin(crate::tui::replay(&header, records, theme)).await?;
+    let around = args.screen.surroundings(output)?;
+    let outcome = Box::pin(crate::tui::replay(&header, records, around)).await?;
     super::setup::report(&outcome, output)
 }
 

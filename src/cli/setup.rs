@@ -1,12 +1,16 @@
 //! `walpilot setup`.
 
+use jiff::tz::TimeZone;
+
 use super::exit::{Exit, Stop};
 use super::output::Output;
 use super::source::{Opened, SourceArgs, var};
+use crate::profile::configuration::Configuration;
 use crate::profile::store::{Store, StoreError};
 use crate::tui::app::step::Step;
+use crate::tui::keymap::Keymap;
 use crate::tui::outcome::Keep;
-use crate::tui::{self, Outcome, Prefill, Theme, TuiError};
+use crate::tui::{self, Outcome, Prefill, Surroundings, Theme, TuiError};
 
 /// Open the wizard (the default)
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -34,6 +38,21 @@ impl ScreenArgs {
         let found = Theme::detect(var);
         Theme { color: found.color && output.has_color(), ascii: found.ascii || self.ascii }
     }
+
+    /// The terminal, the user's keys and the time zone.
+    ///
+    /// # Errors
+    /// When the configuration file can't be read, or names keys that are none.
+    pub fn surroundings(self, output: Output) -> Result<Surroundings, Stop> {
+        let wrong = |reason: String| Stop::new(Exit::Usage, reason);
+        let found = match Store::of_user() {
+            Ok(store) => store.configuration().map_err(|error| wrong(error.to_string()))?,
+            // Without a home there is no file.
+            Err(_) => Configuration::default(),
+        };
+        let keys = Keymap::of(&found.keys).map_err(|reason| wrong(format!("config.toml: {reason}")))?;
+        Ok(Surroundings { theme: self.theme(output), keys, zone: TimeZone::system() })
+    }
 }
 
 /// Runs the command.
@@ -44,12 +63,13 @@ pub async fn run(args: SetupArgs, output: Output) -> Result<Exit, Stop> {
     if !tui::terminal::is_there() {
         return Err(TuiError::NoTerminal.into());
     }
+    let around = args.screen.surroundings(output)?;
     // The wizard has a field for the password, so that nobody is asked before.
     let mut prefill = prefill(args.source.opened(false)?);
     if args.source.is_empty() {
         prefill.draft = unfinished(output)?;
     }
-    let outcome = Box::pin(tui::wizard(prefill, args.screen.theme(output))).await?;
+    let outcome = Box::pin(tui::wizard(prefill, around)).await?;
     if let Err(error) = keep(&outcome.draft) {
         output.note(&format!("walpilot: {error}"));
     }
@@ -94,7 +114,7 @@ fn keep(draft: &Keep) -> Result<(), StoreError> {
 /// # Errors
 /// When standard output can't be written.
 pub fn report(outcome: &Outcome, output: Output) -> Result<Exit, Stop> {
-    if let Some(line) = outcome.line() {
+    for line in outcome.line().into_iter().chain(outcome.recorded()) {
         output.line(&line)?;
     }
     Ok(match (outcome.interrupted, &outcome.failure) {

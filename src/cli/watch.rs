@@ -113,15 +113,15 @@ fn needs_terminal() -> Result<(), Stop> {
 async fn fleet(args: &WatchArgs, output: Output) -> Result<Exit, Stop> {
     needs_terminal()?;
     let targets = args.target.fleet(&args.fleet)?;
-    let theme = args.screen.theme(output);
-    let outcome = Box::pin(crate::tui::fleet(targets, args.allow_actions, theme)).await?;
+    let around = args.screen.surroundings(output)?;
+    let outcome = Box::pin(crate::tui::fleet(targets, args.allow_actions, around)).await?;
     super::setup::report(&outcome, output)
 }
 
 async fn dashboard(target: Target, allow_actions: bool, screen: ScreenArgs, output: Output) -> Result<Exit, Stop> {
     needs_terminal()?;
-    let theme = screen.theme(output);
-    let outcome = Box::pin(crate::tui::watch(target, allow_actions, theme)).await?;
+    let around = screen.surroundings(output)?;
+    let outcome = Box::pin(crate::tui::watch(target, allow_actions, around)).await?;
     super::setup::report(&outcome, output)
 }
 

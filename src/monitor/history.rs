@@ -1,6 +1,7 @@
 //! What was sampled of one source, kept long enough to tell rates, ages and changes. Pure: time comes with the samples.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::destination::Destination;
@@ -8,6 +9,7 @@ use super::events::{self, Event};
 use super::lsn_clock::LsnClock;
 use super::moment::Moment;
 use super::sample::Sample;
+use super::seen::Seen;
 use super::slot::Slot;
 use super::subscription::Subscription;
 use super::table::{Table, Tables};
@@ -38,10 +40,10 @@ pub struct History {
     slots: BTreeMap<String, SlotHistory>,
     gone: BTreeMap<String, Gone>,
     changes: Vec<ServerChange>,
-    tables: VecDeque<Tables>,
-    table_rates: HashMap<TableName, TableRates>,
-    first_tables: Option<Tables>,
-    at_pass: Option<(u64, Option<Tables>)>,
+    tables: VecDeque<Arc<Tables>>,
+    table_rates: Arc<HashMap<TableName, TableRates>>,
+    first_tables: Option<Arc<Tables>>,
+    at_pass: Option<(u64, Option<Arc<Tables>>)>,
     sizes: VecDeque<(Moment, u64)>,
     errors: VecDeque<Errors>,
     published: BTreeMap<u64, Lsn>,
@@ -191,13 +193,15 @@ impl History {
         if self.tables.back().is_some_and(|last| last.at == tables.at) {
             return;
         }
-        self.first_tables.get_or_insert_with(|| tables.clone());
-        self.tables.push_back(tables.clone());
+        // There may be ten thousand of them; copies of this history share them.
+        let tables = Arc::new(tables.clone());
+        self.first_tables.get_or_insert_with(|| Arc::clone(&tables));
+        self.tables.push_back(Arc::clone(&tables));
         // One older than the window stays, to measure from.
         while self.tables.get(1).is_some_and(|second| tables.at.since(second.at) >= TABLE_WINDOW) {
             self.tables.pop_front();
         }
-        self.table_rates = self.tables.front().map(|first| rates(first, tables)).unwrap_or_default();
+        self.table_rates = Arc::new(self.tables.front().map(|first| rates(first, &tables)).unwrap_or_default());
     }
 
     /// The counters at the end of a pass of the method xmin that was seen to end.
@@ -205,7 +209,7 @@ impl History {
         let Some((_, run)) = xmin::run(sample) else { return };
         if self.at_pass.as_ref().is_none_or(|(passes, _)| *passes != run.passes) {
             let seen = self.at_pass.is_some();
-            self.at_pass = Some((run.passes, sample.tables.clone().filter(|_| seen)));
+            self.at_pass = Some((run.passes, sample.tables.clone().filter(|_| seen).map(Arc::new)));
         }
     }
 
@@ -242,6 +246,17 @@ impl History {
         let known = std::mem::take(&mut self.published);
         let written = catalog.transactions();
         self.published = written.map(|xid| (xid, known.get(&xid).copied().unwrap_or(lsn))).collect();
+    }
+
+    /// Lets go of what is large in the latest sample and comes anew with the next one.
+    pub(super) fn lighten(&mut self) {
+        if let Some(latest) = &mut self.latest {
+            latest.tables = None;
+            latest.publications = Seen::default();
+            if let Some(Destination::Reached(reached)) = &mut latest.destination {
+                reached.tables = Tables::default();
+            }
+        }
     }
 
     /// The latest sample.
@@ -335,7 +350,7 @@ impl History {
 
     /// The tables as they were when a pass of the method xmin was last seen to end.
     pub(super) fn tables_at_pass(&self) -> Option<&Tables> {
-        self.at_pass.as_ref()?.1.as_ref()
+        self.at_pass.as_ref()?.1.as_deref()
     }
 
     /// Rows deleted from all tables since they are watched, and since when.

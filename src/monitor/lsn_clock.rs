@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
+use super::ring::Ring;
 use super::units;
 use crate::catalog::Lsn;
 
@@ -116,7 +117,7 @@ const NOISE_BYTES: u64 = 64 * 1024;
 /// The table of positions and times of one timeline of one cluster.
 #[derive(Clone, Debug, Default)]
 pub struct LsnClock {
-    points: VecDeque<Mark>,
+    points: Ring<Mark>,
     thinned: Moment,
 }
 
@@ -146,33 +147,38 @@ impl LsnClock {
     /// Takes marks of an earlier time in: of the WAL files, or of a run of walpilot before this one. Where both tell of
     /// the same time, what was sampled is the better one. Marks that do not fit before what is known are left out.
     pub fn remember(&mut self, marks: Vec<Mark>) {
+        if marks.is_empty() {
+            return;
+        }
         let newest = self.points.back().copied();
         let fits = |mark: &Mark| newest.is_none_or(|newest| mark.lsn <= newest.lsn && mark.last <= newest.last);
-        let mut all: Vec<Mark> = marks.into_iter().filter(fits).chain(self.points.drain(..)).collect();
+        let mut all: Vec<Mark> = marks.into_iter().filter(fits).chain(self.points.iter().copied()).collect();
+        let mut points: VecDeque<Mark> = VecDeque::with_capacity(all.len());
         all.sort_by_key(|mark| mark.lsn);
         for mark in all {
             let sampled = mark.next_xid.is_some();
-            while sampled && self.points.back().is_some_and(|last| last.next_xid.is_none() && last.last > mark.first) {
-                self.points.pop_back();
+            while sampled && points.back().is_some_and(|last| last.next_xid.is_none() && last.last > mark.first) {
+                points.pop_back();
             }
-            match self.points.back_mut() {
+            match points.back_mut() {
                 Some(last) if last.lsn == mark.lsn => {
                     last.first = last.first.min(mark.first);
                     last.last = last.last.max(mark.last);
                     last.next_xid = last.next_xid.max(mark.next_xid);
                 }
                 Some(last) if last.last > mark.first => {}
-                _ => self.points.push_back(mark),
+                _ => points.push_back(mark),
             }
         }
+        self.points = points.into_iter().collect();
     }
 
     /// Moves every time by `micros`: the server's clock was set.
     pub fn shift(&mut self, micros: i64) {
-        for point in &mut self.points {
+        self.points.change(|point| {
             point.first = Moment(point.first.0.saturating_add(micros));
             point.last = Moment(point.last.0.saturating_add(micros));
-        }
+        });
     }
 
     /// Everything that is known, the oldest first.
@@ -280,7 +286,7 @@ impl LsnClock {
     fn thin(&mut self, now: Moment) {
         self.thinned = now;
         let mut kept: Option<Moment> = None;
-        self.points.retain(|point| {
+        let stays = |point: &Mark| {
             let age = now.since(point.last);
             let spacing = TIERS.iter().rev().find(|(from, _)| age > *from).map_or(Duration::ZERO, |(_, every)| *every);
             let keep = age <= KEEP && kept.is_none_or(|before| point.last.since(before) >= spacing);
@@ -288,7 +294,8 @@ impl LsnClock {
                 kept = Some(point.last);
             }
             keep
-        });
+        };
+        self.points = self.points.iter().copied().filter(stays).collect();
     }
 }
 

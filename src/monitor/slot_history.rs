@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::lsn_clock::{Age, Confidence};
 use super::moment::Moment;
+use super::ring::Ring;
 use super::sample::Sample;
 use super::slot::{Consumer, Slot};
+use super::slot_past::{PastPoint, SlotPast};
 use crate::catalog::Lsn;
 
 /// How long the single points of a slot are kept.
@@ -19,7 +21,8 @@ const TIMED_OUT: f64 = 0.9;
 /// The history of one slot.
 #[derive(Clone, Debug, Default)]
 pub struct SlotHistory {
-    points: VecDeque<SlotPoint>,
+    points: Ring<SlotPoint>,
+    past: SlotPast,
     readers: VecDeque<Reader>,
     last_reader: Option<Consumer>,
     departure: Option<Departure>,
@@ -153,6 +156,9 @@ impl SlotHistory {
             wait: slot.consumer.as_ref().and_then(Wait::of),
             decoded: slot.decoding.as_ref().map(|decoding| (decoding.spill_bytes, decoding.total_bytes)),
         });
+        if let Some(reached) = slot.reached() {
+            self.past.push(PastPoint { at, end, reached });
+        }
         while self.points.front().is_some_and(|point| at.since(point.at) > POINTS_FOR) {
             self.points.pop_front();
         }
@@ -208,7 +214,8 @@ impl SlotHistory {
     /// Moves every time by `micros`: the server's clock was set.
     pub(super) fn shift(&mut self, micros: i64) {
         let moved = |moment: &mut Moment| moment.0 = moment.0.saturating_add(micros);
-        self.points.iter_mut().for_each(|point| moved(&mut point.at));
+        self.points.change(|point| moved(&mut point.at));
+        self.past.shift(micros);
         self.readers.iter_mut().for_each(|reader| moved(&mut reader.seen));
         self.inactive.iter_mut().for_each(|(since, _)| moved(since));
         self.creating.iter_mut().for_each(moved);
@@ -218,8 +225,14 @@ impl SlotHistory {
 
     /// Its points, oldest first.
     #[must_use]
-    pub fn points(&self) -> &VecDeque<SlotPoint> {
+    pub fn points(&self) -> &Ring<SlotPoint> {
         &self.points
+    }
+
+    /// What it went through before those points, thinned, for up to a week.
+    pub fn past(&self) -> impl Iterator<Item = &PastPoint> {
+        let first = self.points.front().map_or(Moment(i64::MAX), |point| point.at);
+        self.past.points().take_while(move |point| point.at < first)
     }
 
     /// Who read it last, also after it went.

@@ -33,6 +33,14 @@ impl Watcher {
         events
     }
 
+    /// A copy to take further samples in, before it is looked at: without what is large in the latest one.
+    #[must_use]
+    pub fn light_copy(&self) -> Self {
+        let mut history = self.history.clone();
+        history.lighten();
+        Self { history, reading: self.reading.clone(), diagnosis: self.diagnosis.clone() }
+    }
+
     /// The latest sample.
     #[must_use]
     pub fn sample(&self) -> Option<&Sample> {

@@ -1,5 +1,7 @@
 //! The configuration that holds for every source: `config.toml` beside the profiles.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::alerts::Alerts;
@@ -11,6 +13,18 @@ use crate::connection::printable;
 pub struct Configuration {
     /// Thresholds; a profile's own go before them.
     pub alerts: Alerts,
+    /// Keys of the user's own, by the name of what they do; `tui::keymap` knows the names.
+    pub keys: BTreeMap<String, Keys>,
+}
+
+/// One key, or several; as they are written.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Keys {
+    /// One.
+    One(String),
+    /// Several, or none.
+    Many(Vec<String>),
 }
 
 impl Configuration {

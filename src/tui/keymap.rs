@@ -1,23 +1,27 @@
 //! Every key of the interface, in one table: what is dispatched, what the footer hints at and what the help explains
 //! are the same lines, so that none can lie. The dashboard's keys have a file of their own.
 
+mod chord;
+mod custom;
 mod dashboard;
+
+use std::collections::BTreeMap;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::app::action::{Action, Zone};
 use super::app::field::Edit;
-
-/// A key with its modifiers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chord(KeyCode, KeyModifiers);
+pub use chord::Chord;
+use chord::{alt, ctrl, key, plain};
 
 /// What a key does in a zone.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding {
     /// Where.
     pub zone: Zone,
-    /// Which keys; the first is shown in the footer.
+    /// What it is called in the configuration file and after `:`; empty when its keys stand.
+    pub name: &'static str,
+    /// Which keys, unless the user has chosen others; the first is shown in the footer.
     pub keys: &'static [Chord],
     /// What they do.
     pub action: Action,
@@ -27,26 +31,18 @@ pub struct Binding {
     pub help: &'static str,
 }
 
-const fn key(code: KeyCode) -> Chord {
-    Chord(code, KeyModifiers::NONE)
-}
-const fn plain(c: char) -> Chord {
-    Chord(KeyCode::Char(c), KeyModifiers::NONE)
-}
-const fn ctrl(c: char) -> Chord {
-    Chord(KeyCode::Char(c), KeyModifiers::CONTROL)
-}
-const fn alt(c: char) -> Chord {
-    Chord(KeyCode::Char(c), KeyModifiers::ALT)
-}
 const fn on(zone: Zone, keys: &'static [Chord], action: Action, hint: &'static str, help: &'static str) -> Binding {
-    Binding { zone, keys, action, hint, help }
+    Binding { zone, name: "", keys, action, hint, help }
+}
+/// A binding whose keys the user may change by its name.
+const fn called(name: &'static str, binding: Binding) -> Binding {
+    Binding { name, ..binding }
 }
 
 const ENTER: &[Chord] = &[key(KeyCode::Enter)];
 const ESC: &[Chord] = &[key(KeyCode::Esc)];
 const TAB: &[Chord] = &[key(KeyCode::Tab)];
-const BACK_TAB: &[Chord] = &[key(KeyCode::BackTab), Chord(KeyCode::BackTab, KeyModifiers::SHIFT)];
+const BACK_TAB: &[Chord] = &[key(KeyCode::BackTab)];
 const ARROW_UP: &[Chord] = &[key(KeyCode::Up)];
 const ARROW_DOWN: &[Chord] = &[key(KeyCode::Down)];
 const UP: &[Chord] = &[key(KeyCode::Up), plain('k')];
@@ -57,6 +53,8 @@ const VIM_LEFT: &[Chord] = &[key(KeyCode::Left), plain('h')];
 const VIM_RIGHT: &[Chord] = &[key(KeyCode::Right), plain('l')];
 const PAGE_UP: &[Chord] = &[key(KeyCode::PageUp)];
 const PAGE_DOWN: &[Chord] = &[key(KeyCode::PageDown)];
+const HALF_UP: &[Chord] = &[key(KeyCode::PageUp), ctrl('u')];
+const HALF_DOWN: &[Chord] = &[key(KeyCode::PageDown), ctrl('d')];
 const HOME: &[Chord] = &[key(KeyCode::Home), plain('g')];
 const END: &[Chord] = &[key(KeyCode::End), plain('G')];
 const SPACE: &[Chord] = &[plain(' ')];
@@ -77,6 +75,8 @@ const BINDINGS: &[Binding] = &[
     on(Zone::Dialog, ARROW_UP, Action::Up, "", ""),
     on(Zone::Dialog, ARROW_DOWN, Action::Down, "", ""),
     on(Zone::Dialog, ESC, Action::Back, "cancel", "Close the question; nothing is done"),
+    on(Zone::Menu, UP, Action::Up, "", "The line before"),
+    on(Zone::Menu, DOWN, Action::Down, "", "The next line"),
     on(Zone::Buttons, LEFT, Action::Left, "", ""),
     on(Zone::Buttons, RIGHT, Action::Right, "", ""),
     // Searching in the tables.
@@ -246,12 +246,15 @@ const BINDINGS: &[Binding] = &[
     on(Zone::Script, HOME, Action::First, "", "To the beginning"),
     on(Zone::Script, END, Action::Last, "", "To the end"),
     // Dashboard.
-    on(
-        Zone::Run,
-        &[plain('s')],
-        Action::StopRun,
-        "stop",
-        "Stop the replication after the batch at hand; the checkpoint is kept",
+    called(
+        "stop-run",
+        on(
+            Zone::Run,
+            &[plain('X')],
+            Action::StopRun,
+            "stop",
+            "Stop the replication after the batch at hand; the checkpoint is kept",
+        ),
     ),
     // The wizard.
     on(
@@ -288,72 +291,64 @@ fn all() -> impl Iterator<Item = &'static Binding> {
     BINDINGS.iter().chain(dashboard::BINDINGS)
 }
 
-/// What `event` does on a screen with these zones, the innermost first.
-#[must_use]
-pub fn dispatch(zones: &[Zone], event: KeyEvent) -> Option<Action> {
-    let mut modifiers = event.modifiers.intersection(KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT);
-    if matches!(event.code, KeyCode::Char(_)) {
-        // A capital letter says it all.
-        modifiers.remove(KeyModifiers::SHIFT);
-    }
-    let pressed = Chord(event.code, modifiers);
-    let of_zone = |zone: &Zone| {
-        let mut bindings = all().filter(|binding| binding.zone == *zone);
-        bindings.find(|binding| binding.keys.contains(&pressed)).map(|binding| binding.action)
-    };
-    zones.iter().find_map(of_zone)
+/// The bindings that have a name: those of the dashboard and the fleet.
+pub fn named() -> impl Iterator<Item = &'static Binding> {
+    all().filter(|binding| !binding.name.is_empty())
 }
 
-/// The bindings that work on a screen with these zones: those that an inner zone hides are left out.
-#[must_use]
-pub fn active(zones: &[Zone]) -> Vec<&'static Binding> {
-    let mut active: Vec<&Binding> = Vec::new();
-    for zone in zones {
-        for binding in all().filter(|binding| binding.zone == *zone) {
-            let hidden = |key: &Chord| active.iter().any(|inner| inner.keys.contains(key));
-            if !binding.keys.iter().all(hidden) {
-                active.push(binding);
+/// The keys as the user has them.
+#[derive(Clone, Debug, Default)]
+pub struct Keymap {
+    own: BTreeMap<&'static str, Vec<Chord>>,
+}
+
+/// A binding that works now, with its keys.
+#[derive(Clone, Copy, Debug)]
+pub struct Active<'a> {
+    /// What it does.
+    pub binding: &'static Binding,
+    /// With which keys.
+    pub keys: &'a [Chord],
+}
+
+impl Keymap {
+    /// The keys of a binding.
+    #[must_use]
+    pub fn keys(&self, binding: &'static Binding) -> &[Chord] {
+        self.own.get(binding.name).map_or(binding.keys, Vec::as_slice)
+    }
+
+    /// What `event` does on a screen with these zones, the innermost first.
+    #[must_use]
+    pub fn dispatch(&self, zones: &[Zone], event: KeyEvent) -> Option<Action> {
+        let pressed = Chord::of(event);
+        let of_zone = |zone: &Zone| {
+            let mut bindings = all().filter(|binding| binding.zone == *zone);
+            bindings.find(|binding| self.keys(binding).iter().any(|key| key.is(pressed))).map(|binding| binding.action)
+        };
+        zones.iter().find_map(of_zone)
+    }
+
+    /// The bindings that work on a screen with these zones: those that an inner zone hides are left out.
+    #[must_use]
+    pub fn active(&self, zones: &[Zone]) -> Vec<Active<'_>> {
+        let mut active: Vec<Active<'_>> = Vec::new();
+        for zone in zones {
+            for binding in all().filter(|binding| binding.zone == *zone) {
+                let keys = self.keys(binding);
+                let hidden = |key: &Chord| active.iter().any(|inner| inner.keys.contains(key));
+                if !keys.iter().all(hidden) {
+                    active.push(Active { binding, keys });
+                }
             }
         }
-    }
-    active
-}
-
-impl Chord {
-    /// The key's name, as printed on keyboards; `ascii` avoids arrows.
-    #[must_use]
-    pub fn name(self, ascii: bool) -> String {
-        let arrow = |fancy: &str, plain: &str| if ascii { plain.to_owned() } else { fancy.to_owned() };
-        let name = match self.0 {
-            KeyCode::Up => arrow("↑", "Up"),
-            KeyCode::Down => arrow("↓", "Down"),
-            KeyCode::Left => arrow("←", "Left"),
-            KeyCode::Right => arrow("→", "Right"),
-            KeyCode::Enter => "Enter".to_owned(),
-            KeyCode::Esc => "Esc".to_owned(),
-            KeyCode::Tab => "Tab".to_owned(),
-            KeyCode::BackTab => return "Shift-Tab".to_owned(),
-            KeyCode::Backspace => "Backspace".to_owned(),
-            KeyCode::Delete => "Del".to_owned(),
-            KeyCode::Home => "Home".to_owned(),
-            KeyCode::End => "End".to_owned(),
-            KeyCode::PageUp => "PgUp".to_owned(),
-            KeyCode::PageDown => "PgDn".to_owned(),
-            KeyCode::F(number) => format!("F{number}"),
-            KeyCode::Char(' ') => "Space".to_owned(),
-            KeyCode::Char(c) if self.1.is_empty() => c.to_string(),
-            KeyCode::Char(c) => c.to_uppercase().to_string(),
-            _ => String::new(),
-        };
-        let control = if self.1.contains(KeyModifiers::CONTROL) { "Ctrl-" } else { "" };
-        let alt = if self.1.contains(KeyModifiers::ALT) { "Alt-" } else { "" };
-        format!("{control}{alt}{name}")
+        active
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, Chord, KeyCode, KeyEvent, KeyModifiers, Zone, active, all, dispatch};
+    use super::{Action, Chord, KeyCode, KeyEvent, KeyModifiers, Keymap, Zone, all};
 
     #[test]
     fn no_key_has_two_meanings_in_one_zone() {
@@ -390,10 +385,11 @@ mod tests {
     fn an_inner_zone_is_asked_first_and_hides_the_hint_of_an_outer_one() {
         let escape = KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE);
         let zones = [Zone::Filter, Zone::Tables];
-        assert_eq!(dispatch(&zones, escape), Some(Action::Back));
-        let escapes = active(&zones).into_iter().filter(|binding| binding.keys.contains(&super::key(KeyCode::Esc)));
-        assert_eq!(escapes.map(|binding| binding.zone).collect::<Vec<_>>(), [Zone::Filter]);
+        let keymap = Keymap::default();
+        assert_eq!(keymap.dispatch(&zones, escape), Some(Action::Back));
+        let escapes = keymap.active(&zones).into_iter().filter(|one| one.keys.contains(&super::key(KeyCode::Esc)));
+        assert_eq!(escapes.map(|one| one.binding.zone).collect::<Vec<_>>(), [Zone::Filter]);
         let shouted = KeyEvent::new(KeyCode::Char('G'), KeyModifiers::SHIFT);
-        assert_eq!(dispatch(&[Zone::Tables], shouted), Some(Action::Last));
+        assert_eq!(keymap.dispatch(&[Zone::Tables], shouted), Some(Action::Last));
     }
 }

@@ -3,9 +3,11 @@
 use std::io;
 
 use super::app::App;
+use super::app::dashboard::Recording;
 use super::app::run::RunState;
 use super::app::state;
 use super::app::step::Step;
+use crate::monitor::units;
 use crate::profile::saved::Saved;
 use crate::profile::store::Draft;
 use crate::replication::Progress;
@@ -37,6 +39,8 @@ pub struct Outcome {
     pub orderly: bool,
     /// What becomes of the unfinished wizard.
     pub draft: Keep,
+    /// The recording that was under way.
+    pub recording: Option<Recording>,
 }
 
 /// What becomes of the unfinished wizard.
@@ -78,7 +82,21 @@ impl Outcome {
             RunState::Idle => (true, None, None),
             running => (false, None, Some(running.progress().cloned().unwrap_or_default())),
         };
-        Self { interrupted, progress, failure, orderly, draft: Keep::of(app) }
+        Self {
+            interrupted,
+            progress,
+            failure,
+            orderly,
+            draft: Keep::of(app),
+            recording: app.recording.as_ref().map(|(_, recording)| recording.clone()),
+        }
+    }
+
+    /// One line for the shell about the recording; `None` when none was under way.
+    #[must_use]
+    pub fn recorded(&self) -> Option<String> {
+        let made = self.recording.as_ref()?;
+        Some(format!("{} samples, {}: walpilot replay {}", made.samples, units::bytes(made.bytes), made.file))
     }
 
     /// One line for the shell about the replication; `None` when none ran.

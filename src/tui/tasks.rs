@@ -5,21 +5,23 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use zeroize::Zeroizing;
 
+use super::app::dashboard::Recording;
 use super::app::job::{Job, Ticket};
 use super::app::message::{Answer, Message, Planned, Tested, Work};
+use super::files;
+use super::recorder::{Outcome, Recorder};
 use crate::catalog::deep;
 use crate::catalog::gather::{gather, gather_and_probe, list_tables};
 use crate::connection::inputs::Given;
@@ -27,7 +29,8 @@ use crate::connection::{Secret, Session, SessionOptions, Settings, connect, desc
 use crate::monitor::act::act;
 use crate::monitor::count::{Patience, count};
 use crate::monitor::pace::Pace as Throttle;
-use crate::monitor::{Sampler, Target, memory};
+use crate::monitor::recording::Header;
+use crate::monitor::{Moment, Sample, Sampler, Target, memory};
 use crate::preflight::evaluate;
 use crate::profile::saved::Saved;
 use crate::profile::store::{Store, StoreError};
@@ -36,7 +39,7 @@ use crate::profile::{Profile, keyring, secrets};
 use crate::replication::{self, Progress, RunOptions};
 use crate::setup::apply::apply;
 use crate::setup::rehearse::rehearse;
-use crate::setup::{Password, Plan, Wishes, files, plan, script};
+use crate::setup::{Password, Plan, Wishes, plan, script};
 
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 /// Nobody wants to wait longer for the next try once the source is back.
@@ -52,7 +55,14 @@ pub struct Tasks {
     running: HashMap<Job, Running>,
     stop_run: CancellationToken,
     pace: watch::Sender<Pace>,
+    sampled: broadcast::Sender<Heard>,
 }
+
+/// What a sampling has brought, for whoever records it.
+type Heard = (Job, Arc<Outcome>);
+
+/// How many samples a recorder may be behind; it writes them much faster than they come.
+const BEHIND: usize = 64;
 
 struct Running {
     ticket: Ticket,
@@ -65,7 +75,8 @@ impl Tasks {
     #[must_use]
     pub fn new(inbox: mpsc::Sender<Message>) -> Self {
         let (pace, _) = watch::channel(Pace { every: SAMPLE_EVERY, asked: 0 });
-        Self { inbox, running: HashMap::new(), stop_run: CancellationToken::new(), pace }
+        let (sampled, _) = broadcast::channel(BEHIND);
+        Self { inbox, running: HashMap::new(), stop_run: CancellationToken::new(), pace, sampled }
     }
 
     /// Begins a task; an earlier one of the same kind is stopped.
@@ -84,6 +95,7 @@ impl Tasks {
             cancel: cancel.clone(),
             stop_run: self.stop_run.clone(),
             pace: self.pace.subscribe(),
+            sampled: self.sampled.clone(),
         };
         let task = async move {
             let reply = desk.clone();
@@ -141,6 +153,7 @@ struct Desk {
     cancel: CancellationToken,
     stop_run: CancellationToken,
     pace: watch::Receiver<Pace>,
+    sampled: broadcast::Sender<Heard>,
 }
 
 impl Desk {
@@ -160,6 +173,7 @@ impl Desk {
             Work::Run(options) => return Box::pin(self.replicate(options)).await,
             Work::Apply(admin, plan) => return Box::pin(self.apply(&admin, &plan)).await,
             Work::Watch(target) => return Box::pin(self.watch(target)).await,
+            Work::Record { path, header, of } => Some(Answer::Recorded(self.record(&path, &header, of).await)),
             Work::FindKeyring => Some(Answer::Keyring(keyring::available().await.is_ok())),
             Work::FetchSecrets(source, settings) => {
                 let fetching = Box::pin(secrets::fetch(&source, &settings));
@@ -183,8 +197,8 @@ impl Desk {
             Work::Preflight { profile, reader, deep } => judge(&self, &profile, &reader, deep).await,
             Work::Plan(profile, admin) => make_plan(&self, &profile, admin.as_ref()).await,
             Work::Rehearse(profile, admin, plan) => try_out(&self, &profile, &admin, &plan).await,
-            Work::Write(path, text) => Some(write(path, text).await),
-            Work::WriteParts(folder, parts) => Some(write_parts(folder, parts).await),
+            Work::Write(path, text) => Some(Answer::Written(files::write(path, text).await)),
+            Work::WriteParts(folder, parts) => Some(Answer::Written(files::write_parts(folder, parts).await)),
         };
         if let Some(answer) = answer {
             self.say(answer).await;
@@ -281,6 +295,7 @@ impl Desk {
             let mut pause = SAMPLE_EVERY;
             let mut wanted = self.pace.borrow().every;
             let mut throttle = Throttle::new(wanted);
+            let mut told = wanted;
             loop {
                 let reason = match Sampler::connect(target.clone()).await {
                     Ok(mut sampler) => loop {
@@ -292,7 +307,12 @@ impl Desk {
                                 }
                                 // A server that answers slowly is asked more seldom than the user wants.
                                 throttle.took(Duration::from_micros(sample.pulse_micros));
+                                self.keep(|| Ok(sample.clone()));
                                 self.say(Answer::Sampled(Box::new(sample))).await;
+                                if std::mem::replace(&mut told, throttle.pause()) != throttle.pause() {
+                                    let slow = Some(throttle.pause()).filter(|pause| *pause > wanted);
+                                    self.say(Answer::Throttled(slow)).await;
+                                }
                                 pause = SAMPLE_EVERY;
                             }
                             Err(reason) => break reason,
@@ -303,12 +323,40 @@ impl Desk {
                     },
                     Err(failure) => failure.to_string(),
                 };
+                self.keep(|| Err(reason.clone()));
                 self.say(Answer::SampleFailed(reason, pause)).await;
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_WAIT);
             }
         };
         cancel.run_until_cancelled(Box::pin(sampling)).await;
+    }
+
+    /// Hands an outcome to the recorder, if there is one.
+    fn keep(&self, outcome: impl FnOnce() -> Result<Sample, String>) {
+        if self.sampled.receiver_count() > 0 {
+            let heard = now();
+            // Whoever stopped listening meanwhile misses nothing.
+            let _ = self.sampled.send((self.ticket.job, Arc::new((heard, outcome()))));
+        }
+    }
+
+    /// Records what `of` samples until it is stopped. What was written then is whole.
+    async fn record(&self, path: &Path, header: &Header, of: Job) -> Result<Recording, String> {
+        let mut heard = self.sampled.subscribe();
+        let mut recorder = Recorder::begin(path, header)?;
+        self.say(Answer::Recording(recorder.state())).await;
+        while let Some(outcome) = self.cancel.run_until_cancelled(heard.recv()).await {
+            match outcome {
+                Ok((job, outcome)) if job == of => {
+                    recorder.add(&outcome)?;
+                    self.say(Answer::Recording(recorder.state())).await;
+                }
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => break,
+            }
+        }
+        Ok(recorder.state())
     }
 
     /// Waits for the pause between two samples. Returns whether somebody asked for all to be read anew.
@@ -319,6 +367,11 @@ impl Desk {
             Ok(()) = self.pace.changed() => self.pace.borrow().asked != before.asked,
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a recording says when a try ended on this machine's clock")]
+fn now() -> Moment {
+    std::time::SystemTime::now().into()
 }
 
 /// What a panic said.
@@ -437,30 +490,4 @@ async fn try_out(desk: &Desk, profile: &Profile, admin: &Settings, plan: &Plan) 
     };
     let result = desk.queried(&session, Box::pin(work)).await?;
     Some(Answer::Rehearsed(result))
-}
-
-/// Writes a new file with mode 0600; an existing one stays as it is.
-async fn write(path: PathBuf, text: String) -> Answer {
-    let shown = printable(&path.to_string_lossy()).into_owned();
-    let written = tokio::task::spawn_blocking(move || create(&path, &text).map(|()| path)).await;
-    Answer::Written(match written {
-        Ok(Ok(path)) => Ok(path),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(format!("{shown} exists and was not overwritten; w takes another name."))
-        }
-        Ok(Err(error)) => Err(format!("{shown} could not be written: {error}.")),
-        Err(_) => Err(format!("{shown} could not be written.")),
-    })
-}
-
-/// The same for several files in a directory of their own.
-async fn write_parts(folder: PathBuf, parts: Vec<(String, String)>) -> Answer {
-    let written = tokio::task::spawn_blocking(move || files::write(&folder, &parts).map(|()| folder)).await;
-    Answer::Written(written.unwrap_or_else(|_| Err("The files could not be written.".to_owned())))
-}
-
-fn create(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }

@@ -207,6 +207,7 @@ fn slots(number: u64, lsn: u64, at: Moment) -> Vec<Slot> {
         sent_lsn: Some(Lsn(sent)),
         reply_time: Some(at.minus(Duration::from_millis(400))),
         wait: Some("Activity/WalSenderMain".to_owned()),
+        backend_start: Some(Moment::from(time(0)).minus(Duration::from_secs(u64::from(pid.unsigned_abs()) * 12))),
         ..Consumer::default()
     };
     let slot = |name: &str, restart: u64, confirmed: u64, consumer: Option<Consumer>| Slot {
@@ -257,6 +258,11 @@ fn tables(at: Moment, number: u64, rows: impl Fn(&(&str, u64, u64, u64)) -> u64)
         rows: Some(rows(one)),
         bytes: one.1 * 96,
         inserts: number * PAUSE * one.3,
+        updates: number * PAUSE * one.3 / 3,
+        hot_updates: number * PAUSE * one.3 / 4,
+        deletes: number * PAUSE * one.3 / 40,
+        dead_rows: one.1 / 300,
+        identity: Some(if one.0 == "audit_log" { 'n' } else { 'd' }),
         ..Table::default()
     };
     Tables { at, publication_found: true, tables: TABLES.iter().map(table).collect() }

@@ -9,7 +9,13 @@ use std::time::{Duration, SystemTime};
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use walpilot::tui::app::dashboard::{Dashboard, DashboardAction, Panel};
+use walpilot::catalog::Lsn;
+use walpilot::monitor::slot::{Consumer, Slot};
+use walpilot::monitor::table::{Table, Tables};
+use walpilot::monitor::{Moment, Sample};
+use walpilot::profile::TableName;
+use walpilot::tui::app::action::{Action, Panel};
+use walpilot::tui::app::dashboard::{Dashboard, Recording, Times};
 use walpilot::tui::view::Theme;
 use walpilot::tui::view::dashboard::draw;
 
@@ -42,8 +48,8 @@ fn at_80x24() {
 #[test]
 fn at_80x24_alone_with_the_tables_in_focus() {
     let mut dashboard = fixture::full();
-    dashboard.act(DashboardAction::Show(Panel::Tables));
-    dashboard.act(DashboardAction::Zoom);
+    dashboard.act(Action::Show(Panel::Tables));
+    dashboard.act(Action::Zoom);
     insta::assert_snapshot!(screen(&dashboard, (80, 22)));
 }
 
@@ -74,8 +80,8 @@ fn with_the_connection_lost() {
 #[test]
 fn frozen_with_the_diagnosis_alone() {
     let mut dashboard = fixture::full();
-    dashboard.act(DashboardAction::Show(Panel::Diagnosis));
-    dashboard.act(DashboardAction::Freeze);
+    dashboard.act(Action::Show(Panel::Diagnosis));
+    dashboard.act(Action::Freeze);
     let later = fixture::now() + Duration::from_secs(38);
     insta::assert_snapshot!(text(&drawn(&dashboard, Theme::default(), (80, 22), later)));
 }
@@ -92,7 +98,7 @@ fn every_panel_alone_on_a_small_terminal() {
         (Panel::Visibility, "visibility"),
     ] {
         let mut dashboard = fixture::full();
-        dashboard.act(DashboardAction::Show(panel));
+        dashboard.act(Action::Show(panel));
         insta::assert_snapshot!(format!("alone_{name}"), screen(&dashboard, (80, 22)));
     }
 }
@@ -100,20 +106,89 @@ fn every_panel_alone_on_a_small_terminal() {
 #[test]
 fn the_worst_slot_opened_on_a_large_terminal() {
     let mut dashboard = fixture::full();
-    dashboard.act(DashboardAction::First);
-    dashboard.act(DashboardAction::Open);
+    dashboard.act(Action::First);
+    dashboard.act(Action::Open);
     insta::assert_snapshot!(screen(&dashboard, (120, 38)));
 }
 
 #[test]
 fn filtered_sorted_and_ten_minutes_ago() {
     let mut dashboard = fixture::full();
-    dashboard.act(DashboardAction::Problems);
-    dashboard.act(DashboardAction::Sort);
-    dashboard.act(DashboardAction::Reverse);
-    dashboard.act(DashboardAction::Step(-120));
-    dashboard.act(DashboardAction::Measure);
+    dashboard.act(Action::Problems);
+    dashboard.act(Action::Sort);
+    dashboard.act(Action::Reverse);
+    dashboard.act(Action::Step(-120));
+    dashboard.act(Action::Measure);
     insta::assert_snapshot!(screen(&dashboard, (120, 38)));
+}
+
+#[test]
+fn sizes_in_bytes_times_as_spans_and_columns_scrolled() {
+    let mut dashboard = fixture::full();
+    dashboard.act(Action::Sizes);
+    dashboard.display_mut().times = Times::Since;
+    dashboard.act(Action::Aside(4));
+    insta::assert_snapshot!(screen(&dashboard, (120, 38)));
+}
+
+#[test]
+fn recorded_while_the_source_answers_slowly() {
+    let mut dashboard = fixture::full();
+    let recording = Recording { file: "night.wrec".to_owned(), samples: 7, bytes: 4_400_000 };
+    dashboard.record(Some(recording), fixture::now());
+    dashboard.throttle(Some(Duration::from_secs(8)), fixture::now());
+    let shown = screen(&dashboard, (200, 58));
+    let last = shown.lines().last().unwrap().trim();
+    assert_eq!(
+        last,
+        "recording 4.2 MB, every 8s, not 2s: the source answers slowly, 2.1 ms each (0.0 %), 1 connection, read-only"
+    );
+    assert!(shown.contains("The source answers slowly: it is asked every 8s, not every 2s."), "{shown}");
+}
+
+#[test]
+fn hostile_names_stay_text_and_wide_ones_keep_the_columns() {
+    let mut dashboard = fixture::empty();
+    let hostile = "\u{1b}[31m\u{7}red\u{202e}";
+    let wide = "注文明細の表".repeat(12);
+    let reader = |name: &str| Consumer {
+        pid: 7,
+        user: Some(name.to_owned()),
+        application_name: Some(name.to_owned()),
+        client_addr: Some(name.to_owned()),
+        ..Consumer::default()
+    };
+    let slot = |name: &str, text: &str| Slot {
+        name: name.to_owned(),
+        plugin: Some(text.to_owned()),
+        database: Some(text.to_owned()),
+        active: true,
+        restart_lsn: Some(Lsn(1)),
+        confirmed_flush_lsn: Some(Lsn(2)),
+        consumer: Some(reader(text)),
+        ..Slot::default()
+    };
+    let tables = [hostile, &wide].map(|name| Table { name: TableName::new(name, name), ..Table::default() });
+    let mut sample = Sample {
+        at: Moment::from(fixture::now()),
+        lsn: Some(Lsn(1 << 40)),
+        slots: vec![slot("a", hostile), slot("b", &wide), slot(&"x".repeat(63), "pgoutput")],
+        tables: Some(Tables { at: Moment(1), publication_found: true, tables: tables.to_vec() }),
+        ..Sample::default()
+    };
+    sample.server.role = hostile.to_owned();
+    sample.server.database = wide.clone();
+    dashboard.sampled(sample, fixture::now());
+    for panel in Panel::ALL.into_iter().chain([Panel::Xmin, Panel::Visibility]) {
+        dashboard.act(Action::Show(panel));
+        for size in [(80, 24), (120, 40), (200, 60)] {
+            let shown = screen(&dashboard, size);
+            let strange = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(!shown.contains(strange), "{panel:?} {size:?}");
+        }
+    }
+    dashboard.act(Action::Show(Panel::Slots));
+    insta::assert_snapshot!(screen(&dashboard, (120, 24)));
 }
 
 #[test]
@@ -141,9 +216,9 @@ fn no_size_is_too_small_or_too_large_to_draw() {
                 }
             }
         }
-        full.act(DashboardAction::NextPanel);
+        full.act(Action::NextPanel);
         if panel == 1 {
-            full.act(DashboardAction::Zoom);
+            full.act(Action::Zoom);
         }
     }
 }

@@ -94,7 +94,8 @@ async fn wizard(demo: &Demo, args: DemoArgs, output: Output) -> Result<Exit, Sto
         destination: Some(demo.destination.clone()),
         ..Prefill::default()
     };
-    let outcome = Box::pin(tui::wizard(prefill, args.screen.theme(output))).await;
+    let around = args.screen.surroundings(output)?;
+    let outcome = Box::pin(tui::wizard(prefill, around)).await;
     let written = workload.stop().await.map_err(|error| failed(&error))?;
     let exit = setup::report(&outcome?, output)?;
     output.note(&format!("The demo wrote {written} transactions; its clusters are removed."));

@@ -1,6 +1,5 @@
 //! What keys mean, and where they mean it.
 
-use super::dashboard::DashboardAction;
 use super::field::Edit;
 
 /// What a key does.
@@ -80,8 +79,62 @@ pub enum Action {
     Count,
     /// From one source back to all of them.
     Fleet,
-    /// A key of the dashboard.
-    Dashboard(DashboardAction),
+    /// To the next panel of the dashboard.
+    NextPanel,
+    /// To the panel before.
+    PreviousPanel,
+    /// This panel on the whole screen; the slots bring all panels back.
+    Show(Panel),
+    /// Everything about the selected line.
+    Open,
+    /// Let the display stand (sampling goes on), or go on; plays a recording.
+    Freeze,
+    /// So many samples back or forward in time; the display stands there.
+    Step(isize),
+    /// The columns of a list further left or right; in a chart a step in time.
+    Aside(isize),
+    /// The focused panel takes the whole screen, or gives it back.
+    Zoom,
+    /// A shorter window of time in the charts.
+    Shorter,
+    /// A longer one.
+    Longer,
+    /// The chart in bytes instead of time, or back.
+    Measure,
+    /// Times in UTC, in the zone of this machine, or as what has passed since.
+    Times,
+    /// Sizes in powers of 1024, in bytes, or as a difference of two positions.
+    Sizes,
+    /// Hide the names of hosts, roles and objects, or show them.
+    Privacy,
+    /// Only slots that are not well, or all.
+    Problems,
+    /// Another column to sort by.
+    Sort,
+    /// The other way round.
+    Reverse,
+    /// To the next line that fits the filter, or to the one before.
+    Find(bool),
+    /// The source is looked at more seldom; a recording plays slower.
+    Slower,
+    /// The source is looked at more often; a recording plays faster.
+    Faster,
+    /// Hide the selected finding; for how long is asked.
+    Mute,
+    /// Hide it until it is resolved.
+    MuteForGood,
+    /// Take acknowledgements and mutings back: of the selected finding, or else of all muted ones.
+    Reopen,
+    /// Write what is known to a file; in which format is asked.
+    Export,
+    /// Copy a position or a name; which one is asked.
+    CopyWhat,
+    /// Begin or end a recording.
+    Record,
+    /// Type a command.
+    Command,
+    /// Leave what was opened last, and walpilot when nothing is open.
+    Leave,
     /// Panics, to test that the screen is given back; not in release builds.
     #[cfg(debug_assertions)]
     Panic,
@@ -111,6 +164,7 @@ pub enum Zone {
     Script,
     Dashboard,
     DashboardFilter,
+    Menu,
     Fleet,
     Run,
     Wizard,
@@ -124,7 +178,7 @@ impl Zone {
     pub fn title(self) -> &'static str {
         match self {
             Self::Help => "This help",
-            Self::Dialog | Self::Buttons => "This question",
+            Self::Dialog | Self::Buttons | Self::Menu => "This question",
             Self::Text | Self::SecretText => "The text field",
             Self::Choice => "The choice",
             Self::Form => "The fields",
@@ -144,6 +198,55 @@ impl Zone {
             Self::Run => "Replication",
             Self::Wizard => "The wizard",
             Self::NoText | Self::Everywhere => "Everywhere",
+        }
+    }
+}
+
+/// A panel that can be focused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Panel {
+    /// All slots; the selected one has its ruler drawn.
+    #[default]
+    Slots,
+    /// The positions of the selected slot, and everything else about it.
+    Slot,
+    /// How fast the log grows and who holds it.
+    Wal,
+    /// The lag over time.
+    Lag,
+    /// What is wrong.
+    Diagnosis,
+    /// The tables at both sides.
+    Tables,
+    /// Who keeps vacuum from cleaning up, and which copies run.
+    Horizon,
+    /// What happened.
+    Events,
+    /// What replication by xmin would see and miss.
+    Xmin,
+    /// What can be seen, and what would open the rest.
+    Visibility,
+}
+
+impl Panel {
+    /// The panels of the Tab key, in its order.
+    pub const ALL: [Self; 8] =
+        [Self::Slots, Self::Slot, Self::Wal, Self::Lag, Self::Diagnosis, Self::Tables, Self::Horizon, Self::Events];
+
+    /// The panel's digit and its word.
+    #[must_use]
+    pub fn name(self) -> (char, &'static str) {
+        match self {
+            Self::Slots => ('1', "slots"),
+            Self::Slot => ('2', "slot"),
+            Self::Wal => ('3', "WAL"),
+            Self::Lag => ('4', "lag"),
+            Self::Diagnosis => ('5', "why"),
+            Self::Tables => ('6', "tables"),
+            Self::Horizon => ('7', "horizon"),
+            Self::Events => ('8', "events"),
+            Self::Xmin => ('0', "xmin"),
+            Self::Visibility => ('v', "rights"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A question on top of the screen.
 
 use super::field::{Field, Kind};
+use super::menu::Menu;
 use super::validate::FieldId;
 use crate::connection::askpass;
 use crate::connection::inputs::Resolved;
@@ -39,6 +40,14 @@ pub enum Question {
     Act(Box<Proposal>),
     /// Acknowledge the selected finding, with which note?
     Acknowledge(String),
+    /// One of several answers?
+    Menu(Menu),
+    /// Which command?
+    Command,
+    /// Record into which file?
+    Record,
+    /// End the recording and leave?
+    LeaveRecording,
     /// Stop the replication?
     StopRun,
     /// Stop the replication and leave?
@@ -172,6 +181,44 @@ impl Dialog {
         Self { field, ..Self::new(Question::Acknowledge(finding)) }
     }
 
+    /// One of several answers?
+    #[must_use]
+    pub fn menu(menu: Menu) -> Self {
+        Self::new(Question::Menu(menu))
+    }
+
+    /// Which command?
+    #[must_use]
+    pub fn command() -> Self {
+        Self { field: Some(Field::new(FieldId::Command, Kind::Text)), ..Self::new(Question::Command) }
+    }
+
+    /// Record into which file?
+    #[must_use]
+    pub fn record(name: &str) -> Self {
+        let mut field = Field::new(FieldId::Path, Kind::Text);
+        field.set(name);
+        Self { field: Some(field), ..Self::new(Question::Record) }
+    }
+
+    /// End the recording and leave?
+    #[must_use]
+    pub fn leave_recording() -> Self {
+        Self::new(Question::LeaveRecording)
+    }
+
+    /// Chooses the next answer of several, or the one before. `false`: there are no several.
+    pub fn turn(&mut self, forward: bool) -> bool {
+        let (at, count) = match &mut self.question {
+            Question::Act(proposal) => (&mut proposal.at, proposal.actions.len()),
+            Question::Menu(menu) => (&mut menu.at, menu.lines.len()),
+            _ => return false,
+        };
+        let count = count.max(1);
+        *at = (*at + if forward { 1 } else { count - 1 }) % count;
+        true
+    }
+
     /// Stop the replication?
     #[must_use]
     pub fn stop_run() -> Self {
@@ -205,6 +252,9 @@ impl Dialog {
             Question::Act(proposal) if proposal.allowed => ["Run it", "Cancel"],
             Question::Act(_) => ["Copy", "Close"],
             Question::Acknowledge(_) => ["Acknowledge", "Cancel"],
+            Question::Menu(_) | Question::Command => ["Do it", "Cancel"],
+            Question::Record => ["Record", "Cancel"],
+            Question::LeaveRecording => ["End it and leave", "Stay"],
             Question::StopRun => ["Stop", "Cancel"],
             Question::Leave => ["Stop and leave", "Stay"],
         }

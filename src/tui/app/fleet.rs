@@ -91,6 +91,22 @@ impl Fleet {
         self.members.get_mut(at)?.dashboard.as_mut()
     }
 
+    /// The place of the source on the screen.
+    #[must_use]
+    pub fn open_at(&self) -> Option<usize> {
+        self.open
+    }
+
+    /// The names of the sources and all that their dashboards may show.
+    pub fn names(&self, names: &mut std::collections::HashSet<String>) {
+        for member in &self.members {
+            names.insert(member.name.clone());
+            if let Some(dashboard) = &member.dashboard {
+                dashboard.names(names);
+            }
+        }
+    }
+
     /// Whether source `at` is on the screen.
     #[must_use]
     pub fn is_open(&self, at: usize) -> bool {

@@ -42,6 +42,8 @@ pub enum Job {
     Count,
     /// Running a statement that a finding proposes.
     Act,
+    /// Recording what is sampled.
+    Record,
 }
 
 /// One start of a job.
@@ -95,7 +97,9 @@ impl Jobs {
     /// Whether something runs whose end the user waits for.
     #[must_use]
     pub fn busy(&self) -> bool {
-        self.running.keys().any(|job| !matches!(job, Job::Run | Job::Watch | Job::Member(_) | Job::Keyring))
+        self.running
+            .keys()
+            .any(|job| !matches!(job, Job::Run | Job::Watch | Job::Member(_) | Job::Keyring | Job::Record))
     }
 
     /// Forgets a job; its answers are no longer wanted.

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossterm::event::KeyEvent;
 
+use super::dashboard::Recording;
 use super::job::{Job, Ticket};
 use crate::catalog::gather::TableChoice;
 use crate::connection::askpass::Event;
 use crate::connection::inputs::Resolved;
 use crate::connection::{Failure, Secret, Security, Settings};
 use crate::monitor::count::Count;
+use crate::monitor::recording::Header;
 use crate::monitor::{Sample, Target};
 use crate::preflight::Report;
 use crate::profile::saved::{PasswordSource, Saved};
@@ -96,6 +98,12 @@ pub enum Answer {
     Sampled(Box<Sample>),
     /// Why there was no sample, and after which pause the next try begins.
     SampleFailed(String, Duration),
+    /// The source answers too slowly for the pace that is wanted: this is the pause that is made; or no longer.
+    Throttled(Option<Duration>),
+    /// How the recording stands.
+    Recording(Recording),
+    /// The recording ended; one sentence when it had to.
+    Recorded(Result<Recording, String>),
     /// A table was counted.
     Counted(Result<Box<Count>, String>),
     /// A finding's statement was run; what it answered.
@@ -164,6 +172,9 @@ pub enum Work {
     Count(Box<Target>, TableName),
     /// Run this statement of a finding as this role.
     Act(Settings, String),
+    /// Record what this job samples into a new file.
+    #[expect(missing_docs, reason = "the names are the documentation")]
+    Record { path: PathBuf, header: Header, of: Job },
 }
 
 impl Job {
@@ -177,6 +188,8 @@ impl Job {
                 | Answer::RunEvent(_)
                 | Answer::Sampled(_)
                 | Answer::SampleFailed(..)
+                | Answer::Throttled(_)
+                | Answer::Recording(_)
         )
     }
 }

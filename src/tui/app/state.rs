@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use jiff::tz::TimeZone;
+
 use super::choices;
 use super::connection::{ConnectionStep, is_about_encryption};
-use super::dashboard::Dashboard;
+use super::dashboard::{Dashboard, Recording};
 use super::destination::DestinationStep;
 use super::dialog::Dialog;
 use super::encryption::EncryptionStep;
@@ -14,6 +16,7 @@ use super::fleet::Fleet;
 use super::form::Origins;
 use super::job::{Job, Jobs};
 use super::message::{Effect, Now, Tested, Work};
+use super::palette::Paint;
 use super::preflight::PreflightStep;
 use super::run::{Leaving, RunState};
 use super::script::ScriptStep;
@@ -25,6 +28,7 @@ use crate::monitor::Target;
 use crate::monitor::recording::{Header, Record};
 use crate::profile::saved::PasswordSource;
 use crate::profile::{Profile, Selection};
+use crate::tui::keymap::Keymap;
 
 /// What is known before the first key: from the command line, the environment, or the demo.
 #[derive(Clone, Debug, Default)]
@@ -121,6 +125,16 @@ pub struct App {
     pub notice: Option<Notice>,
     /// The tasks under way.
     pub jobs: Jobs,
+    /// Which sampling is recorded, and into which file so far.
+    pub recording: Option<(Job, Recording)>,
+    /// The keys as the user has them.
+    pub keys: Keymap,
+    /// The time zone of this machine.
+    pub zone: TimeZone,
+    /// How the user wants the screen drawn.
+    pub paint: Paint,
+    /// Whether the fleet hides names.
+    pub private: bool,
     /// Set when the user has decided to leave.
     pub leaving: Option<Leaving>,
 }
@@ -173,6 +187,11 @@ impl App {
             help: None,
             notice: None,
             jobs: Jobs::default(),
+            recording: None,
+            keys: Keymap::default(),
+            zone: TimeZone::UTC,
+            paint: Paint::default(),
+            private: false,
             leaving: None,
         }
     }
@@ -206,6 +225,13 @@ impl App {
             (Job::Member(at), Some(fleet)) if !fleet.is_open(at.into()) => fleet.dashboard_mut(at.into()),
             _ => self.dashboard.as_mut(),
         }
+    }
+
+    /// The sampling of what is on the screen.
+    #[must_use]
+    pub fn shown_job(&self) -> Job {
+        let member = self.fleet.as_ref().and_then(Fleet::open_at).and_then(|at| u16::try_from(at).ok());
+        member.map_or(Job::Watch, Job::Member)
     }
 
     /// A dashboard of a recording.

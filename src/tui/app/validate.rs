@@ -46,6 +46,7 @@ pub enum FieldId {
     Failover,
     Heartbeat,
     Monitor,
+    Command,
 }
 
 impl FieldId {
@@ -70,6 +71,7 @@ impl FieldId {
             Self::Filter => "Filter",
             Self::TypedName => "Name",
             Self::Note => "Note",
+            Self::Command => "Command",
             Self::AdminUser => "Administrator",
             Self::AdminPassword => "Password",
             Self::Goal => "Goal",

@@ -1,6 +1,7 @@
 //! Which keys have a meaning now: the zones of the screen, the innermost first.
 
 use super::action::Zone;
+use super::dialog::Question;
 use super::field::{Field, Kind};
 use super::state::App;
 use super::step::Step;
@@ -28,6 +29,9 @@ pub fn zones_below_help(app: &App) -> Vec<Zone> {
         zones.insert(0, Zone::Dialog);
         if field.is_none() {
             zones.push(Zone::Buttons);
+        }
+        if app.dialog.as_ref().is_some_and(|dialog| matches!(dialog.question, Question::Menu(_))) {
+            zones.push(Zone::Menu);
         }
     } else {
         match app.step {

@@ -10,7 +10,6 @@ use super::theme::{Theme, Tone};
 use crate::tui::app::state::App;
 use crate::tui::app::step::Step;
 use crate::tui::app::zones::zones;
-use crate::tui::keymap;
 
 /// The smallest terminal on which everything can be used.
 pub const MIN_WIDTH: u16 = 60;
@@ -85,10 +84,12 @@ pub fn footer(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
         let text = cut(&notice.text, usize::from(area.width.saturating_sub(6)), theme.ascii);
         put(buf, area, 0, 1, &format!(" {} {text} ", theme.mark(tone)), theme.style(tone));
     }
-    let hints: Vec<(String, &str)> = keymap::active(&zones(app))
+    let hints: Vec<(String, &str)> = app
+        .keys
+        .active(&zones(app))
         .into_iter()
-        .filter(|binding| !binding.hint.is_empty())
-        .filter_map(|binding| binding.keys.first().map(|key| (key.name(theme.ascii), binding.hint)))
+        .filter(|one| !one.binding.hint.is_empty())
+        .filter_map(|one| one.keys.first().map(|key| (key.name(theme.ascii), one.binding.hint)))
         .collect();
     let width = |(key, hint): &(String, &str)| key.width() + hint.width() + 3;
     let (kept, others): (Vec<_>, Vec<_>) = hints.into_iter().partition(|(_, hint)| matches!(*hint, "help" | "quit"));

@@ -6,21 +6,27 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, BorderType, Clear, Widget};
 
 use super::form;
-use super::text::{paragraph, put, put_line};
+use super::text::{cut, paragraph, put, put_line};
 use super::theme::{Theme, Tone};
 use crate::connection::inputs::{Origin, Resolved};
 use crate::connection::provider::proposal;
 use crate::connection::{askpass, parameters, printable};
 use crate::profile::saved::PasswordSource;
 use crate::tui::app::dialog::{Dialog, Proposal, Question};
+use crate::tui::app::field::Field;
+use crate::tui::app::menu::{Choice, Menu};
+use crate::tui::app::palette;
 use crate::tui::app::run::RunState;
 use crate::tui::app::state::App;
+
+/// How many commands are proposed.
+const PROPOSALS: usize = 8;
 
 /// Draws the question with its buttons in the middle of `area`.
 pub fn draw(app: &App, dialog: &Dialog, theme: Theme, area: Rect, buf: &mut Buffer) {
     let width = area.width.saturating_sub(4).min(70);
     let inner_width = width.saturating_sub(4);
-    let (title, text) = text(app, dialog);
+    let (title, text) = text(app, dialog, usize::from(inner_width), theme);
     let mut lines: Vec<Line<'static>> = Vec::new();
     for part in text {
         lines.extend(paragraph(&part, inner_width, 0, theme.style(Tone::Plain)));
@@ -111,7 +117,7 @@ fn parts(resolved: &Resolved) -> Vec<String> {
     lines
 }
 
-fn text(app: &App, dialog: &Dialog) -> (&'static str, Vec<String>) {
+fn text(app: &App, dialog: &Dialog, width: usize, theme: Theme) -> (&'static str, Vec<String>) {
     match &dialog.question {
         Question::Split(resolved) => ("Connection string", parts(resolved)),
         Question::Apply => {
@@ -181,6 +187,23 @@ fn text(app: &App, dialog: &Dialog) -> (&'static str, Vec<String>) {
                 "{finding}. It stands behind the others until it gets worse. A note for the others, if you like:"
             )],
         ),
+        Question::Menu(menu) => (menu.title, several(menu)),
+        Question::Command => ("Command", commands(dialog, width, theme)),
+        Question::Record => (
+            "Record",
+            vec![
+                "What is sampled from now on goes into a new file that only you can read; walpilot replay shows it on these \
+                 screens. There is no password in it, but there are names."
+                    .to_owned(),
+            ],
+        ),
+        Question::LeaveRecording => {
+            let made = app.recording.as_ref().map(|(_, recording)| recording);
+            let made = made.map_or_else(String::new, |made| {
+                format!("{} samples are in {}; walpilot replay shows them.", made.samples, made.file)
+            });
+            ("End the recording and leave?", vec![made])
+        }
         Question::StopRun => ("Stop the replication?", vec![kept(&app.run)]),
         Question::Leave => ("Stop the replication and leave?", vec![kept(&app.run)]),
     }
@@ -209,6 +232,33 @@ fn ssh(question: &askpass::Question) -> (&'static str, Vec<String>) {
         lines.extend([String::new(), more.to_owned()]);
     }
     (title, lines)
+}
+
+/// The answers of a menu.
+fn several(menu: &Menu) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !menu.about.is_empty() {
+        lines.extend([menu.about.clone(), String::new()]);
+    }
+    let line =
+        |(at, (text, _)): (usize, &(String, Choice))| format!("{} {text}", if at == menu.at { ">" } else { " " });
+    lines.extend(menu.lines.iter().enumerate().map(line));
+    lines
+}
+
+/// What fits what is typed.
+fn commands(dialog: &Dialog, width: usize, theme: Theme) -> Vec<String> {
+    let typed = dialog.field.as_ref().map_or("", Field::text);
+    let proposals = palette::proposals(typed);
+    let mut lines: Vec<String> = proposals
+        .iter()
+        .take(PROPOSALS)
+        .map(|(name, about)| cut(&format!("{name:<16}{about}"), width, theme.ascii))
+        .collect();
+    if proposals.len() > PROPOSALS {
+        lines.push(format!("and {} more: type a part of a name", proposals.len() - PROPOSALS));
+    }
+    lines
 }
 
 /// The statements of a finding, the chosen one in full.

@@ -6,17 +6,17 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Widget};
 
 use super::dialog::framed;
-use super::text::put_lines;
+use super::text::{put_lines, wrap};
 use super::theme::{Theme, Tone};
 use crate::tui::app::state::App;
 use crate::tui::app::zones::zones_below_help;
-use crate::tui::keymap;
+use crate::tui::keymap::Active;
 
 /// Draws the help over `area`.
 pub fn draw(app: &App, scroll: usize, theme: Theme, area: Rect, buf: &mut Buffer) {
     let width = area.width.min(76);
     let outer = Rect { x: area.x + (area.width - width) / 2, width, ..area };
-    let lines = lines(app, theme);
+    let lines = lines(app, width.saturating_sub(4), theme);
     let outer = Rect { height: outer.height.min(u16::try_from(lines.len() + 2).unwrap_or(u16::MAX)), ..outer };
     Clear.render(outer, buf);
     framed("Help", theme, outer, buf);
@@ -34,10 +34,13 @@ pub fn draw(app: &App, scroll: usize, theme: Theme, area: Rect, buf: &mut Buffer
     }
 }
 
-fn lines(app: &App, theme: Theme) -> Vec<Line<'static>> {
+/// The columns of the keys; what they do stands beside them.
+const KEYS: u16 = 24;
+
+fn lines(app: &App, width: u16, theme: Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     let mut title = "";
-    for binding in keymap::active(&zones_below_help(app)) {
+    for Active { binding, keys } in app.keys.active(&zones_below_help(app)) {
         if binding.help.is_empty() {
             continue;
         }
@@ -48,11 +51,15 @@ fn lines(app: &App, theme: Theme) -> Vec<Line<'static>> {
             title = binding.zone.title();
             lines.push(Line::from(Span::styled(title, theme.style(Tone::Title))));
         }
-        let keys: Vec<String> = binding.keys.iter().take(2).map(|key| key.name(theme.ascii)).collect();
-        lines.push(Line::from(vec![
-            Span::styled(format!("  {:<22}", keys.join(", ")), theme.style(Tone::Accent)),
-            Span::styled(binding.help, theme.style(Tone::Plain)),
-        ]));
+        let keys: Vec<String> = keys.iter().take(2).map(|key| key.name(theme.ascii)).collect();
+        for (row, text) in wrap(binding.help, width.saturating_sub(KEYS)).into_iter().enumerate() {
+            let keys = if row == 0 { keys.join(", ") } else { String::new() };
+            let room = usize::from(KEYS) - 2;
+            lines.push(Line::from(vec![
+                Span::styled(format!("  {keys:<room$}"), theme.style(Tone::Accent)),
+                Span::styled(text, theme.style(Tone::Plain)),
+            ]));
+        }
     }
     lines
 }

@@ -21,6 +21,8 @@ pub mod text;
 pub mod theme;
 pub mod tried;
 
+use std::collections::HashSet;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -32,6 +34,7 @@ pub use theme::Theme;
 /// Draws the whole screen.
 pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
     let area = area.intersection(buf.area);
+    let theme = Theme { color: app.paint.color.unwrap_or(theme.color), ascii: app.paint.ascii.unwrap_or(theme.ascii) };
     if area.width < chrome::MIN_WIDTH || area.height < chrome::MIN_HEIGHT {
         too_small(area, buf);
         return;
@@ -60,7 +63,25 @@ pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
     if let Some(question) = &app.dialog {
         dialog::draw(app, question, theme, body, buf);
     }
+    if let Some(names) = hidden(app) {
+        dashboard::veil(&names, theme, area, buf);
+    }
     if let Some(scroll) = app.help {
         help::draw(app, scroll, theme, Rect { height: area.height - 2, ..area }, buf);
     }
+}
+
+/// The names that are hidden now, if any are.
+fn hidden(app: &App) -> Option<HashSet<String>> {
+    let mut names = HashSet::new();
+    match (&app.dashboard, &app.fleet) {
+        _ if app.step != Step::Dashboard => return None,
+        (Some(dashboard), fleet) if dashboard.display().private => {
+            dashboard.names(&mut names);
+            names.extend(fleet.as_ref().and_then(|fleet| fleet.open_name()).map(str::to_owned));
+        }
+        (None, Some(fleet)) if app.private => fleet.names(&mut names),
+        _ => return None,
+    }
+    Some(names)
 }

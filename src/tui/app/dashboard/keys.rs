@@ -2,50 +2,122 @@
 
 use std::time::Duration;
 
-use super::{Dashboard, DashboardAction, PACES, Panel, SPEEDS, Still, WINDOWS};
+use super::{Dashboard, PACES, SlotOrder, WINDOWS};
 use crate::monitor::Watcher;
 use crate::monitor::diagnosis::Handling;
+use crate::tui::app::action::{Action, Panel};
 use crate::tui::app::field::Edit;
 
 /// How far a page goes. Drawing knows the real height, the state does not; a page that is too small is only slow.
 const PAGE: usize = 8;
+/// More columns than any list has are not scrolled away.
+const COLUMNS: usize = 20;
 
 impl Dashboard {
-    /// Does what a key stands for.
-    pub fn act(&mut self, action: DashboardAction) {
+    /// Does what a key stands for, as far as it concerns nothing but what is shown.
+    pub fn act(&mut self, action: Action) {
         let look = &mut self.look;
         match action {
-            DashboardAction::Up => self.step(|at, _| at.saturating_sub(1)),
-            DashboardAction::Down => self.step(|at, last| (at + 1).min(last)),
-            DashboardAction::PageUp => self.step(|at, _| at.saturating_sub(PAGE)),
-            DashboardAction::PageDown => self.step(|at, last| (at + PAGE).min(last)),
-            DashboardAction::First => self.step(|_, _| 0),
-            DashboardAction::Last => self.step(|_, last| last),
-            DashboardAction::NextPanel => self.turn(1),
-            DashboardAction::PreviousPanel => self.turn(Panel::ALL.len() - 1),
-            DashboardAction::Show(panel) => {
+            Action::Up => self.step(|at, _| at.saturating_sub(1)),
+            Action::Down => self.step(|at, last| (at + 1).min(last)),
+            Action::PageUp => self.step(|at, _| at.saturating_sub(PAGE)),
+            Action::PageDown => self.step(|at, last| (at + PAGE).min(last)),
+            Action::First => self.step(|_, _| 0),
+            Action::Last => self.step(|_, last| last),
+            Action::NextPanel => self.turn(1),
+            Action::PreviousPanel => self.turn(Panel::ALL.len() - 1),
+            Action::Show(panel) => {
                 look.opened.clear();
+                look.aside = 0;
                 (look.panel, look.zoomed, look.scroll) = (panel, panel != Panel::Slots, 0);
             }
-            DashboardAction::Open => self.open(),
-            DashboardAction::Freeze => self.freeze(),
-            DashboardAction::Step(by) => self.step_in_time(by),
-            DashboardAction::Zoom => look.zoomed = !look.zoomed,
-            DashboardAction::Shorter => self.look.window = Some(self.window().saturating_sub(1)),
-            DashboardAction::Longer => self.look.window = Some((self.window() + 1).min(WINDOWS.len() - 1)),
-            DashboardAction::Measure => look.in_bytes = !look.in_bytes,
-            DashboardAction::Problems => look.problems = !look.problems,
-            DashboardAction::Sort => (look.order, look.reversed) = (look.order.next(), false),
-            DashboardAction::Reverse => look.reversed = !look.reversed,
-            DashboardAction::Filter => look.typing = true,
-            DashboardAction::Slower => self.change_pace(false),
-            DashboardAction::Faster => self.change_pace(true),
-            DashboardAction::Mute(minutes) => {
-                let time = (minutes > 0).then(|| Duration::from_secs(60 * minutes));
-                self.decide(|watcher, rule, object| watcher.mute(rule, object, time));
+            Action::Open => self.open(),
+            Action::Freeze => self.freeze(),
+            Action::Step(by) => self.step_in_time(by),
+            Action::Aside(by) if matches!(look.panel, Panel::Slots | Panel::Tables) => {
+                look.aside = look.aside.saturating_add_signed(by).min(COLUMNS);
             }
-            DashboardAction::Reopen => self.reopen(),
-            DashboardAction::Back => self.back(),
+            Action::Aside(by) => self.step_in_time(by),
+            Action::Find(forward) => self.find(forward),
+            Action::Zoom => look.zoomed = !look.zoomed,
+            Action::Shorter => self.look.window = Some(self.window().saturating_sub(1)),
+            Action::Longer => self.look.window = Some((self.window() + 1).min(self.reach().max(self.window()))),
+            Action::Measure => look.in_bytes = !look.in_bytes,
+            Action::Sizes => look.display.sizes = look.display.sizes.next(),
+            Action::Privacy => look.display.private = !look.display.private,
+            Action::Problems => look.problems = !look.problems,
+            Action::Sort => (look.order, look.reversed) = (look.order.next(), false),
+            Action::Reverse => look.reversed = !look.reversed,
+            Action::Filter => look.typing = true,
+            Action::Slower => self.change_pace(false),
+            Action::Faster => self.change_pace(true),
+            Action::MuteForGood => self.mute(None),
+            Action::Reopen => self.reopen(),
+            Action::Back => self.back(),
+            Action::Leave if look.opened.is_empty() => look.zoomed = false,
+            Action::Leave => self.close_page(),
+            _ => {}
+        }
+    }
+
+    /// Hides the selected finding for `time`, or until it is resolved.
+    pub fn mute(&mut self, time: Option<Duration>) {
+        self.decide(|watcher, rule, object| watcher.mute(rule, object, time));
+    }
+
+    /// Sorts the slots by a column.
+    pub fn sort_by(&mut self, order: SlotOrder) {
+        (self.look.order, self.look.reversed) = (order, false);
+    }
+
+    /// Narrows the list that has the focus.
+    pub fn set_filter(&mut self, text: &str) {
+        let look = &mut self.look;
+        if look.panel == Panel::Tables { &mut look.table_filter } else { &mut look.filter }.set(text);
+        self.keep_in_bounds();
+    }
+
+    /// Selects the slot called `name`. `false`: it is not there, or left out by the filter.
+    pub fn select_slot(&mut self, name: &str) -> bool {
+        let found = self.slots().iter().any(|(slot, _)| slot.name == name);
+        if found {
+            self.look.slot = Some(name.to_owned());
+        }
+        found
+    }
+
+    /// Selects the table called `name`, with or without its schema. `false`: it is not there.
+    pub fn select_table(&mut self, name: &str) -> bool {
+        let is = |table: &crate::profile::TableName| table.to_string() == name || table.name == name;
+        let found = self.tables().iter().position(|line| is(&line.table));
+        if let Some(at) = found {
+            self.look.table = at;
+        }
+        found.is_some()
+    }
+
+    /// Asks for a pace: the nearest one that there is, not faster than `every`.
+    pub fn set_pace(&mut self, every: Duration) {
+        let millis = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
+        self.look.pace = PACES.iter().position(|pace| *pace >= millis).unwrap_or(PACES.len() - 1);
+    }
+
+    /// Chooses the window of the charts: the shortest that holds `window`.
+    pub fn set_window(&mut self, window: Duration) {
+        let seconds = window.as_secs();
+        self.look.window = Some(WINDOWS.iter().position(|one| *one >= seconds).unwrap_or(WINDOWS.len() - 1));
+    }
+
+    /// Whether a page was opened that [`Action::Leave`] closes.
+    #[must_use]
+    pub fn has_page(&self) -> bool {
+        !self.look.opened.is_empty() || self.look.zoomed
+    }
+
+    fn close_page(&mut self) {
+        let look = &mut self.look;
+        if let Some((panel, zoomed)) = look.opened.pop() {
+            (look.panel, look.zoomed, look.scroll) = (panel, zoomed, 0);
         }
     }
 
@@ -84,29 +156,42 @@ impl Dashboard {
         self.look.typing = false;
     }
 
-    /// Whether [`DashboardAction::Back`] has something to leave; if not, the key belongs to the caller.
+    /// Whether [`Action::Back`] has something to leave; if not, the key belongs to the caller.
     #[must_use]
     pub fn can_go_back(&self) -> bool {
         let look = &self.look;
-        let narrowed = look.typing || look.problems || !look.filter.text().is_empty();
+        let filtered = !look.filter.text().is_empty() || !look.table_filter.text().is_empty();
+        let narrowed = look.typing || look.problems || filtered;
         narrowed || !look.opened.is_empty() || look.zoomed || self.frozen_since().is_some()
     }
 
     fn back(&mut self) {
-        let look = &mut self.look;
-        if look.typing {
-            look.typing = false;
-            look.filter.edit(Edit::Clear);
-        } else if let Some((panel, zoomed)) = look.opened.pop() {
-            (look.panel, look.zoomed, look.scroll) = (panel, zoomed, 0);
-        } else if look.zoomed {
-            look.zoomed = false;
-        } else if look.problems || !look.filter.text().is_empty() {
-            look.problems = false;
-            look.filter.edit(Edit::Clear);
+        let filtered = !self.look.filter.text().is_empty() || !self.look.table_filter.text().is_empty();
+        if self.look.typing {
+            if let Some(field) = self.filter_field_mut() {
+                field.edit(Edit::Clear);
+            }
+            self.look.typing = false;
+        } else if !self.look.opened.is_empty() {
+            self.close_page();
+        } else if self.look.zoomed {
+            self.look.zoomed = false;
+        } else if self.look.problems || filtered {
+            self.look.problems = false;
+            self.look.filter.edit(Edit::Clear);
+            self.look.table_filter.edit(Edit::Clear);
         } else if self.frozen_since().is_some() {
             self.freeze();
         }
+        self.keep_in_bounds();
+    }
+
+    /// To the next line of the list, and from the last to the first.
+    fn find(&mut self, forward: bool) {
+        let around = |at: usize, last: usize| {
+            if forward { if at >= last { 0 } else { at + 1 } } else { at.checked_sub(1).unwrap_or(last) }
+        };
+        if self.look.panel == Panel::Tables { self.step(around) } else { self.step_slot(around) }
     }
 
     /// Opens what is known about the selected line.
@@ -135,7 +220,7 @@ impl Dashboard {
     fn turn(&mut self, by: usize) {
         let look = &mut self.look;
         let at = Panel::ALL.iter().position(|panel| *panel == look.panel).unwrap_or(0);
-        (look.panel, look.scroll) = (Panel::ALL[(at + by) % Panel::ALL.len()], 0);
+        (look.panel, look.scroll, look.aside) = (Panel::ALL[(at + by) % Panel::ALL.len()], 0, 0);
     }
 
     /// Moves the selection of the focused panel from a line to another, the last line known.
@@ -168,66 +253,11 @@ impl Dashboard {
 
     fn change_pace(&mut self, faster: bool) {
         match &mut self.replay {
-            Some(replay) => {
-                replay.speed =
-                    if faster { (replay.speed + 1).min(SPEEDS.len() - 1) } else { replay.speed.saturating_sub(1) };
-                replay.began = None;
-            }
+            Some(replay) => replay.change_speed(faster),
             None => {
                 let pace = &mut self.look.pace;
                 *pace = if faster { pace.saturating_sub(1) } else { (*pace + 1).min(PACES.len() - 1) };
             }
         }
-    }
-
-    fn freeze(&mut self) {
-        if let Some(replay) = &mut self.replay {
-            (replay.playing, replay.began) = (!replay.playing, None);
-        } else if self.still.take().is_none() {
-            self.stand();
-        }
-        self.keep_in_bounds();
-    }
-
-    /// Lets the display stand on what is known now.
-    pub(super) fn stand(&mut self) {
-        let at = self.tape.range().1.saturating_sub(1);
-        self.still = Some(Still { picture: Box::new(self.live.clone()), since: self.heard, at });
-    }
-
-    fn step_in_time(&mut self, by: isize) {
-        if self.still.is_none() {
-            self.stand();
-        }
-        if let Some(replay) = &mut self.replay {
-            (replay.playing, replay.began) = (false, None);
-        }
-        let (first, end) = self.tape.range();
-        if let Some(still) = &self.still
-            && end > first
-        {
-            let to = still.at.saturating_add_signed(by).clamp(first, end - 1);
-            self.stand_at(to);
-        }
-        self.keep_in_bounds();
-    }
-
-    /// Lets the display stand on sample `number`.
-    pub(super) fn stand_at(&mut self, number: usize) {
-        let Some(still) = &mut self.still else { return };
-        let next = still.at + 1 == number;
-        let (watcher, arrived) = match self.tape.sample(number) {
-            // One forward is one sample more.
-            Some((sample, arrived)) if next => {
-                still.picture.watcher.push(sample.clone());
-                (std::mem::take(&mut still.picture.watcher), *arrived)
-            }
-            _ => match self.tape.at(number) {
-                Some(past) => past,
-                None => return,
-            },
-        };
-        let picture = self.live.earlier(watcher, arrived);
-        (still.picture, still.at) = (Box::new(picture), number);
     }
 }

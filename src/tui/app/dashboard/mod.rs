@@ -1,9 +1,12 @@
 //! The dashboard's state: what was sampled, what the run says, and where the user looks.
 
-mod action;
+mod display;
+mod export;
 mod keys;
+mod names;
 mod order;
 mod picture;
+mod still;
 mod tape;
 #[cfg(test)]
 mod tests;
@@ -11,10 +14,13 @@ mod tests;
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-pub use action::{DashboardAction, Panel};
+pub use display::{Display, Sizes, Times};
+pub use export::Export;
+pub(super) use export::stamp;
 pub use order::SlotOrder;
 pub use picture::{LogLine, Picture};
 
+use super::action::Panel;
 use super::field::{Field, Kind};
 use super::own_run;
 use super::validate::FieldId;
@@ -22,21 +28,21 @@ use crate::connection::printable;
 use crate::monitor::count::Count;
 use crate::monitor::diagnosis::Finding;
 use crate::monitor::reading::SlotReading;
-use crate::monitor::recording::{Header, Record};
 use crate::monitor::report::{TableLine, table_lines};
 use crate::monitor::slot::Slot;
 use crate::monitor::{Moment, Sample, Target, units};
 use crate::profile::TableName;
 use crate::replication::{Progress, RunEvent, Summary};
 use order::Filter;
+use still::{Replay, Still};
 use tape::Tape;
 
 /// How often the source may be looked at, in milliseconds.
 const PACES: [u64; 7] = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
-/// How fast a recording may be played.
-const SPEEDS: [u32; 6] = [1, 2, 5, 10, 60, 300];
-/// The windows of the charts, in seconds; the points of a slot are kept for a quarter of an hour.
-const WINDOWS: [u64; 3] = [60, 300, 900];
+/// The windows of the charts, in seconds: from a minute to the week for which history is kept.
+const WINDOWS: [u64; 9] = [60, 300, 900, 1800, 3600, 6 * 3600, 24 * 3600, 3 * 86_400, 7 * 86_400];
+/// Unless another one was chosen, a chart shows no more than this.
+const WINDOW: usize = 2;
 
 /// Everything the dashboard shows.
 #[derive(Debug)]
@@ -49,9 +55,23 @@ pub struct Dashboard {
     tape: Tape,
     still: Option<Still>,
     replay: Option<Replay>,
+    /// The pause between two samples, where the source answers too slowly for the one that is wanted.
+    throttled: Option<Duration>,
+    recording: Option<Recording>,
     /// When something arrived last: the time of a freeze, which comes as a key without a clock.
     heard: SystemTime,
     look: Look,
+}
+
+/// A file that samples are recorded into.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recording {
+    /// Its name; safe to print.
+    pub file: String,
+    /// Samples in it.
+    pub samples: u64,
+    /// Its size.
+    pub bytes: u64,
 }
 
 /// Where the user looks.
@@ -69,32 +89,18 @@ struct Look {
     /// Lines that a page of text is scrolled by.
     scroll: usize,
     filter: Field,
+    table_filter: Field,
     typing: bool,
     problems: bool,
     order: SlotOrder,
     reversed: bool,
+    /// How many columns of a list are scrolled away.
+    aside: usize,
     /// The window that was chosen for the charts.
     window: Option<usize>,
     in_bytes: bool,
+    display: Display,
     pace: usize,
-}
-
-/// A moment on which the display stands.
-#[derive(Debug)]
-struct Still {
-    picture: Box<Picture>,
-    since: SystemTime,
-    /// The sample that is shown.
-    at: usize,
-}
-
-/// A recording that is played.
-#[derive(Debug, Default)]
-struct Replay {
-    speed: usize,
-    playing: bool,
-    /// Our time and the recording's, when playing began.
-    began: Option<(SystemTime, SystemTime)>,
 }
 
 /// The text as it may be shown.
@@ -125,12 +131,15 @@ impl Dashboard {
             event: 0,
             scroll: 0,
             filter: Field::new(FieldId::Filter, Kind::Text),
+            table_filter: Field::new(FieldId::Filter, Kind::Text),
             typing: false,
             problems: false,
             order: SlotOrder::default(),
             reversed: false,
+            aside: 0,
             window: None,
             in_bytes: false,
+            display: Display::default(),
             pace: 2,
         };
         Self {
@@ -142,27 +151,11 @@ impl Dashboard {
             tape: Tape::default(),
             still: None,
             replay: None,
+            throttled: None,
+            recording: None,
             heard: SystemTime::UNIX_EPOCH,
             look,
         }
-    }
-
-    /// A dashboard of a recording, standing on its last sample.
-    #[must_use]
-    pub fn replaying(header: &Header, records: Vec<Record>) -> Self {
-        let (source, destination) = (safe(header.source.clone()), header.destination.clone().map(safe));
-        let mut dashboard = Self::of(source, destination, header.slot.clone(), false);
-        dashboard.tape = Tape::whole(records.len());
-        for record in records {
-            let at = time(record.heard);
-            match record.outcome {
-                Ok(sample) => dashboard.sampled(*sample, at),
-                Err(reason) => dashboard.sample_failed(reason, None, at),
-            }
-        }
-        dashboard.replay = Some(Replay::default());
-        dashboard.stand();
-        dashboard
     }
 
     /// A sample arrived.
@@ -217,6 +210,37 @@ impl Dashboard {
         self.live.ended = Some(result);
     }
 
+    /// From now on the source is asked more seldom than the user wants, or as often again (`None`).
+    pub fn throttle(&mut self, pause: Option<Duration>, now: SystemTime) {
+        if self.throttled == pause {
+            return;
+        }
+        self.throttled = pause;
+        let wanted = units::span(self.pace());
+        let text = match pause {
+            Some(pause) => {
+                format!("The source answers slowly: it is asked every {}, not every {wanted}.", units::span(pause))
+            }
+            None => format!("The source answers fast enough again: it is asked every {wanted}."),
+        };
+        self.log(Moment::from(now), pause.is_some(), text);
+    }
+
+    /// What is recorded, or that nothing is any more.
+    pub fn record(&mut self, recording: Option<Recording>, now: SystemTime) {
+        match (&self.recording, &recording) {
+            (None, Some(begun)) => {
+                self.log(Moment::from(now), false, format!("Recording into {} began.", begun.file));
+            }
+            (Some(ended), None) => {
+                let text = format!("Recording into {} ended: {} samples.", ended.file, ended.samples);
+                self.log(Moment::from(now), false, text);
+            }
+            _ => {}
+        }
+        self.recording = recording;
+    }
+
     fn log(&mut self, at: Moment, trouble: bool, text: String) {
         self.live.tell(at, trouble, text);
         self.keep_place(1);
@@ -232,48 +256,6 @@ impl Dashboard {
     fn keep_in_bounds(&mut self) {
         self.look.table = self.look.table.min(self.tables().len().saturating_sub(1));
         self.look.event = self.look.event.min(self.picture().log.len().saturating_sub(1));
-    }
-
-    /// Lets a recording go on. Returns whether anything moved.
-    pub fn tick(&mut self, now: SystemTime) -> bool {
-        let Some(replay) = self.replay.as_mut().filter(|replay| replay.playing) else { return false };
-        let Some(shown) = self.still.as_ref().and_then(|still| self.tape.sample(still.at)) else { return false };
-        let (began, from) = *replay.began.get_or_insert((now, shown.1));
-        let passed = now.duration_since(began).unwrap_or_default() * SPEEDS[replay.speed];
-        let mut moved = false;
-        loop {
-            let next = self.still.as_ref().map_or(0, |still| still.at + 1);
-            match self.tape.sample(next) {
-                Some((_, arrived)) if arrived.duration_since(from).unwrap_or_default() <= passed => {
-                    self.stand_at(next);
-                    moved = true;
-                }
-                Some(_) => return moved,
-                None => {
-                    if let Some(replay) = &mut self.replay {
-                        replay.playing = false;
-                    }
-                    return true;
-                }
-            }
-        }
-    }
-
-    /// When something moves by itself next.
-    #[must_use]
-    pub fn moves_after(&self) -> Option<Duration> {
-        self.replay.as_ref().is_none_or(|replay| replay.playing).then(|| match self.replay {
-            Some(_) => Duration::from_millis(100),
-            None => Duration::from_secs(1),
-        })
-    }
-
-    /// How a recording stands: the sample that is shown, how many there are, and its speed while it plays.
-    #[must_use]
-    pub fn replay(&self) -> Option<(usize, usize, Option<u32>)> {
-        let replay = self.replay.as_ref()?;
-        let at = self.still.as_ref().map_or(0, |still| still.at);
-        Some((at + 1, self.tape.range().1, replay.playing.then(|| SPEEDS[replay.speed])))
     }
 
     /// A table was counted at both sides.
@@ -314,18 +296,6 @@ impl Dashboard {
     #[must_use]
     pub fn picture(&self) -> &Picture {
         self.still.as_ref().map_or(&self.live, |still| &still.picture)
-    }
-
-    /// Since when the display stands, if it was told to.
-    #[must_use]
-    pub fn frozen_since(&self) -> Option<SystemTime> {
-        self.still.as_ref().filter(|_| self.replay.is_none()).map(|still| still.since)
-    }
-
-    /// How many samples the display stands behind the latest.
-    #[must_use]
-    pub fn steps_back(&self) -> usize {
-        self.still.as_ref().map_or(0, |still| self.tape.range().1.saturating_sub(still.at + 1))
     }
 
     /// The source, without secrets.
@@ -388,12 +358,54 @@ impl Dashboard {
     /// The filter, while it is typed.
     #[must_use]
     pub fn filter_field(&self) -> Option<&Field> {
-        self.look.typing.then_some(&self.look.filter)
+        if !self.look.typing {
+            return None;
+        }
+        Some(if self.look.panel == Panel::Tables { &self.look.table_filter } else { &self.look.filter })
     }
 
     /// The same, to type into.
     pub fn filter_field_mut(&mut self) -> Option<&mut Field> {
-        if self.look.typing { Some(&mut self.look.filter) } else { None }
+        if !self.look.typing {
+            return None;
+        }
+        let look = &mut self.look;
+        Some(if look.panel == Panel::Tables { &mut look.table_filter } else { &mut look.filter })
+    }
+
+    /// The filter of the tables.
+    #[must_use]
+    pub fn table_filter(&self) -> &str {
+        self.look.table_filter.text()
+    }
+
+    /// How times, sizes and names are shown.
+    #[must_use]
+    pub fn display(&self) -> &Display {
+        &self.look.display
+    }
+
+    /// The same, to change it.
+    pub fn display_mut(&mut self) -> &mut Display {
+        &mut self.look.display
+    }
+
+    /// How many columns of a list are scrolled away.
+    #[must_use]
+    pub fn aside(&self) -> usize {
+        self.look.aside
+    }
+
+    /// The recording under way.
+    #[must_use]
+    pub fn recording(&self) -> Option<&Recording> {
+        self.recording.as_ref()
+    }
+
+    /// The pause that is made between two samples because the source answers slowly.
+    #[must_use]
+    pub fn throttled(&self) -> Option<Duration> {
+        self.throttled
     }
 
     /// The selected table's line.
@@ -443,10 +455,14 @@ impl Dashboard {
 
     /// The window that was chosen, or the shortest one with everything in it.
     fn window(&self) -> usize {
+        self.look.window.unwrap_or_else(|| self.reach().min(WINDOW))
+    }
+
+    /// The shortest window with everything in it; a longer one would show no more.
+    fn reach(&self) -> usize {
         let watcher = &self.picture().watcher;
         let seen = watcher.sample().map_or(0, |sample| sample.at.since(watcher.history().began()).as_secs());
-        let fits = WINDOWS.iter().position(|window| *window >= seen).unwrap_or(WINDOWS.len() - 1);
-        self.look.window.unwrap_or(fits)
+        WINDOWS.iter().position(|window| *window >= seen).unwrap_or(WINDOWS.len() - 1)
     }
 
     /// The tables at both sides; what this process's own run says is fresher than what it has written down.
@@ -456,6 +472,14 @@ impl Dashboard {
         let mut lines = table_lines(&picture.watcher);
         if let Some(progress) = &picture.progress {
             own_run::overlay(&mut lines, progress);
+        }
+        let parts: Vec<String> =
+            self.look.table_filter.text().to_lowercase().split_whitespace().map(str::to_owned).collect();
+        if !parts.is_empty() {
+            lines.retain(|line| {
+                let name = line.table.to_string().to_lowercase();
+                parts.iter().all(|part| name.contains(part.as_str()))
+            });
         }
         lines
     }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::*;
+use crate::monitor::recording::{Header, Record};
 use crate::monitor::slot::Slot;
+use crate::tui::app::action::Action;
 
 fn dashboard() -> Dashboard {
     Dashboard::new(Target::default(), false)
@@ -22,12 +24,12 @@ fn sample(second: u64, slots: &[&str]) -> Sample {
 fn frozen_the_display_stands_while_samples_come_in() {
     let mut dashboard = dashboard();
     dashboard.sampled(sample(0, &["a"]), time(0));
-    dashboard.act(DashboardAction::Freeze);
+    dashboard.act(Action::Freeze);
     assert!(dashboard.can_go_back());
     dashboard.sampled(sample(2, &["a", "b"]), time(2));
     assert_eq!(dashboard.picture().watcher.reading().slots.len(), 1);
     assert_eq!(dashboard.frozen_since(), Some(time(0)));
-    dashboard.act(DashboardAction::Back);
+    dashboard.act(Action::Back);
     assert_eq!(dashboard.picture().watcher.reading().slots.len(), 2);
     assert!(!dashboard.can_go_back());
 }
@@ -42,15 +44,15 @@ fn stepping_back_shows_the_past_and_forward_the_present() {
     let shown =
         |dashboard: &Dashboard| (dashboard.slots().len(), dashboard.steps_back(), dashboard.picture().log.len());
     assert_eq!(shown(&dashboard), (10, 0, 9));
-    dashboard.act(DashboardAction::Step(-3));
+    dashboard.act(Action::Step(-3));
     assert_eq!(shown(&dashboard), (7, 3, 6));
     dashboard.sampled(sample(10, &[]), time(10));
     assert_eq!(shown(&dashboard), (7, 4, 6));
-    dashboard.act(DashboardAction::Step(1));
+    dashboard.act(Action::Step(1));
     assert_eq!(shown(&dashboard), (8, 3, 7));
-    dashboard.act(DashboardAction::Step(-100));
+    dashboard.act(Action::Step(-100));
     assert_eq!(shown(&dashboard), (1, 10, 0));
-    dashboard.act(DashboardAction::Back);
+    dashboard.act(Action::Back);
     assert_eq!((dashboard.slots().len(), dashboard.frozen_since()), (0, None));
 }
 
@@ -59,9 +61,9 @@ fn a_recording_plays_at_its_own_pace_and_stops_at_its_end() {
     let record = |second| Record { heard: Moment::from(time(second)), outcome: Ok(Box::new(sample(second, &["a"]))) };
     let mut dashboard = Dashboard::replaying(&Header::default(), (0..5).map(|n| record(2 * n)).collect());
     assert_eq!(dashboard.replay(), Some((5, 5, None)));
-    dashboard.act(DashboardAction::First);
-    dashboard.act(DashboardAction::Step(-100));
-    dashboard.act(DashboardAction::Freeze);
+    dashboard.act(Action::First);
+    dashboard.act(Action::Step(-100));
+    dashboard.act(Action::Freeze);
     dashboard.tick(time(1000));
     assert_eq!(dashboard.replay(), Some((1, 5, Some(1))));
     dashboard.tick(time(1005));
@@ -75,14 +77,14 @@ fn a_recording_plays_at_its_own_pace_and_stops_at_its_end() {
 fn the_selection_stays_on_its_slot_and_survives_its_end() {
     let mut dashboard = dashboard();
     dashboard.sampled(sample(0, &["a", "b", "c"]), time(0));
-    dashboard.act(DashboardAction::Last);
+    dashboard.act(Action::Last);
     assert_eq!(dashboard.selected_slot(), 2);
     dashboard.sampled(sample(2, &["c"]), time(2));
     assert_eq!(dashboard.selected_slot(), 0, "c is still selected");
     dashboard.sampled(sample(4, &[]), time(4));
     let (slot, seen) = dashboard.dropped_slot().expect("it is remembered");
     assert_eq!((slot.name.as_str(), seen), ("c", Moment::from(time(2))));
-    dashboard.act(DashboardAction::Down);
+    dashboard.act(Action::Down);
     assert_eq!(dashboard.selected_slot(), 0);
 }
 
@@ -101,7 +103,7 @@ fn a_lost_connection_is_told_once_with_its_beginning_and_its_end() {
 
 #[test]
 fn every_key_is_safe_on_an_empty_dashboard() {
-    use DashboardAction::*;
+    use Action::*;
     let mut dashboard = dashboard();
     for _ in Panel::ALL {
         for action in [

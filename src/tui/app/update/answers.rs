@@ -1,6 +1,6 @@
 //! What the answers of tasks do to the state. Whether an answer is still wanted was decided before.
 
-use super::{connection, preflight, profile, script};
+use super::{connection, preflight, profile, record, script};
 use crate::setup::apply::ApplyEvent;
 use crate::tui::app::connection::StandIn;
 use crate::tui::app::job::Job;
@@ -58,7 +58,7 @@ pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Ef
         Answer::Applying(event) => applying(app, event),
         Answer::Applied(result) => applied(app, result, effects),
         Answer::Written(Ok(path)) => {
-            let what = if app.step == Step::Dashboard { "report" } else { "script" };
+            let what = if app.step == Step::Dashboard { "export" } else { "script" };
             app.note(format!("The {what} is in {}; only you can read it.", path.display()), false);
         }
         Answer::Written(Err(error)) => app.note(error, true),
@@ -86,6 +86,13 @@ pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Ef
                 dashboard.sample_failed(reason, Some(wall + pause), wall);
             }
         }
+        Answer::Throttled(pause) => {
+            if let Some(dashboard) = app.dashboard_of(job) {
+                dashboard.throttle(pause, wall);
+            }
+        }
+        Answer::Recording(state) => record::goes_on(app, state),
+        Answer::Recorded(result) => record::ended(app, result),
         Answer::Died(reason) => died(app, job, reason, effects),
     }
 }
@@ -165,6 +172,7 @@ fn died(app: &mut App, job: Job, reason: String, effects: &mut Vec<Effect>) {
         }
         Job::Count => super::dashboard::counted(app, Err(reason)),
         Job::Act => super::dashboard::acted(app, Err(reason), effects),
+        Job::Record => record::ended(app, Err(reason)),
         Job::Keyring | Job::Secrets | Job::Resolve | Job::SaveProfile | Job::Write => app.note(reason, true),
         Job::TestSource | Job::TestAdmin | Job::TestDestination => app.note(reason, true),
     }

@@ -2,41 +2,36 @@
 
 use std::path::PathBuf;
 
-use super::leave;
+use super::{leave, record};
 use crate::monitor::count::{Count, Drift};
-use crate::monitor::report::Report;
-use crate::monitor::{Moment, incident, units};
+use crate::monitor::units;
 use crate::tui::app::action::Action;
-use crate::tui::app::dashboard::{Dashboard, DashboardAction};
+use crate::tui::app::dashboard::Dashboard;
 use crate::tui::app::dialog::{Dialog, Proposal};
 use crate::tui::app::job::Job;
+use crate::tui::app::menu::{Choice, Menu};
 use crate::tui::app::message::{Effect, Work};
 use crate::tui::app::run::RunState;
 use crate::tui::app::state::App;
 use crate::tui::app::step::Step;
 
 pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
+    let zone = app.zone.clone();
     let Some(dashboard) = app.dashboard.as_mut() else { return fleet(app, action, effects) };
     match action {
         Action::Fleet if app.fleet.is_some() => close(app),
         Action::Apply => propose(app),
-        Action::Acknowledge if dashboard.replay().is_none() => {
-            match dashboard.finding().map(|finding| format!("{} {}: {}", finding.rule, finding.object, finding.title)) {
-                Some(finding) => app.dialog = Some(Dialog::acknowledge(finding)),
-                None => app.note("Nothing is wrong, so there is nothing to acknowledge.", false),
-            }
+        Action::Acknowledge | Action::Mute | Action::MuteForGood if dashboard.replay().is_some() => {
+            app.note("Nothing can be decided about the past.", false);
         }
+        Action::Acknowledge => ask_about(app, "acknowledge", Dialog::acknowledge),
+        Action::Mute => ask_about(app, "mute", |finding| Dialog::menu(Menu::mute(finding))),
         Action::Count => count(app, effects),
-        Action::Dashboard(action) => {
-            let before = dashboard.pace();
-            dashboard.act(action);
-            if dashboard.pace() != before {
-                effects.push(Effect::Pace(dashboard.pace()));
-            }
-        }
         Action::Confirm => dashboard.keep_filter(),
-        Action::Back if dashboard.can_go_back() => dashboard.act(DashboardAction::Back),
-        Action::Back if app.fleet.is_some() => close(app),
+        Action::Back if dashboard.can_go_back() => dashboard.act(Action::Back),
+        Action::Leave if dashboard.has_page() => dashboard.act(Action::Leave),
+        Action::Back | Action::Leave if app.fleet.is_some() => close(app),
+        Action::Leave => leave::quit(app, effects),
         Action::Back if app.only_dashboard => leave::quit(app, effects),
         Action::Back => app.show(Step::Destination),
         Action::StopRun if matches!(app.run, RunState::Running { .. }) => app.dialog = Some(Dialog::stop_run()),
@@ -45,8 +40,58 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
             Some(sql) => copy(app, sql, effects),
             None => app.note("There is no SQL to copy for the selected line.", false),
         },
-        Action::Write => export(app, effects),
-        _ => {}
+        Action::CopyWhat => match Menu::copy(dashboard) {
+            Some(menu) => app.dialog = Some(Dialog::menu(menu)),
+            None => app.note("There is nothing to copy yet.", false),
+        },
+        Action::Export => app.dialog = Some(Dialog::menu(Menu::export())),
+        Action::Record => record::key(app, effects),
+        Action::Command => app.dialog = Some(Dialog::command()),
+        Action::Times => {
+            let display = dashboard.display_mut();
+            display.times = display.times.next(&zone);
+            let text = format!("Times: {}.", display.times.name());
+            app.note(text, false);
+        }
+        Action::Sizes => {
+            dashboard.act(action);
+            let text = format!("Sizes {}.", dashboard.display().sizes.name());
+            app.note(text, false);
+        }
+        Action::Slower | Action::Faster => {
+            let before = dashboard.pace();
+            dashboard.act(action);
+            if dashboard.pace() != before {
+                effects.push(Effect::Pace(dashboard.pace()));
+            }
+        }
+        action => dashboard.act(action),
+    }
+}
+
+/// Opens a question about the selected finding.
+fn ask_about(app: &mut App, what: &str, question: impl Fn(String) -> Dialog) {
+    let finding = app.dashboard.as_ref().and_then(Dashboard::finding);
+    match finding.map(|finding| format!("{} {}: {}", finding.rule, finding.object, finding.title)) {
+        Some(finding) => app.dialog = Some(question(finding)),
+        None => app.note(format!("Nothing is wrong, so there is nothing to {what}."), false),
+    }
+}
+
+/// An answer of a menu was chosen.
+pub(super) fn chosen(app: &mut App, choice: Choice, effects: &mut Vec<Effect>) {
+    match (choice, app.dashboard.as_mut()) {
+        (Choice::Mute(time), Some(dashboard)) if dashboard.replay().is_none() => dashboard.mute(time),
+        (Choice::Mute(_), _) => {}
+        (Choice::Export(format), dashboard) => match dashboard.and_then(|dashboard| dashboard.export(format)) {
+            Some((name, text)) => app.start(Job::Write, Work::Write(PathBuf::from(name), text), effects),
+            None => app.note("There is nothing to tell of yet: no sample has arrived.", true),
+        },
+        (Choice::Copy(text), _) => {
+            let shown = text.clone();
+            effects.push(Effect::Copy(text));
+            app.note(format!("Copied, if this terminal allows it (OSC 52): {shown}"), false);
+        }
     }
 }
 
@@ -141,6 +186,7 @@ fn fleet(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
             app.watched = app.fleet.as_ref().and_then(|fleet| fleet.target().cloned());
         }
         Action::Rerun => effects.push(Effect::Refresh),
+        Action::Privacy => app.private = !app.private,
         Action::Back => leave::quit(app, effects),
         _ => {}
     }
@@ -151,21 +197,4 @@ fn close(app: &mut App) {
     if let (Some(fleet), Some(dashboard)) = (app.fleet.as_mut(), app.dashboard.take()) {
         fleet.close(dashboard);
     }
-}
-
-/// Writes what is on the screen as an incident report, under a name with the moment that it tells of.
-fn export(app: &mut App, effects: &mut Vec<Effect>) {
-    let Some(dashboard) = &app.dashboard else { return };
-    let watcher = &dashboard.picture().watcher;
-    let Some(report) = Report::of(watcher) else {
-        return app.note("There is nothing to tell of yet: no sample has arrived.", true);
-    };
-    let text = incident::markdown(&report, dashboard.source(), watcher.events());
-    let name = format!("walpilot-incident-{}.md", stamp(report.at));
-    app.start(Job::Write, Work::Write(PathBuf::from(name), text), effects);
-}
-
-/// `20261122-120341`.
-fn stamp(at: Moment) -> String {
-    at.to_string().chars().filter(|c| c.is_ascii_digit() || *c == 'T').take(15).collect::<String>().replace('T', "-")
 }

@@ -1,6 +1,6 @@
 //! Keys of a question, and what its answer does.
 
-use super::{connection, dashboard, destination, leave, profile, script};
+use super::{connection, dashboard, destination, leave, palette, profile, record, script};
 use crate::connection::Secret;
 use crate::connection::askpass::{Event, Kind};
 use crate::tui::app::action::Action;
@@ -15,12 +15,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
     let Some(dialog) = app.dialog.as_mut() else { return };
     match action {
         Action::Back => close(app, effects),
-        Action::Up | Action::Down if matches!(dialog.question, Question::Act(_)) => {
-            if let Question::Act(proposal) = &mut dialog.question {
-                let count = proposal.actions.len().max(1);
-                proposal.at = (proposal.at + if action == Action::Down { 1 } else { count - 1 }) % count;
-            }
-        }
+        Action::Up | Action::Down if dialog.turn(action == Action::Down) => {}
         Action::Left | Action::Right | Action::Up | Action::Down | Action::NextField | Action::PreviousField => {
             dialog.selected = 1 - dialog.selected.min(1);
         }
@@ -128,7 +123,28 @@ fn confirm(app: &mut App, effects: &mut Vec<Effect>) {
                 dashboard.acknowledge(note);
             }
         }
+        Question::Menu(menu) => {
+            if let Some((_, choice)) = menu.lines.get(menu.at) {
+                dashboard::chosen(app, choice.clone(), effects);
+            }
+        }
+        Question::Command => match palette::run(app, dialog.field.as_ref().map_or("", Field::text), effects) {
+            Ok(()) => {}
+            Err(reason) => {
+                if let Some(field) = dialog.field.as_mut() {
+                    field.error = Some(reason);
+                }
+                app.dialog = Some(dialog);
+            }
+        },
+        Question::Record => {
+            if dialog.field.as_mut().is_some_and(Field::validate) {
+                record::begin(app, dialog.field.as_ref().map_or("", Field::text).trim(), effects);
+            } else {
+                app.dialog = Some(dialog);
+            }
+        }
         Question::StopRun => leave::stop_run(app, effects),
-        Question::Leave => leave::leave(app, effects),
+        Question::Leave | Question::LeaveRecording => leave::leave(app, effects),
     }
 }

@@ -11,16 +11,18 @@ use crate::tui::app::state::App;
 /// because rows and checkpoint are committed together; it only means that the batch is sent again.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The quit key: asks once while a replication runs; a second press means yes, a third does not wait.
+/// The quit key: asks once while a replication or a recording runs; a second press means yes, a third does not wait.
 pub(super) fn quit(app: &mut App, effects: &mut Vec<Effect>) {
-    let asked = matches!(&app.dialog, Some(dialog) if matches!(dialog.question, Question::Leave));
+    let asked = app.dialog.as_ref().map(|dialog| &dialog.question);
+    let asked = matches!(asked, Some(Question::Leave | Question::LeaveRecording));
+    let (runs, records) = (app.run.is_running(), app.recording.is_some());
     if app.leaving.is_some() {
         effects.push(Effect::Quit);
-    } else if !app.run.is_running() || asked {
+    } else if asked || !(runs || records) {
         leave(app, effects);
     } else {
         app.help = None;
-        app.dialog = Some(Dialog::leave());
+        app.dialog = Some(if runs { Dialog::leave() } else { Dialog::leave_recording() });
     }
 }
 

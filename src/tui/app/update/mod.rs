@@ -7,8 +7,10 @@ mod destination;
 mod dialog;
 mod encryption;
 mod leave;
+mod palette;
 mod preflight;
 mod profile;
+mod record;
 mod script;
 mod tables;
 
@@ -21,7 +23,6 @@ use super::state::App;
 use super::step::Step;
 use super::zones::zones;
 use crate::connection::{Secret, uri};
-use crate::tui::keymap;
 
 /// The next state, and what has to be done for it.
 pub fn update(app: &mut App, message: Message, now: Now) -> Vec<Effect> {
@@ -76,7 +77,7 @@ fn key(app: &mut App, key: KeyEvent, effects: &mut Vec<Effect>) {
     {
         field.type_char(c);
         app.edited(effects);
-    } else if let Some(action) = keymap::dispatch(&zones(app), key) {
+    } else if let Some(action) = app.keys.dispatch(&zones(app), key) {
         act(app, action, effects);
     }
 }
@@ -135,10 +136,13 @@ fn jump(app: &mut App, forward: bool) {
     }
 }
 
+/// More lines than any help has; drawing stops at the last.
+const LONGEST_HELP: usize = 90;
+
 fn scroll_help(app: &mut App, action: Action) {
     match (action, app.help.as_mut()) {
         (Action::Up, Some(scroll)) => *scroll = scroll.saturating_sub(1),
-        (Action::Down, Some(scroll)) => *scroll = (*scroll + 1).min(60),
+        (Action::Down, Some(scroll)) => *scroll = (*scroll + 1).min(LONGEST_HELP),
         (Action::Back | Action::Confirm, _) => app.help = None,
         _ => {}
     }

@@ -8,7 +8,8 @@ use super::paint::{fit, put, section, spelled, wrap};
 use crate::monitor::Moment;
 use crate::monitor::diagnosis::{Finding, Handling, Severity};
 use crate::monitor::units;
-use crate::tui::app::dashboard::{Dashboard, Panel};
+use crate::tui::app::action::Panel;
+use crate::tui::app::dashboard::Dashboard;
 use crate::tui::view::theme::{Theme, Tone};
 
 pub(super) fn tone(severity: Severity) -> Tone {
@@ -47,7 +48,8 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
         let chosen = number == dashboard.selected_finding();
         lines.push(title(finding, sample.at, focused && chosen, width, theme));
         if chosen {
-            lines.extend(details(finding, width, theme));
+            let times = &dashboard.display().times;
+            lines.extend(details(finding, &|at| times.say(at, sample.at), width, theme));
             end = lines.len();
         }
     }
@@ -88,14 +90,19 @@ fn title(finding: &Finding, now: Moment, chosen: bool, width: usize, theme: Them
     ])
 }
 
-pub(super) fn details(finding: &Finding, width: usize, theme: Theme) -> Vec<Line<'static>> {
+pub(super) fn details(
+    finding: &Finding,
+    say: &dyn Fn(Moment) -> String,
+    width: usize,
+    theme: Theme,
+) -> Vec<Line<'static>> {
     let room = width.saturating_sub(5);
     let mut lines = Vec::new();
     for text in wrap(&spelled(&finding.evidence, theme), room) {
         lines.push(Line::raw(format!("    {text}")));
     }
     if let Handling::Acknowledged { note, at } = &finding.handling {
-        let text = format!("acknowledged at {}Z {note}", at.clock());
+        let text = format!("acknowledged at {} {note}", say(*at));
         lines.push(Line::styled(format!("    {}", fit(&text, room, theme).trim_end()), theme.style(Tone::Good)));
     }
     for action in &finding.actions {

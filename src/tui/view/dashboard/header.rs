@@ -12,7 +12,7 @@ use super::paint::{fit, put, spelled};
 use crate::connection::printable;
 use crate::monitor::diagnosis::Severity;
 use crate::monitor::report::known_run;
-use crate::monitor::units;
+use crate::monitor::{Moment, units};
 use crate::tui::app::dashboard::{Dashboard, Picture};
 use crate::tui::view::theme::{Theme, Tone};
 
@@ -46,8 +46,19 @@ fn server(dashboard: &Dashboard, room: usize) -> String {
     let (version, role) = (sample.server.version_text(), sample.server.recovery_role());
     let short = format!("{source}  PG {version} {role}");
     let middle = format!("{short} TL{}", sample.server.timeline);
-    let long = format!("{middle}  {}Z", sample.at.clock());
-    [long, middle, short].into_iter().find(|text| text.width() <= room).unwrap_or_else(|| source.to_owned())
+    let long = format!("{middle}  {}", dashboard.display().times.clock(time(sample.at)));
+    let up = Duration::from_secs(sample.at.since(sample.server.started).as_secs());
+    let longer = format!("{middle} up {}  {}", units::span(up), dashboard.display().times.clock(time(sample.at)));
+    let role = printable(&sample.server.role);
+    let longest = format!("{longer}  as {role}, sysid {}", printable(&sample.server.system_identifier));
+    [longest, longer, long, middle, short]
+        .into_iter()
+        .find(|text| text.width() <= room)
+        .unwrap_or_else(|| source.to_owned())
+}
+
+fn time(at: Moment) -> SystemTime {
+    SystemTime::UNIX_EPOCH + at.since(Moment(0))
 }
 
 fn health(picture: &Picture) -> (String, Tone) {
@@ -82,7 +93,8 @@ fn data_age(dashboard: &Dashboard, now: SystemTime) -> (String, Tone) {
         let back = dashboard.steps_back();
         let steps = if back > 0 { format!(", {back} samples back") } else { String::new() };
         let data = dashboard.picture().sampled_at.unwrap_or(then);
-        return (format!("FROZEN, data {} old{steps}", units::span(seconds(since(data)))), Tone::Accent);
+        let at = dashboard.display().times.clock(data);
+        return (format!("FROZEN {at}, {} ago{steps}", units::span(seconds(since(data)))), Tone::Accent);
     }
     match dashboard.picture().sampled_at {
         None => ("no data yet".to_owned(), Tone::Dim),
@@ -158,7 +170,7 @@ fn run_text(dashboard: &Dashboard) -> Option<(String, Tone)> {
             units::count(progress.changes),
             units::count(progress.transactions),
             progress.checkpoint,
-            units::bytes(progress.lag_bytes),
+            dashboard.display().bytes(progress.lag_bytes),
         );
         let tone = if phase == "reconnecting" { Tone::Warn } else { Tone::Accent };
         return Some((text, tone));
@@ -172,7 +184,7 @@ fn run_text(dashboard: &Dashboard) -> Option<(String, Tone)> {
         units::count(account.changes),
         units::count(account.transactions),
         run.checkpoint.map_or_else(|| "?".to_owned(), |lsn| lsn.to_string()),
-        units::bytes(account.lag_bytes),
+        dashboard.display().bytes(account.lag_bytes),
         units::span(Duration::from_millis(account.lag_millis)),
     );
     Some((text, if silent.is_empty() { Tone::Accent } else { Tone::Bad }))

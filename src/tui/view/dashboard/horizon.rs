@@ -10,7 +10,8 @@ use super::paint::{fit, fit_right, put, section, wrap};
 use crate::connection::printable;
 use crate::monitor::context::{Context, Copying, Holder, HolderKind};
 use crate::monitor::{Sample, Seen, units};
-use crate::tui::app::dashboard::{Dashboard, Panel};
+use crate::tui::app::action::Panel;
+use crate::tui::app::dashboard::Dashboard;
 use crate::tui::view::theme::{Theme, Tone};
 
 const KIND: usize = 9;

@@ -10,14 +10,19 @@ use unicode_width::UnicodeWidthStr;
 use super::chart::{self, Series, below, columns};
 use super::paint::{fit, put, section};
 use super::slots::SMALL_LAG;
+use crate::catalog::Lsn;
 use crate::connection::printable;
-use crate::monitor::history::{History, SlotPoint};
+use crate::monitor::history::History;
 use crate::monitor::{Moment, units};
-use crate::tui::app::dashboard::{Dashboard, LogLine, Panel};
+use crate::tui::app::action::Panel;
+use crate::tui::app::dashboard::{Dashboard, LogLine, Times};
 use crate::tui::view::theme::{Theme, Tone};
 
 /// How many slots are drawn: more lines than that can't be told apart.
 const MOST: usize = 6;
+const DAY: Duration = Duration::from_secs(86_400);
+/// In a window shorter than this, minutes do not tell two marks apart.
+const SECONDS: Duration = Duration::from_secs(600);
 /// A lag below this many seconds is drawn low.
 const SMALL_SECONDS: f64 = 10.0;
 
@@ -26,7 +31,7 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     let (window, in_bytes) = dashboard.chart();
     let picture = dashboard.picture();
     let measure = if in_bytes { "in bytes" } else { "in time" };
-    let right = format!("last {}, [ ] window, b {}", units::about(window), if in_bytes { "time" } else { "bytes" });
+    let right = format!("last {}, [ ] window, B {}", units::about(window), if in_bytes { "time" } else { "bytes" });
     let focused = dashboard.panel() == Panel::Lag;
     let mut body = section(&format!("Lag {measure}"), &right, focused, theme, area, buf);
     let Some(sample) = picture.watcher.sample() else { return };
@@ -38,6 +43,7 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     let history = picture.watcher.history();
     let chosen = dashboard.selected_slot();
     let wide = columns(body.width);
+    let times = &dashboard.display().times;
     let axis = Axis { end: sample.at, window, columns: wide };
     // The chosen one always, and the first ones of the list.
     let mut shown: Vec<usize> = (0..slots.len()).take(MOST).collect();
@@ -53,16 +59,21 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     let legend = legend(&slots, &shown, chosen, usize::from(body.width), theme);
     let events: Vec<&LogLine> =
         picture.log.iter().filter(|line| line.trouble && axis.column(line.at).is_some()).collect();
-    let names = event_names(&events, usize::from(body.width), theme);
+    let said = |at| times.show(at, sample.at);
+    let names = event_names(&events, &said, usize::from(body.width), theme);
     let last_rows = 2 + u16::from(!names.is_empty() && body.height > 6);
     let plot = Rect { height: body.height.saturating_sub(last_rows).max(1), ..body };
     let floor = if in_bytes { SMALL_LAG } else { SMALL_SECONDS };
     let label = |value: f64| {
-        if in_bytes { units::bytes(units::round(value)) } else { units::span(Duration::from_secs(units::round(value))) }
+        if in_bytes {
+            dashboard.display().bytes(units::round(value))
+        } else {
+            units::span(Duration::from_secs(units::round(value)))
+        }
     };
     chart::draw(&series, floor, label, theme, plot, buf);
     body = Rect { y: plot.bottom(), height: body.bottom() - plot.bottom(), ..body };
-    put(&Line::styled(below(&axis.times(&events), body.width), theme.style(Tone::Dim)), 0, body, buf);
+    put(&Line::styled(below(&axis.times(&events, times), body.width), theme.style(Tone::Dim)), 0, body, buf);
     put(&legend, 1, body, buf);
     if last_rows > 2 {
         put(&Line::styled(names, theme.style(Tone::Warn)), 2, body, buf);
@@ -95,15 +106,23 @@ impl Axis {
     }
 
     /// The beginning, the middle and the end in words, and a letter for each event.
-    fn times(self, events: &[&LogLine]) -> Vec<(usize, String)> {
-        let mut marks: Vec<(usize, String)> = [0.0, 0.5]
+    fn times(self, events: &[&LogLine], times: &Times) -> Vec<(usize, String)> {
+        let name = |at: Moment| match times {
+            Times::Since => format!("-{}", units::about(self.end.since(at))),
+            // Beyond a day the time of the day does not tell which day.
+            _ if self.window > DAY => times.day(at),
+            _ if self.window < SECONDS => times.show(at, self.end),
+            _ => times.show(at, self.end)[..5].to_owned(),
+        };
+        let mut marks: Vec<(usize, String)> = [0.0, 0.25, 0.5, 0.75]
             .into_iter()
             .filter_map(|share| {
                 let at = self.end.minus(self.window.mul_f64(1.0 - share));
-                Some((self.column(at)?, at.clock()[..5].to_owned()))
+                Some((self.column(at)?, name(at)))
             })
             .collect();
-        marks.push((self.columns.saturating_sub(5), self.end.clock()[..5].to_owned()));
+        let last = if *times == Times::Since { "now".to_owned() } else { name(self.end) };
+        marks.push((self.columns.saturating_sub(last.width()), last));
         let letters = events.iter().rev().take(26).rev().zip('A'..='Z');
         let events: Vec<(usize, String)> =
             letters.filter_map(|(event, letter)| Some((self.column(event.at)?, letter.to_string()))).collect();
@@ -119,8 +138,11 @@ impl Axis {
 fn values(history: &History, slot: &str, axis: Axis, in_bytes: bool) -> Vec<Option<f64>> {
     let mut values: Vec<Option<f64>> = vec![None; axis.columns];
     let Some(past) = history.slot(slot) else { return values };
-    for point in past.points() {
-        let (Some(column), Some(lag)) = (axis.column(point.at), lag(history, point, in_bytes)) else { continue };
+    let recent = past.points().iter().filter_map(|point| Some((point.at, point.end, point.reached?)));
+    let older = past.past().map(|point| (point.at, point.end, point.reached));
+    for (at, end, reached) in older.chain(recent) {
+        let Some(column) = axis.column(at) else { continue };
+        let Some(lag) = lag(history, at, end, reached, in_bytes) else { continue };
         let value = &mut values[column];
         *value = Some(value.map_or(lag, |known| known.max(lag)));
     }
@@ -138,12 +160,11 @@ fn values(history: &History, slot: &str, axis: Axis, in_bytes: bool) -> Vec<Opti
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the height of a bar")]
-fn lag(history: &History, point: &SlotPoint, in_bytes: bool) -> Option<f64> {
-    let bytes = point.lag_bytes()?;
+fn lag(history: &History, at: Moment, end: Lsn, reached: Lsn, in_bytes: bool) -> Option<f64> {
     if in_bytes {
-        return Some(bytes as f64);
+        return Some(end.bytes_since(reached) as f64);
     }
-    history.clock().age_at(point.reached?, point.end, point.at).map(|age| age.as_secs_f64())
+    history.clock().age_at(reached, end, at).map(|age| age.as_secs_f64())
 }
 
 fn legend(
@@ -176,9 +197,9 @@ fn legend(
 }
 
 /// What the letters below the chart stand for, the latest first.
-fn event_names(events: &[&LogLine], width: usize, theme: Theme) -> String {
+fn event_names(events: &[&LogLine], said: &dyn Fn(Moment) -> String, width: usize, theme: Theme) -> String {
     let letters: Vec<(&&LogLine, char)> = events.iter().rev().take(26).rev().zip('A'..='Z').collect();
     let named: Vec<String> =
-        letters.iter().rev().map(|(event, letter)| format!("{letter} {} {}", event.at.clock(), event.text)).collect();
+        letters.iter().rev().map(|(event, letter)| format!("{letter} {} {}", said(event.at), event.text)).collect();
     if named.is_empty() { String::new() } else { fit(&format!(" {}", named.join("  ")), width, theme) }
 }

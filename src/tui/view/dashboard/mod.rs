@@ -15,6 +15,7 @@ mod slot;
 mod slots;
 mod strip;
 mod tables;
+mod veil;
 mod visibility;
 mod wal;
 mod xmin;
@@ -25,7 +26,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::theme::Theme;
-use crate::tui::app::dashboard::{Dashboard, Panel};
+use crate::tui::app::action::Panel;
+use crate::tui::app::dashboard::Dashboard;
+pub(super) use veil::draw as veil;
 
 /// From this size on there are two columns.
 const WIDE: (u16, u16) = (110, 28);
@@ -104,10 +107,10 @@ fn two_columns(dashboard: &Dashboard, theme: Theme, mut rest: Rect, buf: &mut Bu
     let most = rest.height / 4;
     slots::draw(dashboard, theme, top(&mut rest, slot_lines(dashboard, most)), buf);
     let ruler = RULER.max(rest.width / 2);
-    let (left, right) = split(top(&mut rest, 6), ruler);
+    let (left, right) = split(top(&mut rest, if large { 9 } else { 7 }), ruler);
     ruler::draw(dashboard, theme, left, buf);
     wal::draw(dashboard, theme, right, buf);
-    let share = if large { rest.height * 2 / 5 } else { rest.height / 2 };
+    let share = if large { rest.height * 2 / 5 } else { rest.height.div_ceil(2) };
     let (left, right) = halves(top(&mut rest, share));
     lag::draw(dashboard, theme, left, buf);
     findings::draw(dashboard, theme, right, buf);

@@ -5,13 +5,16 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
-use super::paint::{fit, put, section};
+use super::paint::{fit, gauge, put, section};
+use super::slots;
 use crate::catalog::Lsn;
 use crate::connection::printable;
 use crate::monitor::Sample;
+use crate::monitor::reading::SlotReading;
 use crate::monitor::slot::{Slot, SlotKind};
 use crate::monitor::units;
-use crate::tui::app::dashboard::{Dashboard, Panel};
+use crate::tui::app::action::Panel;
+use crate::tui::app::dashboard::{Dashboard, Display};
 use crate::tui::view::theme::{Theme, Tone};
 
 /// A stretch shorter than a WAL segment worries nobody.
@@ -31,17 +34,91 @@ struct Stretch {
 /// Draws the section.
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
     let slots = dashboard.slots();
-    let chosen = slots.get(dashboard.selected_slot()).map(|(slot, _)| *slot);
-    let name = chosen.map_or_else(String::new, |slot| format!(" of {}", printable(&slot.name)));
+    let chosen = slots.get(dashboard.selected_slot()).copied();
+    let name = chosen.map_or_else(String::new, |(slot, _)| format!(" of {}", printable(&slot.name)));
     let focused = dashboard.panel() == Panel::Slot;
     let body = section(&format!("Log{name}"), "", focused, theme, area, buf);
-    let (Some(sample), Some(slot)) = (dashboard.picture().watcher.sample(), chosen) else { return };
-    positions(slot, sample, theme, body, buf);
-    put(&Line::styled(fit(&about(slot, sample), usize::from(body.width), theme), theme.style(Tone::Dim)), 3, body, buf);
+    let (Some(sample), Some((slot, numbers))) = (dashboard.picture().watcher.sample(), chosen) else { return };
+    let display = dashboard.display();
+    positions(slot, sample, display, theme, body, buf);
+    let width = usize::from(body.width);
+    put(&Line::styled(fit(&about(slot, sample), width, theme), theme.style(Tone::Dim)), 3, body, buf);
+    put(&Line::raw(fit(&speed(numbers, display), width, theme)), 4, body, buf);
+    put(&budget(slot, numbers, sample, display, width, theme), 5, body, buf);
+    put(&Line::styled(fit(&decoded(slot, numbers, display), width, theme), theme.style(Tone::Dim)), 6, body, buf);
+}
+
+/// How fast its consumer gets on, and where that leads.
+fn speed(numbers: &SlotReading, display: &Display) -> String {
+    let rate = |rate: Option<f64>| rate.map_or_else(|| "?".to_owned(), |rate| display.rate(rate));
+    let calm = numbers.lag_bytes.is_some_and(|lag| lag < CALM);
+    let trend = match numbers.trend.filter(|_| !calm) {
+        Some(trend) if trend > 0.0 => format!(", lag grows by {}", display.rate(trend)),
+        Some(trend) if trend < 0.0 => format!(", lag shrinks by {}", display.rate(-trend)),
+        _ => String::new(),
+    };
+    let catch = match slots::catches_up(numbers).as_str() {
+        "-" => String::new(),
+        "never" => ", never caught up at this rate".to_owned(),
+        time => format!(", caught up in about {time}"),
+    };
+    format!("confirms {}{trend}{catch}", rate(numbers.confirmed_rate))
+}
+
+/// How much of what slots may hold it holds.
+fn budget(
+    slot: &Slot,
+    numbers: &SlotReading,
+    sample: &Sample,
+    display: &Display,
+    width: usize,
+    theme: Theme,
+) -> Line<'static> {
+    let dies = numbers.dies_in.map_or_else(String::new, |left| format!(", lost in about {}", units::about(left)));
+    match (sample.server.slot_wal_limit(), numbers.retained_bytes) {
+        _ if slot.is_lost() => Line::styled("budget    gone", theme.style(Tone::Bad)),
+        (Some(limit), Some(held)) if limit > 0 => {
+            #[expect(clippy::cast_precision_loss, reason = "a share")]
+            let share = held as f64 / limit as f64;
+            let tone = share_tone(share);
+            Line::from(vec![
+                Span::raw(fit("budget", 10, theme)),
+                Span::styled(gauge(share, 20.min(width / 3), theme), theme.style(tone)),
+                Span::raw(format!("  {} of {}{dies}", display.bytes(held), display.bytes(limit))),
+            ])
+        }
+        (None, Some(held)) => Line::raw(format!("budget    {} held, no limit: only the disk's", display.bytes(held))),
+        _ => Line::default(),
+    }
+}
+
+/// From half of the budget on it is worth a look, from four fifths on a hurry.
+pub(super) fn share_tone(share: f64) -> Tone {
+    if share >= 0.8 {
+        Tone::Bad
+    } else if share >= 0.5 {
+        Tone::Warn
+    } else {
+        Tone::Good
+    }
+}
+
+/// What it has decoded, and what of that lies on disk.
+fn decoded(slot: &Slot, numbers: &SlotReading, display: &Display) -> String {
+    let Some(done) = &slot.decoding else { return String::new() };
+    let now = numbers.spill.as_ref().filter(|spill| spill.files > 0);
+    let now =
+        now.map_or_else(String::new, |spill| format!(", {} in {} files now", display.bytes(spill.bytes), spill.files));
+    format!(
+        "decoded   {} in {} transactions, spilled {}{now}",
+        display.bytes(done.total_bytes),
+        units::count(done.total_txns),
+        display.bytes(done.spill_bytes)
+    )
 }
 
 /// The slot's positions in three lines.
-pub(super) fn positions(slot: &Slot, sample: &Sample, theme: Theme, body: Rect, buf: &mut Buffer) {
+pub(super) fn positions(slot: &Slot, sample: &Sample, display: &Display, theme: Theme, body: Rect, buf: &mut Buffer) {
     let Some(now) = sample.lsn else { return };
     let stretches = stretches(slot, now);
     if stretches.is_empty() {
@@ -49,7 +126,7 @@ pub(super) fn positions(slot: &Slot, sample: &Sample, theme: Theme, body: Rect, 
             if slot.is_lost() { "  Its log is gone; the slot holds nothing." } else { "  It has no position yet." };
         put(&Line::styled(why, theme.style(Tone::Dim)), 0, body, buf);
     } else {
-        bar(&stretches, now, theme, body, buf);
+        bar(&stretches, now, display, theme, body, buf);
     }
 }
 
@@ -79,10 +156,10 @@ fn stretches(slot: &Slot, now: Lsn) -> Vec<Stretch> {
 
 /// Three lines: positions, lengths, owners. Each stretch is as wide as its texts at least, and the rest of the width
 /// goes by length, so that nothing is ever squeezed out of sight.
-fn bar(stretches: &[Stretch], now: Lsn, theme: Theme, area: Rect, buf: &mut Buffer) {
+fn bar(stretches: &[Stretch], now: Lsn, display: &Display, theme: Theme, area: Rect, buf: &mut Buffer) {
     let total = usize::from(area.width);
     let end = format!("now {now}");
-    let sizes: Vec<String> = stretches.iter().map(|one| units::bytes(one.to.bytes_since(one.from))).collect();
+    let sizes: Vec<String> = stretches.iter().map(|one| display.bytes(one.to.bytes_since(one.from))).collect();
     let least = |marks: &[String]| -> Vec<usize> {
         let texts = marks.iter().zip(&sizes).zip(stretches);
         texts.map(|((mark, size), one)| mark.width().max(size.width() + 4).max(one.owner.width()) + 2).collect()
@@ -153,6 +230,13 @@ pub(super) fn about(slot: &Slot, sample: &Sample) -> String {
     match &slot.consumer {
         Some(reader) => {
             let mut text = format!("process {}", reader.pid);
+            if let Some(reply) = reader.reply_time {
+                let limit = sample.server.number("wal_sender_timeout").and_then(|limit| u64::try_from(limit).ok());
+                let limit = limit.filter(|limit| *limit > 0).map(std::time::Duration::from_millis);
+                let limit = limit.map_or_else(String::new, |limit| format!(" of {}", units::about(limit)));
+                let heard = std::time::Duration::from_secs(sample.at.since(reply).as_secs());
+                text = format!("{text}, heard {} ago{limit},", units::span(heard));
+            }
             for (lead, value) in [
                 (" as ", &reader.user),
                 (" app ", &reader.application_name),
@@ -162,12 +246,6 @@ pub(super) fn about(slot: &Slot, sample: &Sample) -> String {
                 if let Some(value) = value {
                     text = format!("{text}{lead}{}", printable(value));
                 }
-            }
-            if let Some(reply) = reader.reply_time {
-                text = format!(
-                    "{text}, heard {} ago",
-                    units::span(std::time::Duration::from_secs(sample.at.since(reply).as_secs()))
-                );
             }
             parts.push(text);
         }

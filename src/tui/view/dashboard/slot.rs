@@ -13,7 +13,7 @@ use crate::connection::printable;
 use crate::monitor::reading::SlotReading;
 use crate::monitor::slot::{Consumer, Slot};
 use crate::monitor::slot_history::{SlotHistory, Wait};
-use crate::monitor::{Sample, units};
+use crate::monitor::{Moment, Sample, units};
 use crate::tui::app::dashboard::Dashboard;
 use crate::tui::view::theme::{Theme, Tone};
 
@@ -30,9 +30,9 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
         let body = section(&title, "Esc goes back", true, theme, area, buf);
         let at = slot.reached().map_or_else(|| "no position".to_owned(), |lsn| format!("position {lsn}"));
         let text = format!(
-            "{} This slot is not there any more: it was dropped. It was seen last at {}Z with {at}.",
+            "{} This slot is not there any more: it was dropped. It was seen last at {} with {at}.",
             theme.mark(Tone::Bad),
-            seen.clock()
+            dashboard.display().times.clock(std::time::SystemTime::UNIX_EPOCH + seen.since(Moment(0)))
         );
         for (row, line) in (0..body.height).zip(wrap(&text, usize::from(body.width))) {
             put(&Line::styled(line, theme.style(Tone::Bad)), row, body, buf);
@@ -44,7 +44,7 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     let name = chosen.map_or_else(String::new, |(slot, _)| format!(" {}", printable(&slot.name)));
     let mut body = section(&format!("Slot{name}"), "Esc goes back", true, theme, area, buf);
     let (Some(sample), Some((slot, numbers))) = (picture.watcher.sample(), chosen) else { return };
-    ruler::positions(slot, sample, theme, body, buf);
+    ruler::positions(slot, sample, dashboard.display(), theme, body, buf);
     let used = 4.min(body.height);
     body = Rect { y: body.y + used, height: body.height - used, ..body };
     let page = Page { dashboard, sample, slot, numbers, theme, width: usize::from(body.width) };
@@ -84,6 +84,14 @@ impl Page<'_> {
         lines
     }
 
+    fn bytes(&self, bytes: u64) -> String {
+        self.dashboard.display().bytes(bytes)
+    }
+
+    fn rate(&self, rate: f64) -> String {
+        self.dashboard.display().rate(rate)
+    }
+
     /// A sentence over as many lines as it needs.
     fn say(&self, text: &str, lines: &mut Vec<Line<'static>>) {
         lines.extend(wrap(text, self.width).into_iter().map(Line::raw));
@@ -110,7 +118,7 @@ impl Page<'_> {
                 "{} {} {} {}",
                 fit(name, 12, self.theme),
                 fit(&known(position.map(|lsn| lsn.to_string())), 19, self.theme),
-                fit(&known(behind.map(units::bytes)), 14, self.theme),
+                fit(&known(behind.map(|bytes| self.bytes(bytes))), 14, self.theme),
                 known(age.map(|age| format!("{} ago", age.show(self.theme.ascii)))),
             )));
         }
@@ -121,12 +129,12 @@ impl Page<'_> {
         let held = if self.slot.is_lost() {
             "nothing: it is lost".to_owned()
         } else {
-            known(numbers.retained_bytes.map(units::bytes))
+            known(numbers.retained_bytes.map(|bytes| self.bytes(bytes)))
         };
         let left = match (self.slot.is_lost(), numbers.safe_bytes) {
             (true, _) => "gone".to_owned(),
             (false, None) => "no limit (max_slot_wal_keep_size is -1)".to_owned(),
-            (false, Some(left)) => units::bytes(u64::try_from(left).unwrap_or(0)),
+            (false, Some(left)) => self.bytes(u64::try_from(left).unwrap_or(0)),
         };
         let dies = numbers.dies_in.map_or_else(
             || "no loss in sight".to_owned(),
@@ -134,14 +142,16 @@ impl Page<'_> {
         );
         self.say(&format!("Holds {held}; left {left}; {dies}."), lines);
         let trend = match numbers.trend {
-            Some(trend) if trend > 0.0 => format!("growing by {}", units::rate(trend)),
-            Some(trend) => format!("shrinking by {}", units::rate(-trend)),
+            Some(trend) if trend > 0.0 => format!("growing by {}", self.rate(trend)),
+            Some(trend) => format!("shrinking by {}", self.rate(-trend)),
             None => "trend not known yet".to_owned(),
         };
         let catch = numbers
             .catches_up_in
             .map_or_else(String::new, |left| format!("; caught up in about {}", units::about(left)));
-        let confirmed = known(numbers.confirmed_rate.map(units::rate));
+        let never = slots::catches_up(numbers) == "never" && numbers.trend.is_some_and(|trend| trend > 0.0);
+        let catch = if never { "; at this rate it never catches up".to_owned() } else { catch };
+        let confirmed = known(numbers.confirmed_rate.map(|rate| self.rate(rate)));
         self.say(&format!("Confirms {confirmed}; lag {trend}{catch}."), lines);
         let age = known(self.slot.catalog_xmin_age.map(|age| units::count(u64::try_from(age).unwrap_or(0))));
         self.say(&format!(
@@ -151,11 +161,11 @@ impl Page<'_> {
             self.say(
                 &format!(
                     "Decoded {} in {} transactions; {} in {} did not fit into memory; {} streamed before their commit.",
-                    units::bytes(decoding.total_bytes),
+                    self.bytes(decoding.total_bytes),
                     units::count(decoding.total_txns),
-                    units::bytes(decoding.spill_bytes),
+                    self.bytes(decoding.spill_bytes),
                     units::count(decoding.spill_txns),
-                    units::bytes(decoding.stream_bytes),
+                    self.bytes(decoding.stream_bytes),
                 ),
                 lines,
             );
@@ -163,7 +173,7 @@ impl Page<'_> {
         let spill = self.sample.files.known().and_then(|files| files.spill.as_ref());
         if let Some(spill) = spill.and_then(|all| all.iter().find(|one| one.slot == self.slot.name && one.files > 0)) {
             let text =
-                format!("On disk now: {} of open transactions in {} files.", units::bytes(spill.bytes), spill.files);
+                format!("On disk now: {} of open transactions in {} files.", self.bytes(spill.bytes), spill.files);
             self.say(&text, lines);
         }
         if let Some(failover) = self.slot.failover {
@@ -224,7 +234,8 @@ impl Page<'_> {
             let tone = findings::tone(finding.severity);
             let text = format!("{} {} {}", self.theme.mark(tone), finding.rule, finding.title);
             lines.push(Line::styled(spelled(&text, self.theme), self.theme.style(tone)));
-            lines.extend(findings::details(finding, self.width, self.theme));
+            let say = |at| self.dashboard.display().times.say(at, self.sample.at);
+            lines.extend(findings::details(finding, &say, self.width, self.theme));
         }
     }
 
@@ -245,7 +256,8 @@ impl Page<'_> {
         lines.push(Line::default());
         lines.push(self.head("Events"));
         for event in events {
-            lines.push(Line::raw(fit(&format!("{} {}", event.at.clock(), event.text), self.width, self.theme)));
+            let at = self.dashboard.display().times.show(event.at, self.sample.at);
+            lines.push(Line::raw(fit(&format!("{at:>8} {}", event.text), self.width, self.theme)));
         }
     }
 }

@@ -6,7 +6,8 @@ use ratatui::text::{Line, Span};
 
 use super::paint::{fit, put};
 use crate::monitor::units;
-use crate::tui::app::dashboard::{Dashboard, Panel};
+use crate::tui::app::action::Panel;
+use crate::tui::app::dashboard::Dashboard;
 use crate::tui::view::theme::{Theme, Tone};
 
 /// Draws them; the second one only where there is room for it.
@@ -31,11 +32,24 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     put(&Line::from(spans), 0, area, buf);
 }
 
-/// What looking costs the source, and how often it is done.
+/// What looking costs the source, how often it is done, what is recorded and what can't be seen.
 fn costs(dashboard: &Dashboard) -> String {
-    let every = units::span(dashboard.pace());
-    let Some(sample) = dashboard.picture().watcher.sample() else { return format!("every {every}") };
+    let wanted = units::span(dashboard.pace());
+    let every = match dashboard.throttled() {
+        Some(pause) => format!("every {}, not {wanted}: the source answers slowly", units::span(pause)),
+        None => format!("every {wanted}"),
+    };
+    let Some(sample) = dashboard.picture().watcher.sample() else { return every };
+    let recording = dashboard.recording().map_or_else(String::new, |recording| {
+        let size = dashboard.display().bytes(recording.bytes);
+        format!("recording {size}, ")
+    });
+    let blind = match sample.server.unseen().len() {
+        0 => String::new(),
+        count => format!(", {count} blind spots (v)"),
+    };
     let millis = std::time::Duration::from_micros(sample.pulse_micros).as_secs_f64() * 1e3;
-    let share = millis / 10.0 / dashboard.pace().as_secs_f64();
-    format!("every {every}, {millis:.1} ms each ({share:.1} %), 1 connection, read-only")
+    let pause = dashboard.throttled().unwrap_or_else(|| dashboard.pace());
+    let share = millis / 10.0 / pause.as_secs_f64();
+    format!("{recording}{every}, {millis:.1} ms each ({share:.1} %){blind}, 1 connection, read-only")
 }

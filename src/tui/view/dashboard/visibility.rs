@@ -6,7 +6,8 @@ use ratatui::text::Line;
 
 use super::paint::{put, section, wrap};
 use crate::connection::printable;
-use crate::tui::app::dashboard::{Dashboard, Panel};
+use crate::tui::app::action::Panel;
+use crate::tui::app::dashboard::Dashboard;
 use crate::tui::view::theme::{Theme, Tone};
 
 /// Draws the panel.

@@ -5,23 +5,32 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::paint::{fit, fit_right, gauge, put, section, spark, squeeze};
+use super::ruler::share_tone;
 use super::slots::{SMALL_LAG, lags};
 use crate::connection::printable;
-use crate::monitor::reading::Reading;
+use crate::monitor::history::{SlotHistory, SlotPoint};
+use crate::monitor::reading::{Reading, WalHolder};
 use crate::monitor::{Sample, Seen, units};
-use crate::tui::app::dashboard::{Dashboard, Panel};
+use crate::tui::app::action::Panel;
+use crate::tui::app::dashboard::{Dashboard, Display};
 use crate::tui::view::theme::{Theme, Tone};
 
 /// Draws the section.
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
     let picture = dashboard.picture();
     let reading = picture.watcher.reading();
-    let rate = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), units::rate);
+    let display = dashboard.display();
+    let rate = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), |value| display.rate(value));
     let title = match reading.lsn {
         Some(lsn) => format!("WAL {lsn}  {}", rate(reading.wal_rate)),
         None => "WAL".to_owned(),
     };
-    let five = format!("5m {}", rate(reading.wal_rate_5m));
+    let hour = reading.wal_rate_1h.map_or_else(String::new, |hour| format!(", 1h {}", display.rate(hour)));
+    let per_second = reading.transactions_per_second.map_or_else(String::new, |rate| format!(", {rate:.0} tx/s"));
+    let mut five = format!("5m {}", rate(reading.wal_rate_5m));
+    if area.width >= 60 {
+        five = format!("{five}{hour}{per_second}");
+    }
     let body = section(&title, &five, dashboard.panel() == Panel::Wal, theme, area, buf);
     let Some(sample) = picture.watcher.sample() else { return };
     let width = usize::from(body.width);
@@ -31,7 +40,7 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     let chosen = slots.get(dashboard.selected_slot()).map(|(_, numbers)| *numbers);
     let lag: Vec<f64> =
         chosen.and_then(|slot| picture.watcher.history().slot(&slot.name)).map(lags).unwrap_or_default();
-    let last = chosen.and_then(|slot| slot.lag_bytes).map_or_else(|| "?".to_owned(), units::bytes);
+    let last = chosen.and_then(|slot| slot.lag_bytes).map_or_else(|| "?".to_owned(), |bytes| display.bytes(bytes));
     let row = |name: &str, values: &[f64], floor: f64, value: String| {
         Line::from(vec![
             Span::raw(fit(name, 10, theme)),
@@ -39,85 +48,137 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
             Span::raw(format!("  {value}")),
         ])
     };
-    put(&row("written", &rates, 1.0, rate(reading.wal_rate)), 0, body, buf);
-    put(&row("lag", &lag, SMALL_LAG, last), 1, body, buf);
-    let server = &sample.server;
-    let held = reading.slots.iter().filter_map(|slot| slot.retained_bytes).max();
-    let limit = match (server.slot_wal_limit(), held) {
-        (Some(limit), Some(held)) if limit > 0 => {
-            #[expect(clippy::cast_precision_loss, reason = "a share")]
-            let share = held as f64 / limit as f64;
-            let tone = if share >= 0.8 {
-                Tone::Bad
-            } else if share >= 0.5 {
-                Tone::Warn
-            } else {
-                Tone::Good
-            };
-            Line::from(vec![
-                Span::raw(fit("held", 10, theme)),
-                Span::styled(gauge(share, 20.min(width / 3), theme), theme.style(tone)),
-                Span::raw(format!("  {} of {}", units::bytes(held), units::bytes(limit))),
-            ])
-        }
-        (None, _) => Line::styled("held      no limit: max_slot_wal_keep_size is -1", theme.style(Tone::Dim)),
-        (Some(limit), _) => Line::raw(format!("held      nothing of {}", units::bytes(limit))),
-    };
-    put(&limit, 2, body, buf);
-    let of = |name: &str| server.number(name).map_or_else(|| "?".to_owned(), |limit| limit.to_string());
+    let mut lines = vec![row("written", &rates, 1.0, rate(reading.wal_rate)), row("lag", &lag, SMALL_LAG, last)];
+    let confirmed: Vec<f64> =
+        chosen.and_then(|slot| picture.watcher.history().slot(&slot.name)).map(confirmed).unwrap_or_default();
+    let floor = reading.wal_rate.unwrap_or(1.0).max(1.0);
+    lines.insert(1, row("confirmed", &confirmed, floor, rate(chosen.and_then(|slot| slot.confirmed_rate))));
+    lines.push(held(sample, reading, display, width, theme));
+    lines.extend(directory(sample, reading, display).into_iter().map(|text| Line::raw(fit(&text, width, theme))));
+    let of = |name: &str| sample.server.number(name).map_or_else(|| "?".to_owned(), |limit| limit.to_string());
     let used = format!(
-        "used      slots {}/{}  walsenders {}/{}  pulse {} ms",
+        "used      slots {}/{}  walsenders {}/{}",
         sample.slots.len(),
         of("max_replication_slots"),
         sample.walsenders,
         of("max_wal_senders"),
-        sample.pulse_micros / 1000,
     );
-    put(&Line::styled(fit(&used, width, theme), theme.style(Tone::Dim)), 3, body, buf);
-    // In a small panel only what is in the directory has room.
-    let all = if body.height >= 8 { usize::MAX } else { usize::from(sample.files.known().is_some()) };
-    for (row, line) in (4..body.height).zip(directory(sample, reading, width, theme).into_iter().take(all)) {
-        put(&line, row, body, buf);
+    lines.push(Line::styled(fit(&used, width, theme), theme.style(Tone::Dim)));
+    if body.height >= 12 {
+        lines.extend(everybody(sample, reading, display, width, theme));
+    }
+    for (row, line) in (0..body.height).zip(&lines) {
+        put(line, row, body, buf);
     }
 }
 
-/// What lies in `pg_wal`, and who needs it.
-fn directory(sample: &Sample, reading: &Reading, width: usize, theme: Theme) -> Vec<Line<'static>> {
+/// Bytes per second that a slot's consumer confirmed, between each two samples.
+#[expect(clippy::cast_precision_loss, reason = "heights of bars")]
+fn confirmed(past: &SlotHistory) -> Vec<f64> {
+    let points = past.points().iter().zip(past.points().iter().skip(1));
+    let rate = |(before, after): (&SlotPoint, &SlotPoint)| {
+        let seconds = after.at.since(before.at).as_secs_f64();
+        let bytes = after.reached?.bytes_since(before.reached?);
+        (seconds > 0.0).then(|| bytes as f64 / seconds)
+    };
+    points.filter_map(rate).collect()
+}
+
+/// What the slot that holds the most holds, of what slots may hold.
+fn held(sample: &Sample, reading: &Reading, display: &Display, width: usize, theme: Theme) -> Line<'static> {
+    let held = reading.slots.iter().filter_map(|slot| slot.retained_bytes).max();
+    match (sample.server.slot_wal_limit(), held) {
+        (Some(limit), Some(held)) if limit > 0 => {
+            #[expect(clippy::cast_precision_loss, reason = "a share")]
+            let share = held as f64 / limit as f64;
+            Line::from(vec![
+                Span::raw(fit("held", 10, theme)),
+                Span::styled(gauge(share, 20.min(width / 3), theme), theme.style(share_tone(share))),
+                Span::raw(format!("  {} of {}", display.bytes(held), display.bytes(limit))),
+            ])
+        }
+        (None, _) => Line::styled("held      no limit: max_slot_wal_keep_size is -1", theme.style(Tone::Dim)),
+        (Some(limit), _) => Line::raw(format!("held      nothing of {}", display.bytes(limit))),
+    }
+}
+
+/// What lies in `pg_wal`, who needs it, and how long there is room.
+fn directory(sample: &Sample, reading: &Reading, display: &Display) -> Vec<String> {
     let mut lines = Vec::new();
     match &sample.files {
         Seen::Known(files) => {
             let part = |name: &str, bytes: Option<u64>| {
-                bytes.map_or_else(String::new, |bytes| format!(", {} {name}", units::bytes(bytes)))
+                bytes.map_or_else(String::new, |bytes| format!(", {} {name}", display.bytes(bytes)))
             };
-            let text = format!(
-                "pg_wal    {} in {} files{}{}",
-                units::bytes(files.bytes),
-                files.segments,
-                part("behind the current one", files.behind),
-                part("recycled for later", files.ahead)
-            );
-            lines.push(Line::raw(fit(&text, width, theme)));
-            let ready = files.ready.map_or_else(|| "?".to_owned(), units::count);
-            lines.push(Line::raw(format!("archiver  {ready} files wait")));
+            let growth = reading.directory_growth.filter(|growth| growth.abs() >= 1024.0);
+            let growth = growth.map_or_else(String::new, |growth| {
+                let sign = if growth < 0.0 { "-" } else { "+" };
+                format!(", {sign}{}", display.rate(growth.abs()))
+            });
+            lines.push(format!(
+                "pg_wal    {}{}{}{growth}",
+                display.bytes(files.bytes),
+                part("needed", files.behind),
+                part("recycled", files.ahead)
+            ));
         }
-        Seen::Hidden(grant) => {
-            lines.push(Line::raw(fit(&format!("pg_wal    ? ({})", printable(grant)), width, theme)));
-        }
-        Seen::Failed(reason) => lines.push(Line::raw(fit(&format!("pg_wal    ? {}", printable(reason)), width, theme))),
+        Seen::Hidden(grant) => lines.push(format!("pg_wal    ? ({})", printable(grant))),
+        Seen::Failed(reason) => lines.push(format!("pg_wal    ? {}", printable(reason))),
         Seen::NotYet => {}
     }
-    let mut holders = holders(sample, reading);
-    holders.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-    lines.push(Line::styled("needed by", theme.style(Tone::Title)));
-    for (name, bytes) in &holders {
-        lines.push(Line::raw(fit(&format!("  {} {name}", fit_right(&units::bytes(*bytes), 9, theme)), width, theme)));
+    let most: Vec<String> =
+        reading.wal_holders.iter().take(4).map(|one| format!("{} {}", name(one), display.bytes(one.bytes))).collect();
+    if !most.is_empty() {
+        lines.push(format!("held by   {}", most.join(", ")));
+    }
+    if let Some(volume) = sample.wanted.wal_volume {
+        let full = reading.volume_full_in.map_or_else(
+            || "not growing".to_owned(),
+            |left| format!("full in about {} at this rate", units::about(left)),
+        );
+        lines.push(format!("volume    {} (given), {full}", display.bytes(volume)));
+    }
+    let spill = sample.files.known().and_then(|files| files.spill.as_ref());
+    let spilled: Vec<String> = spill
+        .into_iter()
+        .flatten()
+        .filter(|one| one.files > 0)
+        .map(|one| format!("{} {} in {} files", printable(&one.slot), display.bytes(one.bytes), one.files))
+        .collect();
+    if !spilled.is_empty() {
+        lines.push(format!("spill     {}", spilled.join(", ")));
+    }
+    lines
+}
+
+fn name(holder: &WalHolder) -> String {
+    match &holder.slot {
+        Some(slot) => printable(slot).into_owned(),
+        None => holder.what.to_owned(),
+    }
+}
+
+/// Everybody who needs log that is written already, what a drop would free, and the checkpoints.
+fn everybody(sample: &Sample, reading: &Reading, display: &Display, width: usize, theme: Theme) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::default()];
+    let mut say = |text: String| lines.push(Line::raw(fit(&text, width, theme)));
+    say("needed by".to_owned());
+    for holder in &reading.wal_holders {
+        let kind = if holder.slot.is_some() { "slot " } else { "" };
+        say(format!("  {} {kind}{}", fit_right(&display.bytes(holder.bytes), 9, theme), name(holder)));
     }
     // What would be free at the next checkpoint if the one that needs the most were dropped.
-    if let [(name, most), (_, next), ..] = holders.as_slice()
-        && name.starts_with("slot ")
+    if let Some(slot) = reading.wal_holders.first().and_then(|first| first.slot.as_deref())
+        && let Some(freed) = reading.slot(slot).and_then(|slot| slot.freed_by_drop)
     {
-        let text = format!("Without {name} {} could be removed.", units::bytes(most - next));
-        lines.push(Line::styled(fit(&text, width, theme), theme.style(Tone::Dim)));
+        let when =
+            reading.checkpoint_within.map_or_else(String::new, |time| format!(", within {}", units::about(time)));
+        let slot = printable(slot);
+        say(format!("Without slot {slot} the next checkpoint{when} could remove {}.", display.bytes(freed)));
+    }
+    if let Some(files) = sample.files.known() {
+        let ready = files.ready.map_or_else(|| "?".to_owned(), units::count);
+        say(format!("{} files in pg_wal; {ready} wait for the archiver", files.segments));
     }
     if let Some(context) = sample.context.known() {
         let count = |value: Option<u64>| value.map_or_else(|| "?".to_owned(), units::count);
@@ -125,29 +186,11 @@ fn directory(sample: &Sample, reading: &Reading, width: usize, theme: Theme) -> 
             || "?".to_owned(),
             |at| units::span(std::time::Duration::from_secs(sample.at.since(at).as_secs())),
         );
-        lines.push(Line::raw(format!(
+        say(format!(
             "checkpoint {last} ago; {} by time, {} by the amount of WAL",
             count(context.timed_checkpoints),
             count(context.requested_checkpoints)
-        )));
+        ));
     }
     lines
-}
-
-/// Everybody who needs log that is written already, with how much.
-fn holders(sample: &Sample, reading: &Reading) -> Vec<(String, u64)> {
-    let held = reading.slots.iter().filter_map(|slot| Some((slot, slot.retained_bytes?)));
-    let mut holders: Vec<(String, u64)> =
-        held.map(|(slot, bytes)| (format!("slot {}", printable(&slot.name)), bytes)).collect();
-    if let Some(keep) = sample.server.bytes("wal_keep_size").filter(|keep| *keep > 0) {
-        holders.push(("wal_keep_size".to_owned(), keep));
-    }
-    if let (Some(end), Some(redo)) = (sample.lsn, sample.context.known().and_then(|context| context.redo)) {
-        holders.push(("recovery after a crash".to_owned(), end.bytes_since(redo)));
-    }
-    let segment = sample.server.bytes("wal_segment_size").unwrap_or(16 << 20);
-    if let Some(ready) = sample.files.known().and_then(|files| files.ready).filter(|ready| *ready > 0) {
-        holders.push(("the archiver".to_owned(), ready.saturating_mul(segment)));
-    }
-    holders
 }

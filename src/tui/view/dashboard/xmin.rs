@@ -6,8 +6,11 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::paint::{fit, fit_right, put, section, wrap};
-use crate::monitor::{Sample, units};
-use crate::tui::app::dashboard::{Dashboard, Panel};
+use crate::monitor::destination::{Run, XminRun};
+use crate::monitor::report::known_run;
+use crate::monitor::{Moment, Sample, units};
+use crate::tui::app::action::Panel;
+use crate::tui::app::dashboard::Dashboard;
 use crate::tui::view::theme::{Theme, Tone};
 
 /// Transaction ids are compared modulo this: a row that is not frozen before is taken for one of the future.
@@ -18,10 +21,55 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     let focused = dashboard.panel() == Panel::Xmin;
     let body = section("Replication by xmin", "without a slot", focused, theme, area, buf);
     let Some(sample) = dashboard.picture().watcher.sample() else { return };
-    let lines = lines(sample, usize::from(body.width), theme);
+    let width = usize::from(body.width);
+    let mut lines = lines(sample, width, theme);
+    if let Some((run, passes)) = known_run(&dashboard.picture().watcher).and_then(|run| Some((run, run.xmin.as_ref()?)))
+    {
+        let about = of_run(run, passes, sample);
+        let about = about.iter().flat_map(|text| wrap(text, width)).map(Line::raw);
+        lines.splice(AFTER..AFTER, about.chain([Line::default()]));
+    }
     for (row, line) in (0..body.height).zip(lines.iter().skip(dashboard.scroll())) {
         put(line, row, body, buf);
     }
+}
+
+/// The lines about the source stand before those of the run.
+const AFTER: usize = 3;
+
+/// What a run with this method has done, and from where its next pass goes on.
+fn of_run(run: &Run, passes: &XminRun, sample: &Sample) -> Vec<String> {
+    let count = |value: Option<u64>| value.map_or_else(|| "?".to_owned(), units::count);
+    let each = |value: Option<u64>| match value {
+        Some(all) if passes.passes > 0 => {
+            format!("{} ({} a pass)", units::count(all), units::count(all / passes.passes))
+        }
+        other => count(other),
+    };
+    // 32 bits are what a row keeps of its transaction.
+    let behind = sample.next_xid.saturating_sub(passes.snapshot_xmin);
+    let ago =
+        |at: Option<Moment>| at.map(|at| units::span(std::time::Duration::from_secs(sample.at.since(at).as_secs())));
+    let when = match (passes.running, ago(passes.began_at), ago(passes.ended_at)) {
+        (true, Some(began), _) => format!("a pass runs for {began}"),
+        (_, _, Some(ended)) => format!("the last pass ended {ended} ago"),
+        _ => "no pass has ended yet".to_owned(),
+    };
+    let tables = run.tables.len();
+    let mut lines = vec![
+        format!(
+            "watermark          {}  ({} transactions behind, {} % of the way to the wraparound)",
+            passes.snapshot_xmin,
+            units::count(behind),
+            behind.saturating_mul(100) / HORIZON
+        ),
+        format!("passes             {} over {tables} tables; {when}", units::count(passes.passes)),
+        format!("rows               read {}, written {}", each(passes.rows_read), each(passes.rows_written)),
+    ];
+    if let Some(unseen) = passes.deletes_unseen.filter(|unseen| *unseen > 0) {
+        lines.push(format!("deletes not seen   {} rows that stand at the destination still", units::count(unseen)));
+    }
+    lines
 }
 
 fn lines(sample: &Sample, width: usize, theme: Theme) -> Vec<Line<'static>> {
