@@ -109,7 +109,7 @@ pub async fn run(args: RunArgs, output: Output) -> Result<Exit, Stop> {
             _ = tick.tick() => {
                 let now = latest.borrow().clone();
                 lines.progress(&now, Instant::now())?;
-                if args.until_caught_up && now.phase == Phase::Streaming {
+                if args.until_caught_up && now.phase == Phase::Streaming && now.tables.iter().all(|table| table.phase.has_all()) {
                     match goal {
                         None => goal = source_position(&options.profile.source).await,
                         Some(goal) if now.checkpoint >= goal => stop.cancel(),

@@ -6,8 +6,10 @@
 //! open destination transaction, and committed when its commit has been read. So memory is bounded, and the
 //! destination never shows half a transaction.
 
+mod joining;
+mod known;
+
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
@@ -15,18 +17,18 @@ use tokio::time::{Instant, sleep_until};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::joining::Part;
+use self::known::{Known, Verdict};
 use super::batch::Writer;
 use super::change::{Change, Kind};
-use super::destination;
 use super::halt::{Halt, Side};
-use super::look::{Looked, Published};
-use super::pgoutput::{self, Message, Relation, Row};
+use super::look::Looked;
+use super::pgoutput::{self, Message, Row};
 use super::progress::{Progress, Teller};
 use super::reader::Chunk;
 use super::relation::Target;
-use super::scope::{InScope, Scope};
+use super::scope::Scope;
 use super::stream::Frame;
-use super::types;
 use crate::catalog::Lsn;
 use crate::connection::printable;
 use crate::profile::TableName;
@@ -62,26 +64,8 @@ pub(super) enum Ended {
     /// The transaction with this commit record can't be applied as things are. What comes before it shared its
     /// destination transaction and comes again, to be committed apart.
     CommitBefore(Lsn),
-}
-
-enum Known {
-    Here {
-        target: Arc<Target>,
-        from: Lsn,
-        place: usize,
-    },
-    /// Described, but not among the tables of the run. That alone says nothing: with publish_via_partition_root the
-    /// partitions are described as well, although their changes come under the root's name.
-    Unknown(TableName),
-    Ignored,
-}
-
-/// What is to be done with a change.
-enum Verdict {
-    Apply(Arc<Target>, usize),
-    Skip,
-    /// Its table has to be copied first.
-    NewTable,
+    /// The stream of a copy: its tables are in other hands.
+    HandedOver,
 }
 
 /// What to do after a frame.
@@ -90,7 +74,7 @@ type Then = Option<Ended>;
 /// Applies one stream.
 pub(super) struct Applier<'a> {
     client: &'a Client,
-    slot: &'a str,
+    part: Part<'a>,
     writer: Writer<'a>,
     scope: Scope,
     looked: Option<Looked>,
@@ -121,7 +105,7 @@ pub(super) struct Applier<'a> {
 impl<'a> Applier<'a> {
     pub(super) async fn new(
         client: &'a Client,
-        slot: &'a str,
+        part: Part<'a>,
         scope: Scope,
         progress: watch::Sender<Progress>,
         flushed: watch::Sender<Lsn>,
@@ -130,7 +114,7 @@ impl<'a> Applier<'a> {
         let checkpoint = *flushed.borrow();
         Ok(Self {
             client,
-            slot,
+            part,
             writer: Writer::new(client).await?,
             scope,
             looked: None,
@@ -187,6 +171,12 @@ impl<'a> Applier<'a> {
                             Some(chunk) => chunk,
                             None => return self.end(Ended::Cut).await,
                         },
+                        word = self.part.word(), if self.reading.is_none() => {
+                            if let Some(ended) = self.heard(word, stop).await? {
+                                return self.end(ended).await;
+                            }
+                            continue;
+                        }
                         () = sleep_until(due.unwrap_or(self.position_due)), if due.is_some() => continue,
                     }
                 }
@@ -200,6 +190,11 @@ impl<'a> Applier<'a> {
                 if stop.is_cancelled() && self.reading.is_none() {
                     self.commit().await?;
                     return self.end(Ended::Stopped).await;
+                }
+                if self.reading.is_none()
+                    && let Some(ended) = self.hand_over(stop).await?
+                {
+                    return self.end(ended).await;
                 }
             }
             if give_up.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -323,92 +318,6 @@ impl<'a> Applier<'a> {
         Ok(None)
     }
 
-    /// Whether a change is to be applied: not when the checkpoint or the table's copy holds it.
-    async fn verdict(&mut self, relation: u32) -> Result<Verdict, Halt> {
-        let Some(commit) = self.reading else {
-            return Err(Halt::refused("The source sent a change outside a transaction. Please report this."));
-        };
-        let name = match self.relations.get(&relation) {
-            None => {
-                return Err(Halt::refused(
-                    "The source sent a change of a table that it has not described. Please report this.",
-                ));
-            }
-            _ if commit < self.checkpoint => return Ok(Verdict::Skip),
-            Some(Known::Ignored) => return Ok(Verdict::Skip),
-            Some(Known::Here { from, .. }) if commit < *from => return Ok(Verdict::Skip),
-            Some(Known::Here { target, place, .. }) => return Ok(Verdict::Apply(Arc::clone(target), *place)),
-            Some(Known::Unknown(name)) => name.clone(),
-        };
-        if self.published(commit, &name).await?.is_some() {
-            self.tell.note(format!("Table {name} is new in the publication; its rows are copied now."));
-            return Ok(Verdict::NewTable);
-        }
-        self.tell_once(&name, "ignored", |name| {
-            format!("Changes of table {name} are left out: it is not among the chosen tables of the publication.")
-        });
-        self.relations.insert(relation, Known::Ignored);
-        Ok(Verdict::Skip)
-    }
-
-    async fn relation(&mut self, relation: &Relation) -> Result<Then, Halt> {
-        let name = TableName::new(relation.schema.as_str(), relation.name.as_str());
-        let known = match self.scope.tables.get(&name).cloned() {
-            None => Known::Unknown(name),
-            Some(InScope { from, place, membership }) => {
-                let commit = self.reading.unwrap_or_default();
-                let published = self.published(commit, &name).await?;
-                if published.as_ref().is_some_and(|now| !now.membership.lasted(&membership)) {
-                    return Ok(Some(Ended::NewTable));
-                }
-                let Some(there) = destination::describe(self.client, &name).await? else {
-                    return Err(Halt::refused(format!(
-                        "Table {name} is gone from the destination. Start with --copy-again to create and copy \
-                         everything anew."
-                    )));
-                };
-                let lacks = |name: &String| !there.columns.iter().any(|other| other.name == *name);
-                if let Some(new) = relation.columns.iter().map(|column| &column.name).find(|name| lacks(name)) {
-                    // Whatever becomes of it, what committed before must not be held up by it.
-                    if self.uncommitted.is_some() {
-                        return Ok(Some(Ended::CommitBefore(commit)));
-                    }
-                    if published.is_some_and(|now| now.columns.contains(new)) {
-                        return Ok(Some(Ended::NewColumn(name)));
-                    }
-                }
-                // A table is described again after every change of its catalog entry, an ANALYZE for example.
-                let again = match self.relations.get(&relation.id) {
-                    Some(Known::Here { target, .. }) => Some(Arc::clone(target)),
-                    _ => None,
-                };
-                let mut joined = Target::join(relation, &there, again.as_ref().map_or(0, |target| target.version))?;
-                joined.retype = types::fit(self.client, relation, &there).await?;
-                let target = match again {
-                    Some(before) if *before == joined => before,
-                    _ => {
-                        self.version += 1;
-                        joined.version = self.version;
-                        Arc::new(joined)
-                    }
-                };
-                Known::Here { target, from, place }
-            }
-        };
-        self.relations.insert(relation.id, known);
-        Ok(None)
-    }
-
-    /// What is published of a table at the commit at `commit` or later, if it is published and wanted.
-    async fn published(&mut self, commit: Lsn, name: &TableName) -> Result<Option<Published>, Halt> {
-        let looked = match self.looked.take() {
-            // The catalog is asked once about everything that had committed by then.
-            Some(looked) if commit < looked.at => looked,
-            _ => (self.scope.look)().await?,
-        };
-        Ok(self.looked.insert(looked).tables.get(name).cloned())
-    }
-
     async fn collect(&mut self, change: Change, places: &[usize], kind: Kind, bytes: usize) -> Result<(), Halt> {
         for place in places {
             self.counts.entry(*place).or_default()[kind as usize] += 1;
@@ -445,7 +354,7 @@ impl<'a> Applier<'a> {
         let (end, time) = self.uncommitted.take().map_or((self.checkpoint, None), |(end, time)| (end, Some(time)));
         // Everything before a keepalive's position has been sent, and by now applied.
         let lsn = end.max(self.position).max(self.checkpoint);
-        self.writer.commit(self.slot, lsn, time).await?;
+        self.writer.commit(self.part.slot(), lsn, time).await?;
         self.checkpoint = lsn;
         self.written = Instant::now();
         self.position_due = Instant::now() + POSITION_PAUSE;

@@ -215,7 +215,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Commits what is open together with the checkpoint.
-    pub(super) async fn commit(&mut self, slot: &str, lsn: Lsn, time: Option<i64>) -> Result<(), Halt> {
+    pub(super) async fn commit(&mut self, slot: Option<&str>, lsn: Lsn, time: Option<i64>) -> Result<(), Halt> {
         let doing = "committing";
         let text = lsn.to_string();
         let client = self.client;
@@ -223,16 +223,18 @@ impl<'a> Writer<'a> {
             client.batch_execute("BEGIN").await.map_err(|error| halt::query(Side::Destination, doing, &error))?;
         }
         self.open = true;
-        let advanced = client
-            .execute(&self.advance, &[&slot, &text, &time])
-            .await
-            .map_err(|error| halt::query(Side::Destination, doing, &error))?;
-        if advanced != 1 {
-            return Err(Halt::refused(format!(
-                "The checkpoint of slot {} is gone from walpilot.checkpoint at the destination; somebody removed it. \
-                 Start again to see what can be done.",
-                printable(slot)
-            )));
+        if let Some(slot) = slot {
+            let advanced = client
+                .execute(&self.advance, &[&slot, &text, &time])
+                .await
+                .map_err(|error| halt::query(Side::Destination, doing, &error))?;
+            if advanced != 1 {
+                return Err(Halt::refused(format!(
+                    "The checkpoint of slot {} is gone from walpilot.checkpoint at the destination; somebody removed it. \
+                     Start again to see what can be done.",
+                    printable(slot)
+                )));
+            }
         }
         client.batch_execute("COMMIT").await.map_err(|error| halt::query(Side::Destination, doing, &error))?;
         self.open = false;

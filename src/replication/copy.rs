@@ -60,8 +60,6 @@ impl SnapshotSession {
 pub(super) struct Carry<'a> {
     pub(super) table: &'a SourceTable,
     pub(super) there: &'a DestinationTable,
-    /// Its place in the progress.
-    pub(super) place: usize,
     /// The rows may be written frozen: nobody else can see the table as it was before.
     pub(super) freeze: bool,
     pub(super) progress: &'a watch::Sender<Progress>,
@@ -126,7 +124,7 @@ impl Carry<'_> {
     /// Several sessions may copy the same table: what came since the last time is added.
     fn tell(&self, told: Amount, copied: Amount) {
         self.progress.send_modify(|progress| {
-            if let Some(table) = progress.tables.get_mut(self.place) {
+            if let Some(table) = progress.table(&self.table.name) {
                 table.rows_copied = table.rows_copied.saturating_sub(told.rows).saturating_add(copied.rows);
                 table.bytes_copied = table.bytes_copied.saturating_sub(told.bytes).saturating_add(copied.bytes);
             }

@@ -39,6 +39,13 @@ pub(super) struct Held {
     plans: HashMap<TableName, (SourceTable, Vec<Piece>)>,
 }
 
+impl Held {
+    /// The snapshot alone.
+    pub(super) fn into_snapshot(self) -> Snapshot {
+        self.snapshot
+    }
+}
+
 /// What copying needs beside the tables.
 pub(super) struct Initial<'a> {
     pub(super) profile: &'a Profile,
@@ -46,6 +53,8 @@ pub(super) struct Initial<'a> {
     pub(super) progress: &'a watch::Sender<Progress>,
     pub(super) tell: &'a Teller,
     pub(super) stop: &'a CancellationToken,
+    /// The stream of other tables runs meanwhile. Then the copy does not make a table complete: it has to be joined.
+    pub(super) beside: bool,
 }
 
 /// A piece that is to be copied.
@@ -85,9 +94,27 @@ impl Initial<'_> {
         if !self.profile.initial_copy {
             return Ok(Vec::new());
         }
+        self.carry(ready, &missing, held).await?;
+        *held = None;
+        self.raise(ready).await?;
+        Ok(missing.iter().map(|at| ready.tables[*at].source.name.clone()).collect())
+    }
+
+    /// Copies all tables of `ready` while others are streamed; the states say where they are. Returns the snapshot that
+    /// they were copied in.
+    pub(super) async fn copy_beside(&self, ready: &mut Ready) -> Result<Snapshot, Halt> {
+        let all: Vec<usize> = (0..ready.tables.len()).collect();
+        self.begin(ready, &all).await?;
+        let mut held = None;
+        self.carry(ready, &all, &mut held).await?;
+        held.map(Held::into_snapshot).ok_or(Halt::Stopped)
+    }
+
+    /// Moves the rows of the missing tables.
+    async fn carry(&self, ready: &mut Ready, missing: &[usize], held: &mut Option<Held>) -> Result<(), Halt> {
         let workers = if ready.destination.replica_role { COPY_WORKERS } else { 1 };
-        let (current, mut sources, again) = self.snapshot(ready, &missing, held, workers).await?;
-        let board = self.board(ready, &missing, current, again).await?;
+        let (current, mut sources, again) = self.snapshot(ready, missing, held, workers).await?;
+        let board = self.board(ready, missing, current, again).await?;
         let board = Mutex::new(board);
         let client = &ready.destination.session.client;
         let mut others = Vec::new();
@@ -109,9 +136,7 @@ impl Initial<'_> {
         for (at, state) in board.finished {
             ready.tables[at].state = Some(state);
         }
-        *held = None;
-        self.raise(ready).await?;
-        Ok(missing.iter().map(|at| ready.tables[*at].source.name.clone()).collect())
+        Ok(())
     }
 
     /// Recorded before the first row, so that rows of a copy that broke off are known to be ours.
@@ -119,16 +144,41 @@ impl Initial<'_> {
         let client = &ready.destination.session.client;
         for at in missing {
             let table = &mut ready.tables[*at];
+            let failed = |error| halt::query(Side::Destination, "recording the state of a table", &error);
+            if self.profile.initial_copy {
+                client.batch_execute("BEGIN").await.map_err(failed)?;
+            } else {
+                self.give_up(client, table).await?;
+            }
             let created = table.state.as_ref().is_some_and(|state| state.created);
             let begun = TableState { complete: !self.profile.initial_copy, created, ..TableState::default() };
             let (slot, name) = (&self.profile.slot, &table.source.name);
             let state = checkpoint::set_table_state(slot, name, &begun);
             let membership = checkpoint::set_membership(slot, name, &table.source.membership);
-            client
-                .batch_execute(&format!("BEGIN; {state}; {membership}; COMMIT"))
-                .await
-                .map_err(|error| halt::query(Side::Destination, "recording the state of a table", &error))?;
+            client.batch_execute(&format!("{state}; {membership}; COMMIT")).await.map_err(failed)?;
             table.state = Some(begun);
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction in which a table gets what its copy owes it, because there will be no copy: its key, and a
+    /// copy that broke off in its middle leaves no rows behind.
+    async fn give_up(&self, client: &Client, table: &Table) -> Result<(), Halt> {
+        let name = &table.source.name;
+        let failed = |error| halt::query(Side::Destination, &format!("ending the copy of table {name}"), &error);
+        let Some(state) = &table.state else { return client.batch_execute("BEGIN").await.map_err(failed) };
+        client.batch_execute(&lock(table)).await.map_err(failed)?;
+        // A copy that had come to its end has its position; its rows stay, whatever is missing since.
+        if state.copied == Lsn::INVALID {
+            destination::empty(client, name, &table.there).await?;
+            client.batch_execute(&checkpoint::forget_pieces(&self.profile.slot, name)).await.map_err(failed)?;
+            self.tell.note(format!("The copy of table {name} had been broken off; what it had copied is removed."));
+        }
+        if state.created
+            && table.there.primary_key.is_empty()
+            && let Some(key) = create::add_key(&table.source)
+        {
+            client.batch_execute(&key).await.map_err(failed)?;
         }
         Ok(())
     }
@@ -154,7 +204,9 @@ impl Initial<'_> {
         held: &'h mut Option<Held>,
         workers: usize,
     ) -> Result<(&'h Held, Vec<SnapshotSession>, bool), Halt> {
-        self.progress.send_modify(|progress| progress.phase = Phase::Copying);
+        if !self.beside {
+            self.progress.send_modify(|progress| progress.phase = Phase::Copying);
+        }
         let source = &self.profile.source;
         if let Some(before) = held.take() {
             // Whoever was published meanwhile, or has changed, is not in that snapshot as it is now.
@@ -221,7 +273,7 @@ impl Initial<'_> {
                 rows: sum.rows + one.rows,
                 bytes: sum.bytes + one.bytes,
             });
-            self.report(at, TablePhase::Waiting, copied);
+            self.report(&table.source.name, TablePhase::Waiting, copied);
             // When a connection broke after the last piece, there is still the end of the copy to be made.
             let mut left: Vec<Work> = all
                 .iter()
@@ -253,9 +305,9 @@ impl Initial<'_> {
         Ok(done)
     }
 
-    fn report(&self, at: usize, phase: TablePhase, copied: Amount) {
+    fn report(&self, name: &TableName, phase: TablePhase, copied: Amount) {
         self.progress.send_modify(|progress| {
-            if let Some(table) = progress.tables.get_mut(at) {
+            if let Some(table) = progress.table(name) {
                 table.phase = phase;
                 table.rows_copied = copied.rows;
                 table.bytes_copied = copied.bytes;
@@ -323,7 +375,7 @@ impl Worker<'_> {
         let failed = |error| writing(&table.source, &error);
         let whole = self.rest(work.at).whole;
         self.initial.progress.send_modify(|progress| {
-            if let Some(table) = progress.tables.get_mut(work.at) {
+            if let Some(table) = progress.table(name) {
                 table.phase = TablePhase::Copying;
             }
         });
@@ -337,7 +389,6 @@ impl Worker<'_> {
         let carry = Carry {
             table: &table.source,
             there: &table.there,
-            place: work.at,
             freeze,
             progress: self.initial.progress,
             stop: self.initial.stop,
@@ -382,13 +433,14 @@ impl Worker<'_> {
             self.client.batch_execute(&key).await.map_err(failed)?;
         }
         let state = TableState { complete: true, copied: position, rows: copied.rows, bytes: copied.bytes, created };
+        let beside = self.initial.beside;
         let finish = format!(
             "{}; {}; COMMIT",
-            checkpoint::set_table_state(slot, name, &state),
+            checkpoint::set_table_state(slot, name, &TableState { complete: !beside, ..state.clone() }),
             checkpoint::forget_pieces(slot, name)
         );
         self.client.batch_execute(&finish).await.map_err(failed)?;
-        self.initial.report(at, TablePhase::Streaming, copied);
+        self.initial.report(name, if beside { TablePhase::Copying } else { TablePhase::Streaming }, copied);
         self.count().await.map_err(failed)?;
         self.initial.tell.note(format!("Copied table {name}: {} rows.", copied.rows));
         self.board.lock().unwrap_or_else(PoisonError::into_inner).finished.push((at, state));

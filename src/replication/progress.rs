@@ -152,6 +152,11 @@ pub struct PassProgress {
 }
 
 impl Progress {
+    /// A table of the run.
+    pub(super) fn table(&mut self, name: &TableName) -> Option<&mut TableProgress> {
+        self.tables.iter_mut().find(|table| table.table == *name)
+    }
+
     /// Notes how far the source's log is known to reach.
     pub(super) fn source_reaches(&mut self, end: Lsn) {
         self.source_end = self.source_end.max(end);
