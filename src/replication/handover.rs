@@ -46,11 +46,13 @@ pub(super) enum Answer {
     Until(Lsn),
 }
 
-/// What copies say to the run's stream.
+/// What is said to the run's stream.
 pub(super) enum Word {
     Offer(Offer),
     /// A copy has failed; whether it is made anew depends on the reason.
     Failed(Halt),
+    /// Tables have been published that the stream does not know.
+    Published,
 }
 
 /// The side that follows until it is far enough.

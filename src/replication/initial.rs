@@ -18,13 +18,14 @@ use tokio_util::sync::CancellationToken;
 use super::checkpoint::{self, Amount, TableState};
 use super::copy::{Carry, SnapshotSession, writing};
 use super::create;
-use super::destination;
+use super::destination::{self, DestinationTable};
 use super::halt::{self, Halt, Side};
 use super::pieces::{self, Piece};
 use super::prepare::{Ready, Table};
 use super::progress::{Phase, Progress, TablePhase, Teller};
 use super::slot::{self, Snapshot};
 use super::source::{self, SourceTable};
+use super::types;
 use crate::catalog::Lsn;
 use crate::catalog::ident::quote_table;
 use crate::connection::{self, SessionOptions, Settings};
@@ -58,7 +59,7 @@ pub(super) struct Initial<'a> {
 }
 
 /// A piece that is to be copied.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Work {
     /// The table's place.
     at: usize,
@@ -229,8 +230,8 @@ impl Initial<'_> {
         let plans = tables
             .into_iter()
             .map(|table| {
-                let size = sizes.get(&table.oid).copied().unwrap_or_default();
-                (table.name.clone(), (table.clone(), pieces::cut(size)))
+                let size = sizes.get(&table.oid).cloned().unwrap_or_default();
+                (table.name.clone(), (table.clone(), pieces::cut(&size)))
             })
             .collect();
         Ok((held.insert(Held { snapshot, plans }), sessions, false))
@@ -278,7 +279,7 @@ impl Initial<'_> {
             let mut left: Vec<Work> = all
                 .iter()
                 .filter(|piece| !done.contains_key(&piece.first))
-                .map(|piece| Work { at, piece: *piece })
+                .map(|piece| Work { at, piece: piece.clone() })
                 .collect();
             if left.is_empty() {
                 left.push(Work { at, piece: Piece::NOTHING });
@@ -333,8 +334,12 @@ pub(super) async fn analyze(destination: Settings, tables: Vec<TableName>) {
 /// Begins a transaction that waits for whoever still writes the table: a session of a run that was killed, or of a
 /// connection that broke, may be committing its rows, which have to be seen.
 fn lock(table: &Table) -> String {
+    lock_in(table, "SHARE ROW EXCLUSIVE")
+}
+
+fn lock_in(table: &Table, mode: &str) -> String {
     let only = if table.there.partitioned { "" } else { "ONLY " };
-    format!("BEGIN; LOCK TABLE {only}{} IN SHARE ROW EXCLUSIVE MODE", quote_table(&table.source.name))
+    format!("BEGIN; LOCK TABLE {only}{} IN {mode} MODE", quote_table(&table.source.name))
 }
 
 /// Copies pieces until there is none left.
@@ -379,16 +384,13 @@ impl Worker<'_> {
                 table.phase = TablePhase::Copying;
             }
         });
-        let mut freeze = false;
-        if whole {
-            self.client.batch_execute(&lock(table)).await.map_err(failed)?;
-            freeze = destination::empty(self.client, name, &table.there).await?;
-        } else {
-            self.client.batch_execute("BEGIN").await.map_err(failed)?;
-        }
+        let begin = if whole { lock(table) } else { lock_in(table, "ROW EXCLUSIVE") };
+        self.client.batch_execute(&begin).await.map_err(failed)?;
+        let there = self.fit(table).await?;
+        let freeze = whole && destination::empty(self.client, name, &there).await?;
         let carry = Carry {
             table: &table.source,
-            there: &table.there,
+            there: &there,
             freeze,
             progress: self.initial.progress,
             stop: self.initial.stop,
@@ -396,7 +398,7 @@ impl Worker<'_> {
         let copied = if work.piece == Piece::NOTHING {
             Amount::default()
         } else {
-            carry.rows(source, self.client, work.piece).await?
+            carry.rows(source, self.client, &work.piece).await?
         };
         if whole {
             return self.finish(work.at, source.at, copied).await;
@@ -417,6 +419,21 @@ impl Worker<'_> {
             self.finish(work.at, source.at, all).await?;
         }
         Ok(())
+    }
+
+    /// The destination's table as it is in the open transaction, which holds a lock on it: somebody may have changed it
+    /// since it was looked at last, even between two pieces.
+    async fn fit(&self, table: &Table) -> Result<DestinationTable, Halt> {
+        let name = &table.source.name;
+        let there = destination::describe(self.client, name).await?;
+        let there = there.ok_or_else(|| {
+            Halt::refused(format!("Table {name} vanished from the destination while it was copied. Start again."))
+        })?;
+        if there.columns != table.there.columns {
+            destination::check_fit(&table.source, &there)?;
+            types::check(&table.source, &there)?;
+        }
+        Ok(there)
     }
 
     /// Ends the copy of a table in the open transaction: its key, if walpilot made the table, and its state.

@@ -17,6 +17,7 @@
 //! ([`pgoutput`]), joins changes to the destination's tables ([`relation`]), sorts them ([`coalesce`]) and writes them
 //! ([`batch`]). The initial copy ([`initial`]) hands rows on without a look at them ([`copy`], [`wire`]).
 
+mod added;
 mod apply;
 mod batch;
 mod change;

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::added;
 use super::apply::{self, Applier, Ended, Part};
 use super::checkpoint;
 use super::destination::Destination;
@@ -435,6 +436,10 @@ impl Run<'_> {
             look: look::at(profile, ready.version),
             fence: self.fence,
         };
+        let known = ready.tables.iter().map(|table| table.source.name.clone()).collect();
+        let words = self.words.0.clone();
+        let added = added::look(profile.clone(), ready.version, known, words, self.tell.clone());
+        let _added = AbortOnDropHandle::new(tokio::spawn(added));
         let client = &ready.destination.session.client;
         let part = Part::Run { slot: &profile.slot, words: &mut self.words.1 };
         let applier = Applier::new(client, part, scope, self.progress.clone(), flushed, self.tell).await?;

@@ -72,9 +72,9 @@ impl Applier<'_> {
         let mut word = word;
         loop {
             let offer = match word {
-                // Another attempt copies anew what is missing.
-                Word::Failed(halt) if halt.heals(true) => return Ok(Some(Ended::NewTable)),
-                Word::Failed(halt) => return Err(halt),
+                Word::Failed(halt) if !halt.heals(true) => return Err(halt),
+                // Another attempt copies what is missing.
+                Word::Failed(_) | Word::Published => return Ok(Some(Ended::NewTable)),
                 Word::Offer(offer) => offer,
             };
             self.commit().await?;
