@@ -14,7 +14,7 @@ use crate::connection::{Secret, Settings, parameters, printable};
 use crate::profile::saved::{PasswordSource, Saved};
 use crate::profile::secrets::{self, Found};
 use crate::profile::store::Store;
-use crate::profile::{Method, Profile, Selection, TableName};
+use crate::profile::{Method, Profile, Selection, TableName, schema_name, split_list};
 
 /// The source and what is wanted from it, for every command that takes a URI.
 #[derive(Args, Clone, Debug, Default)]
@@ -99,11 +99,11 @@ pub struct WantedArgs {
     /// How changes are found: cdc (write-ahead log, sees deletes) or xmin (re-reads newer rows) [default: cdc]
     #[arg(long, value_name = "METHOD", value_parser = ["cdc", "xmin"])]
     pub method: Option<String>,
-    /// Every table of these schemas [default: public; for run, the whole publication]
-    #[arg(long, value_name = "S1,S2", value_delimiter = ',', conflicts_with = "tables")]
+    /// Every table of these schemas, double quotes around a name with a comma [default: public; for run, the whole publication]
+    #[arg(long, value_name = "S1,S2", conflicts_with = "tables")]
     pub schemas: Vec<String>,
     /// Exactly these tables
-    #[arg(long, value_name = "S.T,…", value_delimiter = ',')]
+    #[arg(long, value_name = "S.T,…")]
     pub tables: Vec<String>,
     /// The publication's name [default: walpilot_publication]
     #[arg(long, value_name = "NAME")]
@@ -242,10 +242,10 @@ impl WantedArgs {
             None => {}
         }
         if !self.tables.is_empty() {
-            let tables: Result<Vec<TableName>, _> = self.tables.iter().map(|text| text.parse()).collect();
+            let tables: Result<Vec<TableName>, _> = listed(&self.tables).map(str::parse).collect();
             profile.selection = Selection::Tables(tables.map_err(|error| usage(error.to_string()))?);
         } else if !self.schemas.is_empty() {
-            profile.selection = Selection::Schemas(self.schemas.clone());
+            profile.selection = Selection::Schemas(listed(&self.schemas).map(schema_name).collect());
         }
         if let Some(name) = &self.publication {
             profile.publication.clone_from(name);
@@ -262,6 +262,11 @@ impl WantedArgs {
         profile.initial_copy &= !self.no_initial_copy;
         Ok(profile)
     }
+}
+
+/// The names in lists that may be given several times.
+fn listed(lists: &[String]) -> impl Iterator<Item = &str> {
+    lists.iter().flat_map(|list| split_list(list))
 }
 
 /// Connection settings from a connection string of the command line over what surrounds us.

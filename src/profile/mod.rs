@@ -11,7 +11,7 @@ mod table;
 use serde::{Deserialize, Serialize};
 
 use crate::connection::Settings;
-pub use table::{BadTableName, TableName};
+pub use table::{BadTableName, TableName, schema_name, split_list};
 
 /// How changes are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]

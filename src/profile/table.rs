@@ -86,6 +86,26 @@ impl FromStr for TableName {
     }
 }
 
+/// The parts of a list as people type it: separated by commas, but not by those between double quotes.
+#[must_use]
+pub fn split_list(text: &str) -> Vec<&str> {
+    let mut quoted = false;
+    let separates = |c: char| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    };
+    text.split(separates).map(str::trim).filter(|part| !part.is_empty()).collect()
+}
+
+/// A schema's name as people type it: exactly as in the catalog, or between double quotes as in SQL.
+#[must_use]
+pub fn schema_name(text: &str) -> String {
+    match text.strip_prefix('"').and_then(quoted_part) {
+        Some((name, "")) => name,
+        _ => text.to_owned(),
+    }
+}
+
 /// Splits the rest of a quoted part (without its opening quote) from what follows its closing quote.
 fn quoted_part(text: &str) -> Option<(String, &str)> {
     let mut part = String::new();
@@ -105,7 +125,15 @@ fn quoted_part(text: &str) -> Option<(String, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::TableName;
+    use super::{TableName, schema_name, split_list};
+
+    #[test]
+    fn lists_are_split_at_commas_that_are_not_quoted() {
+        assert_eq!(split_list(r#"a, "b,""c""".d ,,e"#), ["a", r#""b,""c""".d"#, "e"]);
+        for (text, name) in [("Sales", "Sales"), (r#""a,""b""""#, "a,\"b\""), (r#"a"b"#, r#"a"b"#), ("\"a", "\"a")] {
+            assert_eq!(schema_name(text), name);
+        }
+    }
 
     #[test]
     fn names_are_read_as_sql_reads_them() {

@@ -108,7 +108,7 @@ pub(super) const CASES: &[Case] = &[
     ("collation-version-mismatch", |_, _| (), Pass, Warning, "version"),
     ("connections-headroom", |f, _| cluster(f).sessions = 95, Warn, Warning, "2 of 100 connections free"),
     ("connections-headroom", |f, _| cluster(f).sessions = 97, Fail, Blocker, "0 of 100"),
-    ("connections-headroom", |f, _| cluster(f).limits.push(ConnectionLimit { of: "role".into(), limit: 2, used: 1 }), Warn, Warning, "the role's own limit"),
+    ("connections-headroom", |f, _| cluster(f).limits.push(ConnectionLimit { of: "role".into(), limit: 2, used: 1 }), Warn, Warning, "1 of 2 connections free, 3 needed (bound by the role's own limit)"),
     ("standby-decoding-prereqs", |f, _| { f.server.in_recovery = true; set(f, "hot_standby_feedback", "off"); }, Fail, Blocker, "hot_standby_feedback = 'on'"),
     ("standby-decoding-prereqs", |f, _| f.server.in_recovery = true, Pass, Blocker, "is on"),
     ("standby-decoding-prereqs", |f, _| { f.server.in_recovery = true; set(f, "wal_level", "replica"); }, Skipped, Blocker, "wal-level"),

@@ -204,10 +204,10 @@ fn headroom(facts: &Facts, profile: &Profile) -> Judged {
     let reserved =
         facts.number("superuser_reserved_connections").unwrap_or(0) + facts.number("reserved_connections").unwrap_or(0);
     let free = (max - reserved - cluster.sessions).max(0);
-    let own = cluster.limits.iter().map(|one| (one.limit - one.used, one.of.as_str()));
-    let (left, of) = own.chain([(free, "")]).min().unwrap_or((free, ""));
+    let own = cluster.limits.iter().map(|one| (one.limit - one.used, one.limit, one.of.as_str()));
+    let (left, limit, of) = own.chain([(free, max, "")]).min().unwrap_or((free, max, ""));
     let which = if of.is_empty() { "max_connections".to_owned() } else { format!("the {of}'s own limit") };
-    let summary = format!("{} of {max} connections free, {} needed", left.max(0), CONNECTIONS);
+    let summary = format!("{} of {limit} connections free, {CONNECTIONS} needed", left.max(0));
     let outcome = match left {
         ..=0 => Outcome::fail(format!("{summary} (bound by {which})")).severity(Severity::Blocker),
         1..CONNECTIONS => Outcome::warn(format!("{summary} (bound by {which})")),

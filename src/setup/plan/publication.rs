@@ -131,7 +131,8 @@ impl Planner<'_> {
         let ours = self.ours();
         let missing: Vec<TableName> =
             publishable(self.facts).filter(|relation| !is_covered(relation, self.facts)).map(Relation::table).collect();
-        let guard = self.identity_guard(false);
+        // The first one's guard speaks for all: each with all of their names would make the script grow with their square.
+        let mut guard = self.identity_guard(false);
         for table in missing {
             if !ours {
                 self.record.added.push(table.clone());
@@ -139,7 +140,7 @@ impl Planner<'_> {
             let title = format!("Add {table} to publication {name}");
             let sql = ddl::add_table(&name, &table);
             let step = Step::new(Person::Administrator, &title, "the publication does not cover it", sql, WHO);
-            let step = step.lock(LOCK).unless(condition::member(&name, &table)).guard(guard.clone());
+            let step = step.lock(LOCK).unless(condition::member(&name, &table)).guard(guard.take());
             self.step(Stage::Publication, step);
         }
     }
