@@ -229,6 +229,12 @@ async fn a_copy_that_broke_off_and_is_given_up_leaves_a_table_with_its_key_and_n
     let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'walpilot.table_piece'::regclass";
     await_until("the copy is nearly done", async || value(&pair.to(), waits).await == "1").await;
     child.kill().await.expect("it runs");
+    // The server would finish what it has been told, when the lock is gone.
+    execute(
+        &pair.to(),
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'walpilot run%'",
+    )
+    .await;
     lock.client.batch_execute("ROLLBACK").await.expect("unlocked");
     await_until("its sessions end", async || {
         value(&pair.to(), "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'walpilot run%'").await
@@ -257,8 +263,17 @@ async fn a_copy_that_broke_off_and_is_given_up_leaves_a_table_with_its_key_and_n
 async fn a_column_that_is_changed_at_the_destination_between_two_pieces_is_noticed() {
     let pair = Pair::start("CREATE TABLE other (id int PRIMARY KEY)").await;
     pair.catch_up().await;
+    // No piece can be recorded before this lock is given back.
+    execute(
+        &pair.to(),
+        "CREATE FUNCTION held() RETURNS trigger LANGUAGE plpgsql AS \
+            'BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN new; END'; \
+         CREATE TRIGGER held BEFORE INSERT ON walpilot.table_piece FOR EACH ROW EXECUTE FUNCTION held(); \
+         ALTER TABLE walpilot.table_piece ENABLE ALWAYS TRIGGER held",
+    )
+    .await;
     let lock = session(&pair.to()).await;
-    lock.client.batch_execute("BEGIN; LOCK TABLE walpilot.table_piece IN EXCLUSIVE MODE").await.expect("locked");
+    lock.client.batch_execute("SELECT pg_advisory_lock(7)").await.expect("locked");
     execute(
         &pair.from(),
         "CREATE TABLE wide (id int PRIMARY KEY, n bigint, v text); ALTER TABLE wide ALTER v SET STORAGE PLAIN; \
@@ -266,14 +281,14 @@ async fn a_column_that_is_changed_at_the_destination_between_two_pieces_is_notic
     )
     .await;
     let (child, _home) = pair.command(&[]).spawn();
-    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'walpilot.table_piece'::regclass";
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'";
     await_until("two pieces are written", async || value(&pair.to(), waits).await == "2").await;
     // Binary forms of the same width: the rows would be taken without a word.
     let to = pair.to();
     let dba = tokio::spawn(async move { execute(&to, "ALTER TABLE wide ALTER n TYPE double precision").await });
     let queued = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'wide'::regclass";
     await_until("the change is queued", async || value(&pair.to(), queued).await == "1").await;
-    lock.client.batch_execute("ROLLBACK").await.expect("unlocked");
+    lock.client.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("unlocked");
     dba.await.expect("it is made");
     let output = child.wait_with_output().await.expect("it ends");
     let reason = String::from_utf8_lossy(&output.stderr);

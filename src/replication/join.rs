@@ -20,6 +20,7 @@ use super::halt::{self, Halt, Side};
 use super::handover::{Follower, Joined, Word};
 use super::initial::{self, Initial};
 use super::look;
+use super::patience::FAREWELL;
 use super::prepare::{Ready, Table};
 use super::progress::{Progress, Teller};
 use super::reader::Reader;
@@ -28,9 +29,6 @@ use super::slot::{self, Snapshot};
 use crate::catalog::Lsn;
 use crate::connection::{self, SessionOptions, Settings};
 use crate::profile::{Profile, TableName};
-
-/// How long the source may take to acknowledge the end of the stream.
-const FAREWELL: Duration = Duration::from_secs(5);
 
 /// How a copy stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,6 +38,7 @@ mod lag;
 mod look;
 mod lossless;
 mod membership;
+mod patience;
 mod pgoutput;
 mod pieces;
 mod prepare;

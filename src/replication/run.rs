@@ -7,11 +7,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -25,6 +24,7 @@ use super::initial::{self, Held, Initial};
 use super::join::{self, Join, Standing};
 use super::journal;
 use super::look;
+use super::patience::{FAREWELL, Patience};
 use super::prepare::{FORGET, Ready, Table, Wish, own};
 use super::progress::{Phase, Progress, RunEvent, TablePhase, TableProgress, Teller};
 use super::pulse;
@@ -38,14 +38,8 @@ use crate::catalog::Lsn;
 use crate::connection::{Failure, Settings};
 use crate::profile::{Method, Profile, TableName};
 
-/// The first pause before another attempt; it doubles up to [`LONGEST_PAUSE`].
-pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How many words of copies may wait for the stream.
 const WORDS: usize = 4;
-/// How long the source may take to acknowledge an orderly end.
-pub(super) const FAREWELL: Duration = Duration::from_secs(5);
-
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
@@ -132,9 +126,9 @@ pub async fn run(
         ours: None,
         joins: Vec::new(),
         words: mpsc::channel(WORDS),
-        join_pause: FIRST_PAUSE,
+        join_patience: Patience::new(),
     };
-    let mut pause = FIRST_PAUSE;
+    let mut patience = Patience::new();
     let mut reached = Lsn::INVALID;
     loop {
         let phase = if run.started { Phase::Reconnecting } else { Phase::Starting };
@@ -174,14 +168,11 @@ pub async fn run(
         // A stream that gets nowhere, because the disk is full for example, is no success.
         let checkpoint = progress.borrow().checkpoint;
         if streamed && checkpoint > reached {
-            pause = FIRST_PAUSE;
+            patience.renew();
         }
         reached = checkpoint;
-        progress.send_modify(|progress| progress.phase = Phase::Reconnecting);
-        tell.trouble(format!("{} Trying again in {} s.", halt.what(), pause.as_secs_f32()));
-        tokio::select! {
-            () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-            () = stop.cancelled() => break,
+        if !patience.wait(&halt, &progress, &tell, &stop).await {
+            break;
         }
     }
     for join in std::mem::take(&mut run.joins) {
@@ -274,7 +265,7 @@ struct Run<'a> {
     /// What they say to the stream.
     words: (mpsc::Sender<Word>, mpsc::Receiver<Word>),
     /// The pause after one of them has failed.
-    join_pause: Duration,
+    join_patience: Patience,
 }
 
 impl Run<'_> {
@@ -328,12 +319,8 @@ impl Run<'_> {
 
     /// The tables that copies are at work on. What has ended is forgotten.
     fn joining(&mut self) -> HashSet<TableName> {
-        for join in &self.joins {
-            match join.standing() {
-                Standing::AtWork => {}
-                Standing::Joined => self.join_pause = FIRST_PAUSE,
-                Standing::Failed => self.join_pause = (self.join_pause * 2).min(LONGEST_PAUSE),
-            }
+        if self.joins.iter().any(|join| join.standing() == Standing::Joined) {
+            self.join_patience.renew();
         }
         self.joins.retain(|join| join.standing() != Standing::Failed);
         let at_work = self.joins.iter().filter(|join| join.standing() == Standing::AtWork);
@@ -361,7 +348,7 @@ impl Run<'_> {
             tell: self.tell.clone(),
             stop: self.stop.clone(),
             words: self.words.0.clone(),
-            pause: self.join_pause,
+            pause: self.join_patience.pause(),
         };
         self.joins.push(work.begin());
     }
