@@ -57,6 +57,13 @@ async fn other_tables_go_on_while_an_added_one_is_copied() {
     lock.client.batch_execute("ROLLBACK").await.expect("unlocked");
     pair.await_equal().await;
     await_until("the table has joined", async || state(&pair, "big").await == "streaming").await;
+    // Copied rows and changes add up, whoever has applied them.
+    let counted = "SELECT rows_copied + inserts - deletes = (SELECT count(*) FROM big) FROM walpilot.table_progress \
+                   WHERE table_name = 'big' AND phase = 'streaming'";
+    await_until("its numbers add up", async || {
+        query(&pair.to(), counted).await.first().is_some_and(|row| row[0].as_deref() == Some("t"))
+    })
+    .await;
     execute(
         &pair.from(),
         "BEGIN; UPDATE big SET v = 'after'; UPDATE other SET v = 1; DELETE FROM big WHERE id > 39000; COMMIT; \

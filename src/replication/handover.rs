@@ -27,6 +27,8 @@ pub(super) struct Joined {
     /// Its rows and bytes as copied.
     pub(super) state: TableState,
     pub(super) membership: Membership,
+    /// Inserts, updates, deletes and truncates since the copy.
+    pub(super) changes: [u64; 4],
 }
 
 /// The tables of one copy, as they are at `at`.

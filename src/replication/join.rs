@@ -22,7 +22,7 @@ use super::initial::{self, Initial};
 use super::look;
 use super::patience::FAREWELL;
 use super::prepare::{Ready, Table};
-use super::progress::{Progress, Teller};
+use super::progress::{Progress, TableProgress, Teller};
 use super::reader::Reader;
 use super::scope::{Elsewhere, InScope, Scope};
 use super::slot::{self, Snapshot};
@@ -34,7 +34,10 @@ use crate::profile::{Profile, TableName};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     AtWork,
+    /// The run's stream has its tables.
     Joined,
+    /// And nothing of it is left at the source.
+    Left,
     Failed,
 }
 
@@ -42,7 +45,7 @@ pub(super) enum Standing {
 pub(super) struct Join {
     pub(super) tables: HashSet<TableName>,
     standing: watch::Receiver<Standing>,
-    task: AbortOnDropHandle<()>,
+    _task: AbortOnDropHandle<()>,
 }
 
 impl Join {
@@ -50,9 +53,11 @@ impl Join {
         *self.standing.borrow()
     }
 
-    /// Waits for the orderly end of a copy that has been told to stop, or has nothing more to do.
-    pub(super) async fn ended(self) {
-        let _ = timeout(FAREWELL, self.task).await;
+    /// Waits until a copy that has joined, or was told to stop, has left nothing at the source.
+    pub(super) async fn left(mut self) {
+        // One that stopped has dropped its end.
+        let left = self.standing.wait_for(|standing| matches!(standing, Standing::Left | Standing::Failed));
+        let _ = timeout(FAREWELL, left).await;
     }
 }
 
@@ -77,7 +82,7 @@ impl Work {
         let (stand, standing) = watch::channel(Standing::AtWork);
         let tables = self.tables.iter().map(|table| table.source.name.clone()).collect();
         let task = AbortOnDropHandle::new(tokio::spawn(self.run(stand)));
-        Join { tables, standing, task }
+        Join { tables, standing, _task: task }
     }
 
     async fn run(mut self, stand: watch::Sender<Standing>) {
@@ -132,19 +137,19 @@ impl Work {
         let every = slot::feedback_interval(&ready.source.client).await?;
         let (queue, chunks) = mpsc::unbounded_channel();
         let (flushed, told) = watch::channel(from);
-        // What this stream tells is not the run's progress.
-        let (apart, _) = watch::channel(Progress::default());
+        let joined: Vec<Joined> = ready.tables.iter().filter_map(joined).collect();
+        // What this stream tells is not the run's progress; its changes are added when the tables are taken.
+        let tables = joined.iter().map(|table| TableProgress::of(table.name.clone())).collect();
+        let (apart, _) = watch::channel(Progress { tables, ..Progress::default() });
         let reader = Reader { queue, flushed: told, progress: apart.clone(), every };
         let mut reader = AbortOnDropHandle::new(tokio::spawn(reader.read(stream)));
 
-        let joined: Vec<Joined> = ready.tables.iter().filter_map(joined).collect();
         let names: Vec<TableName> = joined.iter().map(|table| table.name.clone()).collect();
-        let in_scope = |table: &Joined| {
-            let scope = InScope { from, place: usize::MAX, membership: table.membership.clone() };
-            (table.name.clone(), scope)
+        let in_scope = |(place, table): (usize, &Joined)| {
+            (table.name.clone(), InScope { from, place, membership: table.membership.clone() })
         };
         let scope = Scope {
-            tables: joined.iter().map(in_scope).collect(),
+            tables: joined.iter().enumerate().map(in_scope).collect(),
             elsewhere: Elsewhere::Others,
             look: look::at(profile, self.version),
             fence: None,
@@ -157,6 +162,7 @@ impl Work {
             Ended::HandedOver => {
                 stand.send_replace(Standing::Joined);
                 let _ = timeout(FAREWELL, &mut reader).await;
+                stand.send_replace(Standing::Left);
                 initial::analyze(self.destination.clone(), names).await;
                 Ok(())
             }
@@ -178,5 +184,6 @@ impl Work {
 
 fn joined(table: &Table) -> Option<Joined> {
     let state = table.state.clone()?;
-    Some(Joined { name: table.source.name.clone(), state, membership: table.source.membership.clone() })
+    let membership = table.source.membership.clone();
+    Some(Joined { name: table.source.name.clone(), state, membership, changes: [0; 4] })
 }

@@ -107,6 +107,24 @@ pub struct TableProgress {
     pub copied_by_this_run: bool,
 }
 
+impl TableProgress {
+    /// A table of which nothing has been done.
+    pub(super) fn of(table: TableName) -> Self {
+        Self {
+            table,
+            phase: TablePhase::Waiting,
+            rows_copied: 0,
+            bytes_copied: 0,
+            rows_estimated: None,
+            inserts: 0,
+            updates: 0,
+            deletes: 0,
+            truncates: 0,
+            copied_by_this_run: false,
+        }
+    }
+}
+
 /// The latest state of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Progress {

@@ -152,15 +152,12 @@ pub async fn run(
                     return Err(Halt::Refused(text).into());
                 }
                 tracing::warn!("starting anew once: {text}");
-                run.ours = None;
+                run.let_go();
                 continue;
             }
             (Err(halt), streamed) => (halt, streamed),
         };
-        // What is at work beside it may depend on what broke.
-        run.joins.clear();
-        run.words = mpsc::channel(WORDS);
-        run.ours = None;
+        run.let_go();
         if !halt.heals(run.started) {
             run.undo().await;
             return Err(halt.into());
@@ -176,7 +173,7 @@ pub async fn run(
         }
     }
     for join in std::mem::take(&mut run.joins) {
-        join.ended().await;
+        join.left().await;
     }
     let state = progress.borrow().clone();
     if run.journal.take().is_some() {
@@ -317,9 +314,17 @@ impl Run<'_> {
         (outcome, streamed)
     }
 
+    /// Ends what an attempt may leave to the next: the connection that broke may have been one of theirs, and whoever
+    /// writes beside the stream may do so only under its lock.
+    fn let_go(&mut self) {
+        self.joins.clear();
+        self.words = mpsc::channel(WORDS);
+        self.ours = None;
+    }
+
     /// The tables that copies are at work on. What has ended is forgotten.
     fn joining(&mut self) -> HashSet<TableName> {
-        if self.joins.iter().any(|join| join.standing() == Standing::Joined) {
+        if self.joins.iter().any(|join| matches!(join.standing(), Standing::Joined | Standing::Left)) {
             self.join_patience.renew();
         }
         self.joins.retain(|join| join.standing() != Standing::Failed);
@@ -459,16 +464,15 @@ fn shown(table: &Table, before: &mut HashMap<TableName, TableProgress>) -> Table
         (_, Some(state)) if complete => (TablePhase::Streaming, state.rows, state.bytes),
         _ => (TablePhase::Waiting, 0, 0),
     };
+    // A table that is copied anew has its changes in the copy.
+    let old = old.filter(|_| complete || phase == TablePhase::Copying);
+    let old = old.unwrap_or_else(|| TableProgress::of(table.source.name.clone()));
     TableProgress {
-        table: table.source.name.clone(),
         phase,
         rows_copied,
         bytes_copied,
         rows_estimated: table.source.rows,
-        inserts: old.as_ref().map_or(0, |old| old.inserts),
-        updates: old.as_ref().map_or(0, |old| old.updates),
-        deletes: old.as_ref().map_or(0, |old| old.deletes),
-        truncates: old.as_ref().map_or(0, |old| old.truncates),
-        copied_by_this_run: !complete || old.is_some_and(|old| old.copied_by_this_run),
+        copied_by_this_run: !complete || old.copied_by_this_run,
+        ..old
     }
 }

@@ -61,6 +61,9 @@ impl Applier<'_> {
             Part::Copy(_) => {
                 self.commit().await?;
                 let Part::Copy(follower) = &mut self.part else { return Ok(None) };
+                for (table, shown) in follower.tables.iter_mut().zip(&self.progress.borrow().tables) {
+                    table.changes = [shown.inserts, shown.updates, shown.deletes, shown.truncates];
+                }
                 Ok(follower.offer(self.checkpoint, stop).await?.then_some(Ended::HandedOver))
             }
         }
@@ -115,7 +118,13 @@ impl Applier<'_> {
             self.progress.send_modify(|progress| {
                 if let Some(at) = progress.tables.iter().position(|shown| shown.table == table.name) {
                     place = at;
-                    progress.tables[at].phase = TablePhase::Streaming;
+                    let shown = &mut progress.tables[at];
+                    shown.phase = TablePhase::Streaming;
+                    let [inserts, updates, deletes, truncates] = table.changes;
+                    shown.inserts += inserts;
+                    shown.updates += updates;
+                    shown.deletes += deletes;
+                    shown.truncates += truncates;
                 }
             });
             let membership = table.membership.clone();

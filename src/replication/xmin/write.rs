@@ -159,19 +159,6 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Empties a table.
-pub(super) async fn empty(client: &Client, name: &TableName, partitioned: bool) -> Result<(), Halt> {
-    let failed = |error| halt::query(Side::Destination, &format!("emptying table {name}"), &error);
-    let only = if partitioned { "" } else { "ONLY " };
-    let table = quote_table(name);
-    // TRUNCATE refuses a table that a foreign key points to, even from an empty table.
-    let sql = "SELECT EXISTS (SELECT 1 FROM pg_constraint WHERE contype = 'f' AND confrelid = $1::text::regclass \
-               AND conrelid <> confrelid)";
-    let referenced: bool = client.query_one(sql, &[&table]).await.map_err(failed)?.get(0);
-    let verb = if referenced { "DELETE FROM" } else { "TRUNCATE" };
-    client.batch_execute(&format!("{verb} {only}{table}")).await.map_err(failed)
-}
-
 /// The statements for a table's rows.
 struct Statements {
     columns: String,
