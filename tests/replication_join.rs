@@ -54,6 +54,11 @@ async fn other_tables_go_on_while_an_added_one_is_copied() {
     let told =
         "SELECT p.phase || ' ' || t.phase FROM walpilot.progress p, walpilot.table_progress t WHERE table_name = 'big'";
     await_until("a word for whoever watches", async || value(&pair.to(), told).await == "streaming copying").await;
+    let verify = pair.verify(&[]).run().await.expect_code(4);
+    assert!(
+        verify.stdout.contains("copying    public.big") && verify.stdout.contains("equal      public.other"),
+        "{verify:?}"
+    );
     lock.client.batch_execute("ROLLBACK").await.expect("unlocked");
     pair.await_equal().await;
     await_until("the table has joined", async || state(&pair, "big").await == "streaming").await;

@@ -245,6 +245,14 @@ pub(super) async fn table_states(client: &Client, slot: &str) -> Result<Vec<(Tab
         .collect())
 }
 
+/// Whether a table's rows are on their way, so that they are of no position yet.
+pub(super) async fn is_copying(client: &Client, slot: &str, table: &TableName) -> Result<bool, Halt> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM walpilot.table_state WHERE slot = $1::text AND schema_name = $2::text \
+               AND table_name = $3::text AND state = 'copying')";
+    let row = client.query_one(sql, &[&slot, &table.schema, &table.name]).await.map_err(|error| failed(&error))?;
+    Ok(row.get(0))
+}
+
 /// As what the tables of a slot were published when their copy began.
 pub(super) async fn memberships(client: &Client, slot: &str) -> Result<HashMap<TableName, Membership>, Halt> {
     let sql = "SELECT schema_name, table_name, published_as FROM walpilot.table_state \
