@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -38,6 +38,8 @@ use crate::catalog::Lsn;
 use crate::connection::{Failure, Settings};
 use crate::profile::{Method, Profile, TableName};
 
+/// How often forgetting is tried again when a connection breaks.
+const FORGET_AGAIN: usize = 4;
 /// How many words of copies may wait for the stream.
 const WORDS: usize = 4;
 /// What to run.
@@ -187,13 +189,25 @@ pub async fn run(
 /// # Errors
 /// When the destination can't be reached, or another run owns it.
 pub async fn forget(options: &RunOptions) -> Result<(), RunError> {
+    let mut patience = Patience::new();
+    for _ in 0..FORGET_AGAIN {
+        match forget_once(options).await {
+            // Nothing has been forgotten, or everything.
+            Err(halt) if halt.heals(false) => sleep(patience.pause()).await,
+            outcome => return Ok(outcome?),
+        }
+    }
+    Ok(forget_once(options).await?)
+}
+
+async fn forget_once(options: &RunOptions) -> Result<(), Halt> {
     let destination = own(&options.destination, false, &CancellationToken::new()).await?;
     let client = &destination.session.client;
     checkpoint::ensure_tables(client, &options.destination).await?;
     if options.profile.method == Method::Xmin {
-        return Ok(xmin::forget(client, &options.profile.slot).await?);
+        return xmin::forget(client, &options.profile.slot).await;
     }
-    Ok(checkpoint::forget(client, &options.profile.slot).await?)
+    checkpoint::forget(client, &options.profile.slot).await
 }
 
 /// Creates the tables that the destination lacks, checks those that are there, and returns the statements that were run.
@@ -294,7 +308,11 @@ impl Run<'_> {
         });
         self.show(&ready);
         let (profile, destination) = (&self.options.profile, &self.options.destination);
-        let beside = profile.initial_copy && ready.tables.iter().any(Table::complete);
+        // As long as no table streams, what is missing belongs to the initial copy, each table of which is kept for good.
+        let streams = |table: &Table| {
+            table.state.as_ref().is_some_and(|state| state.complete && state.copied <= ready.checkpoint)
+        };
+        let beside = profile.initial_copy && (ready.tables.iter().any(streams) || !joining.is_empty());
         if beside {
             self.copy_beside(&mut ready, &joining);
         } else {
