@@ -4,37 +4,12 @@ mod support;
 mod watching;
 
 use support::{await_until, destination, execute, session, source, source_builder, started, value};
-use walpilot::connection::{Secret, Settings};
+use walpilot::connection::Secret;
 use walpilot::monitor::diagnosis::Severity;
 use walpilot::monitor::reading::Stall;
 use walpilot::monitor::state::SlotState;
 use walpilot::monitor::{Seen, Target};
-use watching::{Scene, reader, reader_of, signal, statement};
-
-const SCHEMA: &str = "CREATE TABLE public.t (id int PRIMARY KEY, note text); CREATE PUBLICATION p FOR TABLE public.t;";
-const SLOT: &str = "SELECT pg_create_logical_replication_slot('s', 'pgoutput')";
-
-/// Megabytes of changes in a published table, in one transaction.
-fn fill(megabytes: u32) -> String {
-    let rows = megabytes * 1000;
-    format!(
-        "INSERT INTO public.t SELECT g, repeat(md5(g::text), 32) FROM generate_series(1, {rows}) g ON CONFLICT (id) DO UPDATE SET note = excluded.note"
-    )
-}
-
-async fn execute_each(settings: &Settings, script: &str) {
-    for statement in script.split_inclusive(';').map(str::trim).filter(|statement| !statement.is_empty()) {
-        execute(settings, statement).await;
-    }
-}
-
-async fn with_slot() -> (walpilot::demo::Cluster, Settings) {
-    let source = source().await;
-    let settings = source.settings();
-    execute_each(&settings, SCHEMA).await;
-    execute(&settings, SLOT).await;
-    (source, settings)
-}
+use watching::{SCHEMA, SLOT, Scene, execute_each, fill, reader, reader_of, signal, statement, with_slot};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r1_nobody_reads_the_slot() {
@@ -112,6 +87,8 @@ async fn r7_the_consumer_is_silent_and_the_server_hangs_up() {
     assert!(scene.on("R1").await.evidence.contains("which the server ended after"));
     signal("-CONT", pid);
     frozen.kill().await.unwrap();
+    let _again = reader(&settings, &[]);
+    scene.off("R1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,10 +6,10 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use support::program::uri;
-use support::{await_until, execute, source, source_builder, started, walpilot};
+use support::{Walpilot, await_until, execute, short_of_log, source, walpilot};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use walpilot::connection::Settings;
+use walpilot::connection::{Secret, Settings};
 
 /// A server of `walpilot metrics`; dropping it ends it.
 struct Exporter {
@@ -23,7 +23,11 @@ impl Exporter {
         let uri = uri(settings);
         let mut args = vec!["metrics", &uri, "--listen", "127.0.0.1:0", "--interval", "500ms"];
         args.extend(more);
-        let (mut child, home) = walpilot(args).password(settings).spawn();
+        Self::of(walpilot(args).password(settings)).await
+    }
+
+    async fn of(program: Walpilot) -> Self {
+        let (mut child, home) = program.spawn();
         let line = BufReader::new(child.stdout.take().expect("it is there"))
             .lines()
             .next_line()
@@ -144,13 +148,7 @@ async fn the_dashboard_and_the_alerts_use_names_that_exist() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_series_of_a_slot_stay_when_it_is_lost_and_tell_when_it_is_gone() {
-    let cluster = started(
-        source_builder()
-            .setting("max_slot_wal_keep_size", "32MB")
-            .setting("min_wal_size", "32MB")
-            .setting("max_wal_size", "32MB"),
-    )
-    .await;
+    let cluster = short_of_log().await;
     let settings = cluster.settings();
     execute(&settings, "SELECT pg_create_logical_replication_slot('s', 'pgoutput')").await;
     let exporter = Exporter::start(&settings, &["--slot", "wanted"]).await;
@@ -218,6 +216,41 @@ async fn it_answers_as_a_monitoring_system_asks_and_says_when_the_source_is_gone
     assert!(!page.keys().any(|name| name.starts_with("walpilot_slot") || name.starts_with("walpilot_table")));
     cluster.start_again().await.unwrap();
     await_until("it is back", async || exporter.numbers().await["walpilot_source_up"] == 1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_sources_stand_on_one_page_under_their_names() {
+    let (one, mut other) = (source().await, source().await);
+    let home = tempfile::tempdir().expect("a folder");
+    let home_name = home.path().to_string_lossy().into_owned();
+    for (name, cluster) in [("one", &one), ("other", &other)] {
+        // One role with one password, so that one PGPASSWORD opens both.
+        execute(&cluster.settings(), "CREATE ROLE watcher LOGIN PASSWORD 'looks'").await;
+        execute(&cluster.settings(), "SELECT pg_create_logical_replication_slot('s', 'pgoutput')").await;
+        let settings = cluster.settings().as_user("watcher", Some(Secret::new("looks")));
+        let save = walpilot(["profiles", "save", name, &uri(&settings)]);
+        save.env("HOME", &home_name).env("PGPASSWORD", "looks").run().await.expect_code(0);
+    }
+    let args = ["metrics", "--fleet", "all", "--listen", "127.0.0.1:0", "--interval", "500ms"];
+    let exporter = Exporter::of(walpilot(args).env("HOME", &home_name).env("PGPASSWORD", "looks")).await;
+    let lag = |page: &BTreeMap<String, f64>, name: &str| {
+        page.get(&format!("walpilot_slot_lag_bytes{{profile=\"{name}\",slot=\"s\"}}")).copied()
+    };
+    await_until("both are there", async || {
+        let page = exporter.numbers().await;
+        lag(&page, "one").is_some() && lag(&page, "other").is_some()
+    })
+    .await;
+    well_formed(&exporter.get("/metrics").await, false);
+    assert!(exporter.get("/healthz").await.starts_with("HTTP/1.1 200"));
+    other.stop_immediate().await.expect("it is stopped");
+    await_until("the loss of one is told", async || {
+        let page = exporter.numbers().await;
+        page["walpilot_source_up{profile=\"other\"}"] == 0.0 && lag(&page, "one").is_some()
+    })
+    .await;
+    let health = exporter.get("/healthz").await;
+    assert!(health.starts_with("HTTP/1.1 503") && health.contains("\r\n\r\nother: "), "{health}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

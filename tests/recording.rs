@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use support::program::uri;
 use support::pty::Terminal;
-use support::{await_until, execute, source, source_builder, started, walpilot};
+use support::{await_until, execute, short_of_log, source, walpilot};
 use walpilot::connection::Settings;
 use walpilot::monitor::recording::{Reader, Writer};
 use walpilot::monitor::report::Report;
@@ -19,13 +19,7 @@ fn report(watcher: &Watcher) -> serde_json::Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_says_what_was_said_live_at_every_moment() {
-    let cluster = started(
-        source_builder()
-            .setting("max_slot_wal_keep_size", "32MB")
-            .setting("min_wal_size", "32MB")
-            .setting("max_wal_size", "32MB"),
-    )
-    .await;
+    let cluster = short_of_log().await;
     let settings = cluster.settings();
     execute(&settings, "CREATE TABLE public.orders (id int PRIMARY KEY); CREATE PUBLICATION p FOR TABLE public.orders")
         .await;

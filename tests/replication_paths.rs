@@ -334,8 +334,7 @@ async fn an_idle_run_is_not_taken_for_one_that_has_gone() {
         slot: Some("walpilot_slot".into()),
         publication: Some("walpilot_publication".into()),
         destination: Some(pair.to()),
-        wal_volume: None,
-        memory: None,
+        ..Target::default()
     };
     let mut sampler = Sampler::connect(watched).await.unwrap_or_else(|failure| panic!("{failure}"));
     sampler.settle().await;

@@ -144,7 +144,14 @@ async fn save(store: &Store, args: &SaveArgs, output: Output) -> Result<(), Stop
         Some(Named::Keyring) => PasswordSource::Keyring,
         None => earlier,
     };
-    let kept = Saved::of(&args.source.wanted.over(base)?, password);
+    // A name that nobody has said is no name that anybody expects.
+    let (slot, publication) = match &saved {
+        Some((_, saved)) => (saved.slot.clone(), saved.publication.clone()),
+        None => (None, None),
+    };
+    let said = &args.source.wanted;
+    let (slot, publication) = (said.slot.clone().or(slot), said.publication.clone().or(publication));
+    let kept = Saved { slot, publication, ..Saved::of(&said.over(base)?, password) };
     // What is saved has to be readable again.
     let text = kept.to_toml().and_then(|text| Saved::from_toml(&text));
     text.map_err(|error| Stop::new(Exit::Usage, format!("The profile {}: {error}.", printable(&args.name))))?;

@@ -7,6 +7,10 @@ use super::exit::{Exit, Stop};
 use super::source::{self, SourceArgs};
 use crate::connection::Failure;
 use crate::monitor::{Moment, Sample, Sampler, Target};
+use crate::profile::Method;
+use crate::profile::alerts::Alerts;
+use crate::profile::configuration::Configuration;
+use crate::profile::store::{Store, StoreError};
 
 /// The source, the other side, and what is of interest there.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -41,6 +45,26 @@ pub struct TargetArgs {
 }
 
 impl TargetArgs {
+    /// The saved profiles of these names, each with the rest of these arguments; `all` is every one of them.
+    ///
+    /// # Errors
+    /// When there is none, or one can't be used.
+    pub fn fleet(&self, names: &[String]) -> Result<Vec<(String, Target)>, Stop> {
+        let mut names = names.to_owned();
+        if names == ["all"] {
+            let store = Store::of_user().and_then(|store| store.list());
+            names = store.map_err(|error| Stop::new(Exit::Usage, error.to_string()))?;
+            if names.is_empty() {
+                return Err(Stop::new(Exit::Usage, "There is no saved profile; walpilot profiles save keeps one."));
+            }
+        }
+        let target = |name: String| {
+            let of_profile = Self { profile: Some(name.clone()), ..self.clone() };
+            Ok((name, of_profile.target()?))
+        };
+        names.into_iter().map(target).collect()
+    }
+
     /// The target that these arguments describe.
     ///
     /// # Errors
@@ -53,9 +77,11 @@ impl TargetArgs {
             ssh: self.ssh.clone(),
             wanted: source::WantedArgs::default(),
         };
-        let profile = source.profile()?;
-        // A profile names the slot and the publication that the user means; walpilot's own proposals name nothing.
-        let of_profile = |name: &str| self.profile.is_some().then(|| name.to_owned());
+        let saved = source.saved()?;
+        // What the file names is what the user means; walpilot's own proposals name nothing.
+        let named = saved.as_ref().map(|(_, saved)| saved).filter(|saved| saved.method == Method::Cdc);
+        let (slot, publication) = named.map_or((None, None), |saved| (saved.slot.clone(), saved.publication.clone()));
+        let profile = source.opened_over(saved, true)?.profile;
         let mut destination = self.to.as_deref().map(source::destination).transpose()?;
         match (&self.to_password_file, &mut destination) {
             (Some(file), Some(destination)) => {
@@ -65,14 +91,26 @@ impl TargetArgs {
             (None, _) => {}
         }
         Ok(Target {
-            slot: self.slot.clone().or_else(|| of_profile(&profile.slot)),
-            publication: self.publication.clone().or_else(|| of_profile(&profile.publication)),
+            slot: self.slot.clone().or(slot),
+            publication: self.publication.clone().or(publication),
             source: profile.source,
             destination,
             wal_volume: self.wal_volume,
+            alerts: alerts(profile.alerts)?,
             memory: crate::monitor::memory::directory(),
         })
     }
+}
+
+/// The thresholds of a profile over those of the configuration.
+fn alerts(own: Alerts) -> Result<Alerts, Stop> {
+    let configuration = match Store::of_user().and_then(|store| store.configuration()) {
+        // Whoever has no home directory has no configuration.
+        Err(StoreError::NoHome) => Configuration::default(),
+        other => other.map_err(|error| Stop::new(Exit::Usage, error.to_string()))?,
+    };
+    let both = own.over(&configuration.alerts);
+    both.map_err(|error| Stop::new(Exit::Usage, format!("The profile and the configuration together: {error}.")))
 }
 
 /// Samples of one target, over as many connections one after the other as it takes.

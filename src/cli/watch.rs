@@ -15,7 +15,6 @@ use crate::monitor::exposition::Exposition;
 use crate::monitor::metrics::Observed;
 use crate::monitor::report::Report;
 use crate::monitor::{Target, Watcher};
-use crate::profile::store::Store;
 
 /// Watch slots, lag, WAL and rows
 #[derive(clap::Args, Clone, Debug)]
@@ -113,18 +112,7 @@ fn needs_terminal() -> Result<(), Stop> {
 /// The dashboards of several saved profiles.
 async fn fleet(args: &WatchArgs, output: Output) -> Result<Exit, Stop> {
     needs_terminal()?;
-    let mut names = args.fleet.clone();
-    if names == ["all"] {
-        names = Store::of_user().and_then(|store| store.list()).map_err(|e| Stop::new(Exit::Usage, e.to_string()))?;
-        if names.is_empty() {
-            return Err(Stop::new(Exit::Usage, "There is no saved profile; walpilot profiles save keeps one."));
-        }
-    }
-    let target = |name: String| {
-        let of_profile = TargetArgs { profile: Some(name.clone()), ..args.target.clone() };
-        Ok((name, of_profile.target()?))
-    };
-    let targets = names.into_iter().map(target).collect::<Result<Vec<_>, Stop>>()?;
+    let targets = args.target.fleet(&args.fleet)?;
     let theme = args.screen.theme(output);
     let outcome = Box::pin(crate::tui::fleet(targets, args.allow_actions, theme)).await?;
     super::setup::report(&outcome, output)

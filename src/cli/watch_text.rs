@@ -151,7 +151,7 @@ fn finding_lines(finding: &Finding, output: Output) -> Vec<String> {
     for action in &finding.actions {
         lines.push(format!("  -> {}", action.label));
         if let Some(sql) = &action.sql {
-            lines.push(format!("       {sql}"));
+            lines.extend(sql.lines().map(|statement| format!("       {statement}")));
         }
         let notes: Vec<String> = action
             .who

@@ -95,11 +95,30 @@ pub struct XminRun {
     pub ended_at: Option<Moment>,
     /// When the next one begins.
     pub next_at: Option<Moment>,
-    /// Rows that the passes have read.
+    /// Rows that the last pass over each table read.
     pub rows_read: Option<u64>,
-    /// Rows that were new or different at the destination.
+    /// Of those, rows that were new or different at the destination.
     pub rows_written: Option<u64>,
     /// Rows deleted at the source that still stand at the destination, as far as the counters tell.
+    pub deletes_unseen: Option<u64>,
+    /// Each of its tables.
+    pub tables: Vec<XminTable>,
+}
+
+/// One table of such a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct XminTable {
+    /// Its schema at the source.
+    pub schema: String,
+    /// Its name there.
+    pub table: String,
+    /// `reading`, `current` or `again`.
+    pub state: String,
+    /// Rows that the last pass over it read.
+    pub rows_read: u64,
+    /// Of those, rows that were new or different at the destination.
+    pub rows_written: u64,
+    /// Rows deleted since that are not seen; `None` when unknown.
     pub deletes_unseen: Option<u64>,
 }
 

@@ -16,31 +16,45 @@ pub enum Kind {
     Counter,
 }
 
-/// A page of metrics under way.
+/// A page of metrics under way. Several sources may write to it one after the other, each under its own label: a family
+/// stands in one piece all the same.
 #[derive(Clone, Debug)]
 pub struct Exposition {
-    text: String,
+    families: Vec<Written>,
+    label: Option<(&'static str, String)>,
     open_metrics: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Written {
+    name: String,
+    head: String,
+    samples: String,
 }
 
 /// A family whose samples are being written.
 pub struct Family<'a> {
     text: &'a mut String,
+    label: Option<(&'static str, &'a str)>,
     name: String,
     kind: Kind,
 }
 
 impl Exposition {
+    fn new(open_metrics: bool) -> Self {
+        Self { families: Vec::new(), label: None, open_metrics }
+    }
+
     /// Prometheus' own format, which every reader understands.
     #[must_use]
     pub fn prometheus() -> Self {
-        Self { text: String::new(), open_metrics: false }
+        Self::new(false)
     }
 
     /// OpenMetrics.
     #[must_use]
     pub fn open_metrics() -> Self {
-        Self { text: String::new(), open_metrics: true }
+        Self::new(true)
     }
 
     /// The media type.
@@ -53,34 +67,50 @@ impl Exposition {
         }
     }
 
-    /// Begins a family. The name of a counter is given without `_total`; base units (`_bytes`, `_seconds`) stand in
-    /// the name. A family is written once, all its samples together.
+    /// A label for each sample from now on, before its own ones.
+    pub fn label(&mut self, name: &'static str, value: &str) {
+        self.label = Some((name, value.to_owned()));
+    }
+
+    /// Begins a family, or goes on with it. The name of a counter is given without `_total`; base units (`_bytes`,
+    /// `_seconds`) stand in the name.
     pub fn family(&mut self, name: &str, kind: Kind, help: &str) -> Family<'_> {
         let (sample, word) = match kind {
             Kind::Gauge => (name.to_owned(), "gauge"),
             Kind::Counter => (format!("{name}_total"), "counter"),
         };
-        // OpenMetrics names the family, the older format the samples.
-        let family = if self.open_metrics { name } else { sample.as_str() };
-        let help = help.replace('\\', "\\\\").replace('\n', "\\n");
-        let _ = writeln!(self.text, "# HELP {family} {help}\n# TYPE {family} {word}");
-        if let Some(unit) = ["bytes", "seconds"].into_iter().find(|unit| self.open_metrics && name.ends_with(unit)) {
-            let _ = writeln!(self.text, "# UNIT {family} {unit}");
-        }
-        Family { text: &mut self.text, name: sample, kind }
+        let at = self.families.iter().position(|family| family.name == name).unwrap_or_else(|| {
+            let head = head(name, &sample, word, help, self.open_metrics);
+            self.families.push(Written { name: name.to_owned(), head, samples: String::new() });
+            self.families.len() - 1
+        });
+        let label = self.label.as_ref().map(|(name, value)| (*name, value.as_str()));
+        Family { text: &mut self.families[at].samples, label, name: sample, kind }
     }
 
-    /// A family with one sample without labels.
+    /// A family with one sample without labels of its own.
     pub fn number(&mut self, name: &str, kind: Kind, help: &str, value: impl Into<Option<f64>>) {
         self.family(name, kind, help).sample(&[], value);
     }
 
     /// The finished page.
     #[must_use]
-    pub fn finish(mut self) -> String {
-        self.text.push_str("# EOF\n");
-        self.text
+    pub fn finish(self) -> String {
+        let mut page: String = self.families.into_iter().flat_map(|family| [family.head, family.samples]).collect();
+        page.push_str("# EOF\n");
+        page
     }
+}
+
+fn head(name: &str, sample: &str, word: &str, help: &str, open_metrics: bool) -> String {
+    // OpenMetrics names the family, the older format the samples.
+    let family = if open_metrics { name } else { sample };
+    let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+    let mut head = format!("# HELP {family} {help}\n# TYPE {family} {word}\n");
+    if let Some(unit) = ["bytes", "seconds"].into_iter().find(|unit| open_metrics && name.ends_with(unit)) {
+        let _ = writeln!(head, "# UNIT {family} {unit}");
+    }
+    head
 }
 
 impl Family<'_> {
@@ -93,11 +123,12 @@ impl Family<'_> {
             (None, Kind::Counter) => return,
         };
         self.text.push_str(&self.name);
-        for (number, (label, text)) in labels.iter().enumerate() {
+        let all = self.label.iter().chain(labels);
+        for (number, (label, text)) in all.enumerate() {
             self.text.push(if number == 0 { '{' } else { ',' });
             let _ = write!(self.text, "{label}=\"{}\"", escaped(text));
         }
-        if !labels.is_empty() {
+        if self.label.is_some() || !labels.is_empty() {
             self.text.push('}');
         }
         let _ = match value {
@@ -116,6 +147,22 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Exposition, Kind};
+
+    #[test]
+    fn sources_stand_together_under_their_labels() {
+        let mut page = Exposition::prometheus();
+        for (source, lag) in [("a", 1.0), ("b\"", 2.0)] {
+            page.label("profile", source);
+            page.number("walpilot_up", Kind::Gauge, "Up.", 1.0);
+            page.family("walpilot_lag_bytes", Kind::Gauge, "Lag.").sample(&[("slot", "s")], lag);
+        }
+        assert_eq!(
+            page.finish(),
+            "# HELP walpilot_up Up.\n# TYPE walpilot_up gauge\nwalpilot_up{profile=\"a\"} 1\nwalpilot_up{profile=\"b\\\"\"} 1\n\
+             # HELP walpilot_lag_bytes Lag.\n# TYPE walpilot_lag_bytes gauge\n\
+             walpilot_lag_bytes{profile=\"a\",slot=\"s\"} 1\nwalpilot_lag_bytes{profile=\"b\\\"\",slot=\"s\"} 2\n# EOF\n"
+        );
+    }
 
     #[test]
     fn both_formats_name_counters_as_their_readers_expect() {

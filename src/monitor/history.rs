@@ -11,6 +11,7 @@ use super::sample::Sample;
 use super::slot::Slot;
 use super::subscription::Subscription;
 use super::table::{Table, Tables};
+use super::xmin;
 use crate::catalog::Lsn;
 use crate::profile::TableName;
 
@@ -40,6 +41,7 @@ pub struct History {
     tables: VecDeque<Tables>,
     table_rates: HashMap<TableName, TableRates>,
     first_tables: Option<Tables>,
+    at_pass: Option<(u64, Option<Tables>)>,
     sizes: VecDeque<(Moment, u64)>,
     errors: VecDeque<Errors>,
     published: BTreeMap<u64, Lsn>,
@@ -129,6 +131,7 @@ impl History {
         });
         self.changes.retain(|change| sample.at.since(change.at) <= CHANGE_FOR);
         self.push_tables(sample.tables.as_ref());
+        self.push_pass(&sample);
         self.push_sizes(&sample);
         self.push_errors(&sample);
         self.push_published(&sample);
@@ -195,6 +198,15 @@ impl History {
             self.tables.pop_front();
         }
         self.table_rates = self.tables.front().map(|first| rates(first, tables)).unwrap_or_default();
+    }
+
+    /// The counters at the end of a pass of the method xmin that was seen to end.
+    fn push_pass(&mut self, sample: &Sample) {
+        let Some((_, run)) = xmin::run(sample) else { return };
+        if self.at_pass.as_ref().is_none_or(|(passes, _)| *passes != run.passes) {
+            let seen = self.at_pass.is_some();
+            self.at_pass = Some((run.passes, sample.tables.clone().filter(|_| seen)));
+        }
     }
 
     fn push_sizes(&mut self, sample: &Sample) {
@@ -319,6 +331,11 @@ impl History {
     #[must_use]
     pub fn table_rate(&self, name: &TableName) -> Option<f64> {
         self.table_rates(name).map(|rates| rates.inserts + rates.updates + rates.deletes)
+    }
+
+    /// The tables as they were when a pass of the method xmin was last seen to end.
+    pub(super) fn tables_at_pass(&self) -> Option<&Tables> {
+        self.at_pass.as_ref()?.1.as_ref()
     }
 
     /// Rows deleted from all tables since they are watched, and since when.

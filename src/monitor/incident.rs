@@ -70,7 +70,8 @@ fn findings(text: &mut String, report: &Report) {
             let _ = writeln!(text, "- {}.{who}{risk}", plain(action.label.trim_end_matches('.')));
             if let Some(sql) = &action.sql {
                 let fence = fence(sql);
-                let _ = writeln!(text, "\n  {fence}sql\n  {}\n  {fence}\n", printable(sql));
+                let statements: Vec<_> = sql.lines().map(printable).collect();
+                let _ = writeln!(text, "\n  {fence}sql\n  {}\n  {fence}\n", statements.join("\n  "));
             }
         }
         text.push('\n');
@@ -101,7 +102,7 @@ fn slot(one: &SlotReport) -> [String; 9] {
         (None, Some(alone)) => format!("none for {}", alone.show(false)),
         (None, None) => "none".to_owned(),
     };
-    let left = match (slot.is_lost(), slot.safe_wal_size) {
+    let left = match (slot.is_lost(), slot.safe_bytes()) {
         (true, _) => "lost".to_owned(),
         (false, Some(left)) => units::bytes(u64::try_from(left).unwrap_or(0)),
         (false, None) => "no limit".to_owned(),

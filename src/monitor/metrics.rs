@@ -13,6 +13,7 @@ use super::slot::{SlotKind, WalStatus};
 use super::state::SlotState;
 use super::table::Tables;
 use super::watcher::Watcher;
+use super::xmin::XminReading;
 
 /// What is known of one source, and how the sampling goes.
 #[derive(Clone, Debug, Default)]
@@ -171,7 +172,7 @@ const SLOT_NUMBERS: [SlotNumber; 14] = [
         Kind::Gauge,
         "Log that may be written before the slot is in danger; +Inf without a limit, 0 once it is lost.",
         #[expect(clippy::cast_precision_loss, reason = "a size")]
-        |one| match (one.slot.is_lost(), one.slot.safe_wal_size) {
+        |one| match (one.slot.is_lost(), one.slot.safe_bytes()) {
             (true, _) => Some(0.0),
             (false, Some(bytes)) => Some(bytes as f64),
             (false, None) => Some(f64::INFINITY),
@@ -366,9 +367,58 @@ fn run(page: &mut Exposition, report: &Report) {
     ] {
         page.number(name, kind, help, value);
     }
+    if let Some(xmin) = &report.xmin {
+        passes(page, xmin);
+    }
     let mut copied = page.family("walpilot_run_copied_rows", Kind::Counter, "Rows that the run has copied.");
     for table in &run.tables {
         copied.sample(&[("schema", &table.table.schema), ("table", &table.table.name)], number(table.rows_copied));
+    }
+}
+
+/// A run with the method xmin.
+fn passes(page: &mut Exposition, xmin: &XminReading) {
+    let Some(run) = &xmin.run else { return };
+    for (name, kind, help, value) in [
+        ("walpilot_xmin_passes", Kind::Counter, "Passes that came to their end.", Some(number(run.passes))),
+        (
+            "walpilot_xmin_rows_read",
+            Kind::Gauge,
+            "Rows that the last pass over each table read.",
+            run.rows_read.map(number),
+        ),
+        (
+            "walpilot_xmin_rows_written",
+            Kind::Gauge,
+            "Of those, rows that were new or different at the destination.",
+            run.rows_written.map(number),
+        ),
+        (
+            "walpilot_xmin_deletes_unseen",
+            Kind::Gauge,
+            "Rows deleted at the source that still stand at the destination.",
+            run.deletes_unseen.map(number),
+        ),
+        (
+            "walpilot_xmin_held_back_transactions",
+            Kind::Gauge,
+            "Transactions since the oldest open one: the next pass reads their rows again.",
+            Some(number(xmin.held_back)),
+        ),
+        (
+            "walpilot_xmin_open_transactions",
+            Kind::Gauge,
+            "Open transactions whose rows a bound of max(xmin) would skip.",
+            Some(number(xmin.naive_would_skip)),
+        ),
+        (
+            "walpilot_xmin_wraparound_ratio",
+            Kind::Gauge,
+            "Transactions since the bound of the last pass, as a share of those after which it can't be compared.",
+            Some(run.wraparound_share),
+        ),
+    ] {
+        page.number(name, kind, help, value);
     }
 }
 

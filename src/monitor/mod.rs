@@ -38,6 +38,7 @@ mod thresholds;
 pub mod units;
 pub mod watcher;
 mod wire;
+pub mod xmin;
 
 pub use moment::Moment;
 pub use sample::{Sample, Sampler, Target};

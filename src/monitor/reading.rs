@@ -13,6 +13,7 @@ use super::slot_history::{SlotPoint, Wait};
 use super::state::{Signs, SlotState};
 use super::{thresholds, units};
 use crate::catalog::Lsn;
+use crate::profile::alerts::{self, Alert};
 
 /// All numbers of one moment.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -143,7 +144,7 @@ impl Stall {
 }
 
 #[expect(clippy::ref_option, reason = "serde's signature")]
-fn in_seconds<S: serde::Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn in_seconds<S: serde::Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     time.map(|time| time.as_secs()).serialize(serializer)
 }
 
@@ -201,13 +202,13 @@ impl SlotReading {
             lag: slot.reached().and_then(|reached| history.clock().age(reached)),
             retained_bytes: if slot.is_lost() { None } else { since(slot.restart_lsn) },
             unsent_bytes: since(sent),
-            safe_bytes: slot.safe_wal_size,
+            safe_bytes: slot.safe_bytes(),
             confirmed_rate: past.rate(thresholds::TREND_WINDOW, |point| point.reached),
             trend,
             catches_up_in,
             dies_in: dies_in(slot, past, history),
             inactive: if slot.active { None } else { past.inactive_for(sample.at) },
-            stalled_for: stalled_for(slot, past),
+            stalled_for: stalled_for(slot, past, sample),
             redo_bytes: match (slot.confirmed_flush_lsn, slot.restart_lsn) {
                 (Some(confirmed), Some(restart)) if !slot.is_lost() => Some(confirmed.bytes_since(restart)),
                 _ => None,
@@ -237,7 +238,7 @@ impl SlotReading {
             dies_in: reading.dies_in,
             stalled: reading.stalled_for.is_some(),
             rewound: past.rewound().is_some_and(|rewind| sample.at.since(rewind.at) < thresholds::REWOUND_FOR),
-            readers: past.readers(),
+            flapping: flapping(slot, past, sample),
             wal_moves,
         };
         reading.state = SlotState::of(slot, signs);
@@ -261,7 +262,7 @@ fn trend(past: &SlotHistory) -> Option<f64> {
 /// one the slower one does, and only beyond noise: `restart_lsn` moves in steps (at running-xacts records and
 /// checkpoints), so a healthy slot seems to fall back now and then.
 fn dies_in(slot: &Slot, past: &SlotHistory, history: &History) -> Option<Duration> {
-    let safe = slot.safe_wal_size.filter(|_| !slot.is_lost())?;
+    let safe = slot.safe_bytes()?;
     let Ok(safe) = u64::try_from(safe) else { return Some(Duration::ZERO) };
     let used = |seconds| {
         let window = Duration::from_secs(seconds);
@@ -373,7 +374,7 @@ fn checkpoint_within(sample: &Sample) -> Option<Duration> {
 }
 
 /// For how long a connected consumer that was sent everything has confirmed nothing.
-fn stalled_for(slot: &Slot, past: &SlotHistory) -> Option<Duration> {
+fn stalled_for(slot: &Slot, past: &SlotHistory, sample: &Sample) -> Option<Duration> {
     let consumer = slot.consumer.as_ref().filter(|_| slot.kind == SlotKind::Logical)?;
     let last = past.points().back()?;
     let (sent, reached) = (consumer.sent_lsn?, last.reached?);
@@ -385,6 +386,19 @@ fn stalled_for(slot: &Slot, past: &SlotHistory) -> Option<Duration> {
     let flat = |point: &&SlotPoint| point.reached == Some(reached);
     let first = past.points().iter().rev().take_while(flat).last()?;
     let time = last.at.since(first.at);
-    let much = lag >= thresholds::STALLED_MUCH && time >= thresholds::STALLED_SOON;
-    (time >= thresholds::STALLED_AFTER || much).then_some(time)
+    let much = at_least(sample, &alerts::STALLED_BYTES, &slot.name, lag) && time >= thresholds::STALLED_SOON;
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    (much || at_least(sample, &alerts::STALLED, &slot.name, millis)).then_some(time)
+}
+
+/// Whether its readers come and go so often that it is worth a word.
+fn flapping(slot: &Slot, past: &SlotHistory, sample: &Sample) -> bool {
+    let times = u64::try_from(past.readers().saturating_sub(1)).unwrap_or(u64::MAX);
+    at_least(sample, &alerts::RECONNECTS, &slot.name, times)
+}
+
+/// Whether `value` reaches what is worth a word, whatever it is called then.
+fn at_least(sample: &Sample, alert: &Alert, slot: &str, value: u64) -> bool {
+    let limits = sample.wanted.alerts.limits(alert, Some(slot));
+    limits.warning.or(limits.critical).is_some_and(|limit| value >= limit)
 }

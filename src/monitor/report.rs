@@ -12,6 +12,7 @@ use super::server::{Rights, Unseen};
 use super::slot::Slot;
 use super::table::Table;
 use super::watcher::Watcher;
+use super::xmin::XminReading;
 use crate::catalog::Lsn;
 use crate::profile::TableName;
 
@@ -38,6 +39,8 @@ pub struct Report {
     pub destination: Option<DestinationReport>,
     /// What the run says of itself.
     pub run: Option<Run>,
+    /// The method xmin: what the next pass may take for certain, and how the run stands; `None` for another method.
+    pub xmin: Option<XminReading>,
     /// What is wrong, the worst first.
     pub findings: Vec<Finding>,
 }
@@ -177,6 +180,7 @@ impl Report {
                 },
             }),
             run: known_run(watcher).cloned(),
+            xmin: XminReading::of(watcher.history()).filter(|reading| reading.run.is_some()),
             findings: watcher.diagnosis().findings().to_vec(),
         })
     }

@@ -30,6 +30,7 @@ use super::wire::{Probe, Pulse, TableList, WalStats, for_version};
 use crate::catalog::Lsn;
 use crate::catalog::ident::quote_ident;
 use crate::connection::{Failure, Session, Settings, connect};
+use crate::profile::alerts::Alerts;
 
 /// What to watch.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +45,8 @@ pub struct Target {
     pub destination: Option<Settings>,
     /// The size of the volume that holds `pg_wal`, in bytes: PostgreSQL can't tell it.
     pub wal_volume: Option<u64>,
+    /// From when on something is worth a word.
+    pub alerts: Alerts,
     /// Where the times of the log are kept between two runs, see [`memory::directory`]; `None`: nowhere.
     pub memory: Option<PathBuf>,
 }
@@ -58,6 +61,9 @@ pub struct Wanted {
     pub publication: Option<String>,
     /// The size of the volume that holds `pg_wal`, in bytes.
     pub wal_volume: Option<u64>,
+    /// From when on something is worth a word.
+    #[serde(skip_serializing_if = "Alerts::is_empty")]
+    pub alerts: Alerts,
 }
 
 /// One moment of a server, as values.
@@ -278,6 +284,7 @@ impl Sampler {
                 slot: self.target.slot.clone(),
                 publication: self.target.publication.clone(),
                 wal_volume: self.target.wal_volume,
+                alerts: self.target.alerts.clone(),
             },
             server: self.server.clone(),
         })

@@ -89,8 +89,7 @@ pub struct Slot {
     pub confirmed_flush_lsn: Option<Lsn>,
     /// Whether its log is still there.
     pub wal_status: Option<WalStatus>,
-    /// Bytes of log that may be written before the slot is in danger. `None` without `max_slot_wal_keep_size`, and
-    /// for lost slots.
+    /// As the server says it: see [`Slot::safe_bytes`].
     pub safe_wal_size: Option<i64>,
     /// Age of `xmin` in transactions: set by a standby with `hot_standby_feedback`; holds back vacuum of all tables.
     pub xmin_age: Option<i64>,
@@ -106,7 +105,7 @@ pub struct Slot {
     pub invalidation_reason: Option<String>,
     /// Whether a standby keeps a copy that survives a failover (17 and newer).
     pub failover: Option<bool>,
-    /// Whether it is such a copy (17 and newer).
+    /// Whether it is such a copy, on a standby (17 and newer).
     pub synced: Option<bool>,
     /// What was decoded for it since the statistics were reset (14 and newer).
     pub decoding: Option<Decoding>,
@@ -122,6 +121,19 @@ impl Slot {
             SlotKind::Logical => self.confirmed_flush_lsn,
             SlotKind::Physical => self.restart_lsn,
         }
+    }
+
+    /// Bytes of log that may be written before the slot is in danger; `None` without a limit, for a lost slot, and for a
+    /// physical slot that was never used: of that one the server counts from the beginning of all log.
+    #[must_use]
+    pub fn safe_bytes(&self) -> Option<i64> {
+        self.safe_wal_size.filter(|_| !self.is_lost() && !self.holds_nothing())
+    }
+
+    /// Whether it has never been used: it holds no log yet.
+    #[must_use]
+    pub fn holds_nothing(&self) -> bool {
+        self.restart_lsn.is_none() && !self.is_lost()
     }
 
     /// Whether the slot is dead: its log is gone, and nothing brings it back.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::slot::{Consumer, Slot, WalStatus};
+use super::slot::{Consumer, Slot, SlotKind, WalStatus};
 use super::thresholds;
 
 /// How a slot is; the first that fits, from the worst on.
@@ -31,7 +31,7 @@ pub enum SlotState {
     CatchingUp,
     /// It keeps up.
     Streaming,
-    /// It keeps up with a log that does not grow.
+    /// It keeps up with a log that does not grow; or it was never used and holds nothing.
     Idle,
     /// It is read by function calls instead of a stream.
     Polling,
@@ -43,12 +43,13 @@ pub enum SlotState {
 
 impl SlotState {
     /// Every word, from the worst on.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Lost,
         Self::Doomed,
         Self::Creating,
         Self::Flapping,
         Self::Detached,
+        Self::Rewound,
         Self::Stalled,
         Self::Behind,
         Self::CatchingUp,
@@ -102,8 +103,8 @@ pub(super) struct Signs {
     pub(super) dies_in: Option<Duration>,
     pub(super) stalled: bool,
     pub(super) rewound: bool,
-    /// Readers one after the other in the last minutes.
-    pub(super) readers: usize,
+    /// Its readers come and go.
+    pub(super) flapping: bool,
     pub(super) wal_moves: bool,
 }
 
@@ -127,8 +128,10 @@ impl SlotState {
             Self::Copying
         } else if slot.consumer.as_ref().is_some_and(Consumer::polls) {
             Self::Polling
-        } else if signs.readers >= thresholds::FLAPPING_READERS {
+        } else if signs.flapping {
             Self::Flapping
+        } else if !slot.active && slot.kind == SlotKind::Physical && slot.holds_nothing() {
+            Self::Idle
         } else if !slot.active {
             Self::Detached
         } else if signs.rewound {
@@ -164,7 +167,7 @@ mod tests {
         };
         let alone = Slot { active: false, consumer: None, ..read.clone() };
         let polled = Consumer { backend_type: Some("client backend".into()), ..Consumer::default() };
-        let calm = Signs { lag_bytes: Some(100), trend: Some(1e6), readers: 1, wal_moves: true, ..Signs::default() };
+        let calm = Signs { lag_bytes: Some(100), trend: Some(1e6), wal_moves: true, ..Signs::default() };
         let lagging = Signs { lag_bytes: Some(1 << 30), ..calm };
         let cases = [
             (SlotState::Streaming, read.clone(), calm),
@@ -181,13 +184,14 @@ mod tests {
             (SlotState::Stalled, read.clone(), Signs { stalled: true, ..lagging }),
             (SlotState::Rewound, read.clone(), Signs { rewound: true, stalled: true, ..lagging }),
             (SlotState::Detached, alone.clone(), calm),
-            (SlotState::Flapping, read.clone(), Signs { readers: 5, ..calm }),
-            (SlotState::Polling, Slot { consumer: Some(polled), ..read.clone() }, Signs { readers: 9, ..calm }),
+            (SlotState::Flapping, read.clone(), Signs { flapping: true, ..calm }),
+            (SlotState::Polling, Slot { consumer: Some(polled), ..read.clone() }, Signs { flapping: true, ..calm }),
             (SlotState::Copying, Slot { name: "pg_1_sync_2_3".into(), ..alone.clone() }, calm),
             (SlotState::Synced, Slot { synced: Some(true), ..alone.clone() }, calm),
             (SlotState::Creating, Slot { confirmed_flush_lsn: None, ..read.clone() }, calm),
             (SlotState::Doomed, read.clone(), Signs { dies_in: Some(Duration::from_secs(60)), ..calm }),
             (SlotState::Doomed, Slot { wal_status: Some(WalStatus::Unreserved), ..alone.clone() }, calm),
+            (SlotState::Idle, Slot { kind: SlotKind::Physical, restart_lsn: None, ..alone.clone() }, calm),
             (SlotState::Lost, Slot { wal_status: Some(WalStatus::Lost), ..alone.clone() }, calm),
             (SlotState::Lost, Slot { invalidation_reason: Some("idle_timeout".into()), ..alone }, calm),
         ];

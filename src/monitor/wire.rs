@@ -209,7 +209,8 @@ impl Pulse {
             inactive_since: wire.inactive_since,
             invalidation_reason: wire.invalidation_reason.clone(),
             failover: wire.failover,
-            synced: wire.synced,
+            // A promoted standby still says so of slots that are its own now (documentation of pg_replication_slots).
+            synced: wire.synced.map(|synced| synced && self.in_recovery),
             decoding: decoding.cloned(),
             consumer: wire.active_pid.map(|pid| self.consumer(pid)),
         }

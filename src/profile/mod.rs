@@ -1,5 +1,8 @@
 //! What to replicate: a source, the method, the tables, and the names of publication and slot.
 
+mod alert_values;
+pub mod alerts;
+pub mod configuration;
 pub mod keyring;
 pub mod password_command;
 pub mod saved;
@@ -11,6 +14,7 @@ mod table;
 use serde::{Deserialize, Serialize};
 
 use crate::connection::Settings;
+use alerts::Alerts;
 pub use table::{BadTableName, TableName, schema_name, split_list};
 
 /// How changes are found.
@@ -66,6 +70,8 @@ pub struct Profile {
     pub slot: String,
     /// Whether existing rows are copied before changes are followed.
     pub initial_copy: bool,
+    /// From when on something is worth a word.
+    pub alerts: Alerts,
 }
 
 impl Profile {
@@ -84,6 +90,7 @@ impl Profile {
             publication: Self::DEFAULT_PUBLICATION.to_owned(),
             slot: Self::DEFAULT_SLOT.to_owned(),
             initial_copy: true,
+            alerts: Alerts::default(),
         }
     }
 }

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::alerts::Alerts;
 use super::{Method, Profile, Selection, TableName};
 use crate::connection::keyword::{self, Pair};
 use crate::connection::parameters;
@@ -92,6 +93,9 @@ pub struct Saved {
     /// A bastion on the way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssh: Option<SavedTunnel>,
+    /// Thresholds of the diagnosis.
+    #[serde(skip_serializing_if = "Alerts::is_empty")]
+    pub alerts: Alerts,
 }
 
 /// Why a profile can't be used; one sentence without a full stop, safe to show.
@@ -128,6 +132,7 @@ impl Saved {
                 jump: tunnel.jump.clone(),
                 config: tunnel.config.clone(),
             }),
+            alerts: profile.alerts.clone(),
         }
     }
 
@@ -216,6 +221,7 @@ impl Saved {
             profile.slot.clone_from(name);
         }
         profile.initial_copy = !self.no_initial_copy;
+        profile.alerts = self.alerts.clone();
         Ok(profile)
     }
 }
@@ -267,6 +273,7 @@ mod tests {
             ("[password]\nsource = \"vault\"", "vault"),
             ("[password]\nsource = \"command\"\ncommand = [\"pass\"]", "absolute"),
             ("[password]\nsource = \"command\"\ncommand = []", "absolute"),
+            ("[alerts]\nlag = { warning = \"5MB\" }", "alerts.lag.warning"),
             ("schemas = [\"a\"]\ntables = [\"b\"]", "both"),
             ("tables = [\"a.b.c\"]", "a.b.c"),
         ] {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::configuration::Configuration;
 use super::saved::{BadProfile, Saved};
 use crate::connection::printable;
 
@@ -31,6 +32,9 @@ pub enum StoreError {
     /// It can't be read as a profile.
     #[error("The profile {0} can't be used: {1}.")]
     Bad(String, BadProfile),
+    /// The configuration can't be read as one.
+    #[error("The configuration {0} can't be used: {1}.")]
+    Configuration(String, String),
     /// Somebody else could have changed it.
     #[error("The file {0} is not used: {1}.")]
     NotOurs(String, &'static str),
@@ -171,6 +175,16 @@ impl Store {
         }
     }
 
+    /// What holds for every source; the defaults when there is no such file.
+    ///
+    /// # Errors
+    /// When the file is there and can't be used.
+    pub fn configuration(&self) -> Result<Configuration, StoreError> {
+        let path = self.dir.join("config.toml");
+        let Some(text) = read(&path)? else { return Ok(Configuration::default()) };
+        Configuration::from_toml(&text).map_err(|why| StoreError::Configuration(shown(&path), why))
+    }
+
     fn profiles(&self) -> PathBuf {
         self.dir.join("profiles")
     }
@@ -298,6 +312,23 @@ mod tests {
         let store = Store::at(std::path::Path::new("/nonexistent"));
         for name in ["", ".", "..", "../x", "a/b", "-x", ".x", "a b", "é", "a\0", &"x".repeat(65)] {
             assert!(matches!(store.path(name), Err(StoreError::Name(_))), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_holds_for_every_source() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path());
+        assert!(store.configuration().unwrap().alerts.is_empty());
+        fs::write(dir.path().join("config.toml"), "[alerts]\nlag = { critical = \"1h\" }").unwrap();
+        assert!(!store.configuration().unwrap().alerts.is_empty());
+        for (text, named) in [
+            ("\n[alert]", "line 2: unknown field `alert`"),
+            ("[alerts]\nlag = { critical = 1 }", "alerts.lag.critical: 1"),
+        ] {
+            fs::write(dir.path().join("config.toml"), text).unwrap();
+            let error = store.configuration().expect_err(text).to_string();
+            assert!(error.contains("config.toml") && error.contains(named), "{text}: {error}");
         }
     }
 

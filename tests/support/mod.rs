@@ -19,6 +19,7 @@ pub mod program;
 pub mod proxy;
 pub mod pty;
 pub mod servers;
+pub mod standby;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -53,6 +54,12 @@ pub fn source_builder() -> Builder {
 /// A cluster that may be replicated from.
 pub async fn source() -> Cluster {
     started(source_builder()).await
+}
+
+/// A cluster whose slots may hold two segments of log only, and are lost soon.
+pub async fn short_of_log() -> Cluster {
+    let small = ["max_slot_wal_keep_size", "min_wal_size", "max_wal_size"];
+    started(small.into_iter().fold(source_builder(), |builder, name| builder.setting(name, "32MB"))).await
 }
 
 /// A cluster with PostgreSQL's own defaults.

@@ -7,9 +7,39 @@ use std::time::Duration;
 
 use walpilot::connection::{Secret, Settings};
 use walpilot::monitor::diagnosis::{Finding, Severity};
-use walpilot::monitor::{Moment, Sample, Sampler, Target, Watcher};
+use walpilot::monitor::{Moment, Sample, Sampler, Seen, Target, Watcher};
 
-use crate::support::await_until;
+use crate::support::{await_until, execute, source};
+
+/// A table, published.
+pub const SCHEMA: &str =
+    "CREATE TABLE public.t (id int PRIMARY KEY, note text); CREATE PUBLICATION p FOR TABLE public.t;";
+/// Its slot.
+pub const SLOT: &str = "SELECT pg_create_logical_replication_slot('s', 'pgoutput')";
+
+/// Megabytes of changes in a published table, in one transaction.
+pub fn fill(megabytes: u32) -> String {
+    let rows = megabytes * 1000;
+    format!(
+        "INSERT INTO public.t SELECT g, repeat(md5(g::text), 32) FROM generate_series(1, {rows}) g ON CONFLICT (id) DO UPDATE SET note = excluded.note"
+    )
+}
+
+/// Each statement committed on its own.
+pub async fn execute_each(settings: &Settings, script: &str) {
+    for statement in script.split_inclusive(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+        execute(settings, statement).await;
+    }
+}
+
+/// A source with the table, the publication `p` and the slot `s`.
+pub async fn with_slot() -> (walpilot::demo::Cluster, Settings) {
+    let source = source().await;
+    let settings = source.settings();
+    execute_each(&settings, SCHEMA).await;
+    execute(&settings, SLOT).await;
+    (source, settings)
+}
 
 /// A source that is watched. Each sample is real and new in all its parts; only its times are moved ahead by `hurry` for
 /// each sample, so that what takes minutes is seen in seconds.
@@ -45,6 +75,9 @@ impl Scene {
         let seen = sample.clone();
         let moved = |moment: Moment| moment.plus(self.ahead);
         (sample.at, sample.heard) = (moved(sample.at), moved(sample.heard));
+        if let Seen::Known(files) = &mut sample.files {
+            files.at = moved(files.at);
+        }
         sample.steady += u64::try_from(self.ahead.as_micros()).expect("not for ever");
         self.ahead += self.hurry;
         self.watcher.push(sample);

@@ -1,45 +1,11 @@
 //! Ids that come round, histories that fork, and servers that crash.
 
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::Command;
-
 use walpilot::demo::Cluster;
 
 use super::replicating::{Pair, execute, value};
+use super::support::standby::{set_next_xid, standby_of};
 use super::support::{await_until, destination, source_builder, started};
 use super::{between, database, pass};
-
-/// Runs a program of the server as the owner of its files, as an administrator would.
-fn administer(cluster: &Cluster, program: &str, arguments: &[&str]) {
-    let owner = std::fs::metadata(cluster.data_directory()).expect("its data").uid();
-    let output = Command::new(cluster.binaries().dir.join(program))
-        .args(arguments)
-        .arg("-D")
-        .arg(cluster.data_directory())
-        .uid(owner)
-        .output()
-        .expect("the program runs");
-    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// Lets the next transaction of a stopped cluster have this id.
-async fn set_next_xid(cluster: &mut Cluster, xid: u32, epoch: Option<u32>) {
-    cluster.stop_fast().await.expect("it stops");
-    administer(cluster, "pg_resetwal", &["-f", "-x", &xid.to_string()]);
-    if let Some(epoch) = epoch {
-        administer(cluster, "pg_resetwal", &["-f", "-e", &epoch.to_string()]);
-    }
-    // The commit log's segment (2^20 transactions, two bits each) has to be there, and is empty.
-    let segment = cluster.data_directory().join("pg_xact").join(format!("{:04X}", xid >> 20));
-    if !segment.exists() {
-        std::fs::write(&segment, vec![0_u8; 256 * 1024]).expect("a segment");
-        let owner = std::fs::metadata(cluster.data_directory()).expect("its data");
-        std::os::unix::fs::chown(&segment, Some(owner.uid()), Some(owner.gid())).expect("given");
-    }
-    cluster.start_again().await.expect("it starts");
-}
 
 /// Freezes everything, so that ids may go on by half a circle.
 async fn freeze(pair: &Pair) {
@@ -99,38 +65,6 @@ async fn ids_come_round_and_epochs_are_counted() {
     let outcome = pass(&pair, &[]).await;
     assert!(outcome.stdout.contains("351 rows read, 1 written"), "{}", outcome.stdout);
     pair.expect_equal().await;
-}
-
-/// A standby of `primary`, made from a copy of its files while it stands still.
-async fn standby_of(primary: &mut Cluster) -> Cluster {
-    let mut standby = started(source_builder()).await;
-    standby.stop_fast().await.expect("it stops");
-    primary.stop_fast().await.expect("it stops");
-    let kept = ["postgresql.conf", "pg_hba.conf"].map(|name| {
-        let path = standby.data_directory().join(name);
-        (path.clone(), std::fs::read(path).expect("a file"))
-    });
-    let shell =
-        |line: String| assert!(Command::new("sh").args(["-c", &line]).status().expect("sh").success(), "{line}");
-    let (from, to) = (primary.data_directory(), standby.data_directory());
-    shell(format!("rm -rf {1}/* && cp -a {0}/. {1}/", from.display(), to.display()));
-    for (path, text) in kept {
-        std::fs::write(path, text).expect("written");
-    }
-    let socket = primary.socket_settings();
-    let conninfo = format!("primary_conninfo = 'host={} port={} user=postgres'\n", socket.host, socket.port);
-    append(&to.join("postgresql.auto.conf"), &conninfo);
-    append(&to.join("standby.signal"), "");
-    primary.start_again().await.expect("the primary starts");
-    standby.start_again().await.expect("the standby starts");
-    standby
-}
-
-fn append(path: &Path, text: &str) {
-    let owner = std::fs::metadata(path.parent().expect("a directory")).expect("its owner");
-    let before = std::fs::read_to_string(path).unwrap_or_default();
-    std::fs::write(path, before + text).expect("written");
-    std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).expect("given");
 }
 
 async fn replayed(primary: &Cluster, standby: &Cluster) {

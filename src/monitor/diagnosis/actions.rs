@@ -9,9 +9,8 @@ use crate::monitor::server::Server;
 pub(super) fn raise_limit(server: &Server) -> Option<Action> {
     let limit = server.slot_wal_limit()?;
     let megabytes = (limit >> 20).max(512).saturating_mul(2);
-    let sql = format!("ALTER SYSTEM SET max_slot_wal_keep_size = '{megabytes}MB'; SELECT pg_reload_conf();");
     Some(
-        Action::run("Buy time: let slots hold more", sql, "a superuser, or the provider's console")
+        Action::set("Buy time: let slots hold more", format!("max_slot_wal_keep_size = '{megabytes}MB'"))
             .at_risk("needs that much room on the volume of pg_wal"),
     )
 }

@@ -1,10 +1,10 @@
 //! Rules about the server's limits, and about what this role can't see.
 
-use super::case::Case;
+use super::case::{Case, percent};
 use super::finding::{Action, Finding, Severity};
 use crate::connection::printable;
 use crate::monitor::slot::SlotKind;
-use crate::monitor::thresholds;
+use crate::profile::alerts;
 
 /// R21: slots or walsenders run out; R21b: nothing limits what slots hold; R21c: `wal_level` is too low or will be.
 pub(super) fn limits(at: &Case<'_>) -> Vec<Finding> {
@@ -14,12 +14,12 @@ pub(super) fn limits(at: &Case<'_>) -> Vec<Finding> {
     let pools = [("max_replication_slots", slots, "slots"), ("max_wal_senders", at.sample.walsenders, "walsenders")];
     for (setting, used, what) in pools {
         let Some(limit) = server.number(setting).and_then(|limit| u32::try_from(limit).ok()) else { continue };
-        let (warn, full) = (f64::from(limit) * thresholds::CAPACITY_WARN, f64::from(limit));
-        let Some(severity) = at.over("R21", setting, f64::from(used), warn, full) else { continue };
+        let share = percent(u64::from(used), u64::from(limit));
+        let Some(severity) = at.level("R21", setting, &alerts::SLOTS_USED, share) else { continue };
         let full = used >= limit;
         findings.push(Finding::new(
             "R21",
-            if full { Severity::Critical } else { severity.max(Severity::Warning) },
+            severity,
             setting,
             format!("{} {what}", if full { "there are no free" } else { "there are few free" }),
             format!("{used} of {limit} are in use."),
@@ -44,12 +44,8 @@ pub(super) fn limits(at: &Case<'_>) -> Vec<Finding> {
             "nothing limits the log that slots hold".to_owned(),
             "max_slot_wal_keep_size is -1: a slot without a consumer fills the disk, and the server stops.".to_owned(),
             vec![
-                Action::run(
-                    "Set a limit that the volume can bear",
-                    "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB'; SELECT pg_reload_conf();",
-                    "a superuser, or the provider's console",
-                )
-                .at_risk("beyond the limit a slot is lost"),
+                Action::set("Set a limit that the volume can bear", "max_slot_wal_keep_size = '50GB'")
+                    .at_risk("beyond the limit a slot is lost"),
             ],
         ));
     }

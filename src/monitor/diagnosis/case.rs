@@ -8,6 +8,7 @@ use crate::monitor::history::History;
 use crate::monitor::reading::{Reading, SlotReading};
 use crate::monitor::sample::Sample;
 use crate::monitor::slot::Slot;
+use crate::profile::alerts::Alert;
 
 /// What stands stays until it is this much better, so that a value on the threshold does not flap.
 const BETTER: f64 = 0.9;
@@ -22,34 +23,48 @@ pub(super) struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// How bad `value` is, where more is worse.
-    pub(super) fn over(&self, rule: &str, object: &str, value: f64, warn: f64, critical: f64) -> Option<Severity> {
-        level(value, warn, critical, (self.before)(rule, object))
-    }
-
-    /// How bad a span of time is, where more is worse.
-    pub(super) fn longer(
+    /// How bad `value` is, in the unit of `alert`; by the thresholds for `slot`, if it is of one.
+    pub(super) fn judge(
         &self,
         rule: &str,
         object: &str,
-        time: Duration,
-        warn: Duration,
-        critical: Duration,
+        alert: &Alert,
+        slot: Option<&str>,
+        value: f64,
     ) -> Option<Severity> {
-        self.over(rule, object, time.as_secs_f64(), warn.as_secs_f64(), critical.as_secs_f64())
+        let limits = self.sample.wanted.alerts.limits(alert, slot);
+        let sign = if alert.unit.less_is_worse() { -1.0 } else { 1.0 };
+        #[expect(clippy::cast_precision_loss, reason = "a threshold")]
+        let threshold = |limit: Option<u64>| limit.map_or(f64::INFINITY, |limit| limit as f64 * sign);
+        level(value * sign, threshold(limits.warning), threshold(limits.critical), (self.before)(rule, object))
     }
 
-    /// How bad a span of time is, where less is worse.
-    pub(super) fn sooner(
-        &self,
-        rule: &str,
-        object: &str,
-        time: Duration,
-        warn: Duration,
-        critical: Duration,
-    ) -> Option<Severity> {
-        self.over(rule, object, -time.as_secs_f64(), -warn.as_secs_f64(), -critical.as_secs_f64())
+    /// The same for something of the server.
+    pub(super) fn level(&self, rule: &str, object: &str, alert: &Alert, value: f64) -> Option<Severity> {
+        self.judge(rule, object, alert, None, value)
     }
+}
+
+/// A time in the unit of alerts.
+pub(super) fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// A size or a number in the unit of alerts.
+#[expect(clippy::cast_precision_loss, reason = "a value beside a threshold")]
+pub(super) fn number(value: u64) -> f64 {
+    value as f64
+}
+
+/// A share in the unit of alerts.
+#[expect(clippy::cast_precision_loss, reason = "a share")]
+pub(super) fn percent(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64 * 100.0
+}
+
+/// The worse of two.
+pub(super) fn worse(one: Option<Severity>, other: Option<Severity>) -> Option<Severity> {
+    one.into_iter().chain(other).min()
 }
 
 fn level(value: f64, warn: f64, critical: f64, before: Option<Severity>) -> Option<Severity> {
@@ -76,6 +91,11 @@ impl SlotCase<'_> {
     /// The name that findings about this slot carry.
     pub(super) fn object(&self) -> String {
         printable(&self.slot.name).into_owned()
+    }
+
+    /// How bad `value` is for this slot, in the unit of `alert`.
+    pub(super) fn level(&self, rule: &str, alert: &Alert, value: f64) -> Option<Severity> {
+        self.case.judge(rule, &self.object(), alert, Some(&self.slot.name), value)
     }
 
     /// A finding about this slot.

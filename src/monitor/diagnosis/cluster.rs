@@ -1,7 +1,7 @@
 //! Rules about what happened to the server and to slots as such: gone, gone back, forgotten.
 
 use super::actions::drop_slot;
-use super::case::{Case, SlotCase};
+use super::case::{Case, SlotCase, millis};
 use super::finding::{Action, Finding, Severity};
 use crate::catalog::ident::quote_literal;
 use crate::connection::printable;
@@ -9,6 +9,7 @@ use crate::monitor::history::{Gone, ServerChangeKind};
 use crate::monitor::lsn_clock::Age;
 use crate::monitor::slot::SlotKind;
 use crate::monitor::{thresholds, units};
+use crate::profile::alerts;
 
 /// R18: a slot is not there: the one that was asked for, or one that was there.
 pub(super) fn slot_is_missing(at: &Case<'_>) -> Vec<Finding> {
@@ -147,10 +148,11 @@ pub(super) fn no_failover(at: &Case<'_>) -> Vec<Finding> {
 
 /// R20: a slot that a subscription made for the copy of one table was left behind.
 pub(super) fn orphan(at: &SlotCase<'_>) -> Option<Finding> {
-    let idle = at.numbers.inactive.map(Age::span).filter(|idle| *idle >= thresholds::ORPHAN_AFTER)?;
     if !at.slot.is_table_sync() || at.slot.active {
         return None;
     }
+    let idle = at.numbers.inactive.map(Age::span)?;
+    let severity = at.case.level("R20", &at.object(), &alerts::ORPHAN, millis(idle))?;
     // The slot is inactive while its COPY runs. Before 14 no COPY can be seen.
     if at.case.sample.context.known().is_some_and(|context| !context.copies.is_empty()) {
         return None;
@@ -166,5 +168,5 @@ pub(super) fn orphan(at: &SlotCase<'_>) -> Option<Finding> {
         ),
         drop_slot("Drop it, if the subscription is gone", &at.slot.name),
     ];
-    Some(at.finding("R20", Severity::Warning, "a slot of a table's first copy was left behind", evidence, actions))
+    Some(at.finding("R20", severity, "a slot of a table's first copy was left behind", evidence, actions))
 }

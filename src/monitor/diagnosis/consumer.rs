@@ -1,12 +1,13 @@
 //! Rules about who reads a slot.
 
-use super::case::SlotCase;
+use super::case::{SlotCase, millis, number, worse};
 use super::finding::{Action, Finding, Severity};
 use crate::connection::printable;
 use crate::monitor::reading::Stall;
 use crate::monitor::slot_history::Wait;
 use crate::monitor::state::SlotState;
 use crate::monitor::{thresholds, units};
+use crate::profile::alerts;
 
 /// R5: the consumer takes data more slowly than it is written.
 pub(super) fn slow(at: &SlotCase<'_>) -> Option<Finding> {
@@ -43,8 +44,7 @@ pub(super) fn falls_behind(at: &SlotCase<'_>) -> Option<Finding> {
     if !at.slot.active || at.slot.is_lost() || at.numbers.stalled_by.is_some() {
         return None;
     }
-    let object = at.object();
-    let severity = at.case.longer("R5b", &object, age.span(), thresholds::LATE_WARN, thresholds::LATE_CRITICAL)?;
+    let severity = at.level("R5b", &alerts::LAG, millis(age.span()))?;
     let way = match (at.numbers.trend, at.numbers.catches_up_in) {
         (Some(trend), _) if trend > 0.0 => format!(", growing by {}", units::rate(trend)),
         (_, Some(time)) => format!(", caught up in about {}", units::about(time)),
@@ -83,7 +83,9 @@ pub(super) fn confirms_nothing(at: &SlotCase<'_>) -> Option<Finding> {
         ),
         Action::advice("Or one long transaction is open: see pg_stat_activity.xact_start and pg_prepared_xacts"),
     ];
-    let finding = at.finding("R6", Severity::Warning, "its consumer confirms nothing", evidence, actions);
+    let much = at.numbers.lag_bytes.and_then(|lag| at.level("R6", &alerts::STALLED_BYTES, number(lag)));
+    let severity = worse(at.level("R6", &alerts::STALLED, millis(stalled)), much).unwrap_or(Severity::Warning);
+    let finding = at.finding("R6", severity, "its consumer confirms nothing", evidence, actions);
     Some(finding.since(Some(at.case.sample.at.minus(stalled))))
 }
 
@@ -92,11 +94,7 @@ pub(super) fn silent(at: &SlotCase<'_>) -> Option<Finding> {
     let consumer = at.slot.consumer.as_ref()?;
     let timeout = u32::try_from(at.case.sample.server.number("wal_sender_timeout")?).ok().filter(|limit| *limit > 0)?;
     let silence = at.case.sample.at.since(consumer.reply_time?);
-    let share = silence.as_secs_f64() * 1000.0 / f64::from(timeout);
-    if share < thresholds::SILENT_WARN {
-        return None;
-    }
-    let severity = if share >= thresholds::SILENT_CRITICAL { Severity::Critical } else { Severity::Warning };
+    let severity = at.level("R7", &alerts::SILENCE, millis(silence) * 100.0 / f64::from(timeout))?;
     let evidence = format!(
         "Process {} has heard nothing from it for {}; at wal_sender_timeout ({}) it hangs up.",
         consumer.pid,
@@ -128,7 +126,9 @@ pub(super) fn comes_and_goes(at: &SlotCase<'_>) -> Option<Finding> {
     let past = at.case.history.slot(&at.slot.name)?;
     let got_on = past.readers_got_on() == Some(true);
     let readers = past.readers();
-    let severity = if got_on && readers < thresholds::FLAPPING_MANY { Severity::Warning } else { Severity::Critical };
+    let times = u64::try_from(readers.saturating_sub(1)).unwrap_or(u64::MAX);
+    let many = at.level("R8", &alerts::RECONNECTS, number(times)).unwrap_or(Severity::Warning);
+    let severity = if got_on { many } else { Severity::Critical };
     let on = if got_on { "they bring it forward" } else { "none of them has confirmed anything" };
     let last = past.last_reader().map_or_else(String::new, |reader| {
         let name =

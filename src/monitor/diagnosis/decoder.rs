@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::case::SlotCase;
+use super::case::{SlotCase, number, percent, worse};
 use super::finding::{Action, Finding, Severity};
 use crate::catalog::ident::quote_ident;
 use crate::monitor::reading::Stall;
 use crate::monitor::slot_history::Wait;
 use crate::monitor::{thresholds, units};
+use crate::profile::alerts;
 
 /// Over how long spilling is told.
 const SPILL_WINDOW: Duration = Duration::from_secs(600);
@@ -15,9 +16,9 @@ const SPILL_WINDOW: Duration = Duration::from_secs(600);
 /// R12: transactions do not fit into memory and go to disk.
 pub(super) fn spills(at: &SlotCase<'_>) -> Option<Finding> {
     let (live, share) = (live(at), share(at));
-    let severity = live.as_ref().map(|(severity, _)| *severity).or(share.as_ref().map(|_| Severity::Warning))?;
+    let severity = [&live, &share].into_iter().flatten().map(|(severity, _)| *severity).min()?;
     let lasts = if live.is_some() { 60 } else { 0 };
-    let parts: Vec<String> = [live.map(|(_, text)| text), share].into_iter().flatten().collect();
+    let parts: Vec<String> = [live, share].into_iter().flatten().map(|(_, text)| text).collect();
     let memory = at.case.sample.server.bytes("logical_decoding_work_mem");
     let evidence = format!(
         "{}; logical_decoding_work_mem is {}.",
@@ -40,30 +41,25 @@ pub(super) fn spills(at: &SlotCase<'_>) -> Option<Finding> {
 }
 
 /// What lies on disk now.
-#[expect(clippy::cast_precision_loss, reason = "thresholds")]
 fn live(at: &SlotCase<'_>) -> Option<(Severity, String)> {
     let spill = at.numbers.spill.as_ref()?;
-    let critical = match at.case.sample.wanted.wal_volume {
-        Some(volume) => (volume as f64 / 10.0).max(thresholds::SPILL_WARN),
-        None => thresholds::SPILL_CRITICAL,
-    };
-    let severity = at.case.over("R12", &at.object(), spill.bytes as f64, thresholds::SPILL_WARN, critical)?;
+    let size = at.level("R12", &alerts::SPILLED, number(spill.bytes));
+    let volume = at.case.sample.wanted.wal_volume;
+    let share = volume.and_then(|volume| at.level("R12", &alerts::SPILLED_OF_VOLUME, percent(spill.bytes, volume)));
+    let severity = worse(size, share)?;
     Some((severity, format!("{} in {} files are on disk now", units::bytes(spill.bytes), spill.files)))
 }
 
 /// The share that went to disk.
-#[expect(clippy::cast_precision_loss, reason = "a share")]
-fn share(at: &SlotCase<'_>) -> Option<String> {
+fn share(at: &SlotCase<'_>) -> Option<(Severity, String)> {
     let (first, last) = at.case.history.slot(&at.slot.name)?.span(SPILL_WINDOW)?;
     let (before, after) = (first.decoded?, last.decoded?);
     let spilled = after.0.checked_sub(before.0).filter(|bytes| *bytes >= thresholds::SPILL_AT_LEAST)?;
     // What is decoded counts when its transaction ends; until then the spilled part may be the larger one.
     let decoded = after.1.checked_sub(before.1)?.max(spilled);
-    let share = spilled as f64 / decoded as f64;
-    (share >= thresholds::SPILL_SHARE).then(|| {
-        let time = units::about(last.at.since(first.at));
-        format!("{} of {} decoded in {time} were spilled", units::bytes(spilled), units::bytes(decoded))
-    })
+    let severity = at.level("R12", &alerts::SPILLED_SHARE, percent(spilled, decoded))?;
+    let time = units::about(last.at.since(first.at));
+    Some((severity, format!("{} of {} decoded in {time} were spilled", units::bytes(spilled), units::bytes(decoded))))
 }
 
 /// R13: decoding is slower than writing.
@@ -110,12 +106,8 @@ pub(super) fn waits_for_standby(at: &SlotCase<'_>) -> Option<Finding> {
     );
     let actions = vec![
         Action::advice("Start that standby"),
-        Action::run(
-            "Do not wait for it",
-            "ALTER SYSTEM SET synchronized_standby_slots = ''; SELECT pg_reload_conf();",
-            "a superuser, or the provider's console",
-        )
-        .at_risk("after a failover consumers may have changes that the new primary does not have"),
+        Action::set("Do not wait for it", "synchronized_standby_slots = ''")
+            .at_risk("after a failover consumers may have changes that the new primary does not have"),
     ];
     Some(at.finding("R14", Severity::Critical, "it waits for a standby", evidence, actions).lasting(10))
 }

@@ -152,6 +152,13 @@ impl Action {
         Self { label: label.into(), sql: Some(sql.into()), who: Some(who), risk: None }
     }
 
+    /// A setting of the server, which takes effect without a restart. One statement each line: ALTER SYSTEM runs in no
+    /// transaction, so both can't be sent as one.
+    pub(super) fn set(label: impl Into<String>, setting: impl std::fmt::Display) -> Self {
+        let sql = format!("ALTER SYSTEM SET {setting};\nSELECT pg_reload_conf();");
+        Self::run(label, sql, "a superuser, or the provider's console")
+    }
+
     /// What can go wrong with it.
     pub(super) fn at_risk(self, risk: &'static str) -> Self {
         Self { risk: Some(risk), ..self }

@@ -33,6 +33,7 @@ const SLOT_RULES: &[fn(&SlotCase<'_>) -> Option<Finding>] = &[
     retention::unreserved,
     retention::detached,
     retention::dies_soon,
+    retention::budget,
     retention::extended,
     retention::holds_much,
     retention::idles_out,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::case::{Case, SlotCase};
+use super::case::{Case, SlotCase, millis, number, percent, worse};
 use super::finding::{Action, Finding, Severity};
 use crate::catalog::ident::quote_literal;
 use crate::connection::printable;
@@ -11,6 +11,7 @@ use crate::monitor::lsn_clock::Age;
 use crate::monitor::slot::SlotKind;
 use crate::monitor::slot_history::SlotHistory;
 use crate::monitor::{thresholds, units};
+use crate::profile::alerts;
 
 /// R15: making the slot waits for transactions to end.
 pub(super) fn creation_waits(at: &SlotCase<'_>) -> Option<Finding> {
@@ -49,8 +50,7 @@ pub(super) fn creation_waits(at: &SlotCase<'_>) -> Option<Finding> {
             "a superuser, on the primary",
         ));
     }
-    let (warn, critical) = (thresholds::CREATION_WARN, thresholds::CREATION_CRITICAL);
-    let severity = at.case.longer("R15", &at.object(), waits, warn, critical).unwrap_or(Severity::Info);
+    let severity = at.level("R15", &alerts::SLOT_CREATION, millis(waits)).unwrap_or(Severity::Info);
     let finding = at.finding("R15", severity, "its creation waits for open transactions", evidence, actions);
     Some(finding.since(since))
 }
@@ -70,9 +70,7 @@ fn open_transaction(at: &Case<'_>, holder: &Holder) -> Option<Finding> {
     if pinned.is_empty() || age.span() < thresholds::OPEN_WORTH_KNOWING {
         return None;
     }
-    let severity = at
-        .longer("R9", &object, age.span(), thresholds::OPEN_WARN, thresholds::OPEN_CRITICAL)
-        .unwrap_or(Severity::Info);
+    let severity = at.level("R9", &object, &alerts::OPEN_TRANSACTION, millis(age.span())).unwrap_or(Severity::Info);
     let held = pinned.iter().map(|(_, held)| *held).max().unwrap_or(0);
     let names: Vec<String> = pinned.iter().map(|(name, _)| printable(name).into_owned()).collect();
     let spilled: u64 = at.reading.slots.iter().filter_map(|slot| Some(slot.spill.as_ref()?.bytes)).sum();
@@ -93,12 +91,8 @@ fn open_transaction(at: &Case<'_>, holder: &Holder) -> Option<Finding> {
         )
         .at_risk("its transaction is rolled back by most applications"),
         terminate(pid),
-        Action::run(
-            "End transactions that nobody goes on with",
-            "ALTER SYSTEM SET idle_in_transaction_session_timeout = '10min'; SELECT pg_reload_conf();",
-            "a superuser, or the provider's console",
-        )
-        .at_risk("ends every session that idles in a transaction for so long"),
+        Action::set("End transactions that nobody goes on with", "idle_in_transaction_session_timeout = '10min'")
+            .at_risk("ends every session that idles in a transaction for so long"),
     ];
     let finding = Finding::new("R9", severity, object, "an open transaction pins slots", evidence, actions);
     Some(finding.since(holder.began))
@@ -113,8 +107,7 @@ pub(super) fn prepared(at: &Case<'_>) -> Vec<Finding> {
             let gid = holder.name.as_deref()?;
             let object = printable(gid).into_owned();
             let age = open_for(at, holder)?;
-            let severity =
-                at.longer("R9b", &object, age.span(), thresholds::OPEN_WARN, thresholds::OPEN_CRITICAL)?;
+            let severity = at.level("R9b", &object, &alerts::PREPARED_TRANSACTION, millis(age.span()))?;
             let names: Vec<String> = pinned(at, age).iter().map(|(name, _)| printable(name).into_owned()).collect();
             let pins = if names.is_empty() { String::new() } else { format!(" It pins {}.", list(&names)) };
             let evidence = format!(
@@ -142,11 +135,13 @@ pub(super) fn horizon(at: &SlotCase<'_>) -> Option<Finding> {
     let xids = at.numbers.horizon?;
     let time = at.numbers.horizon_age.map(Age::span).unwrap_or_default();
     let freeze = at.case.sample.server.number("autovacuum_freeze_max_age").unwrap_or(200_000_000);
-    #[expect(clippy::cast_precision_loss, reason = "a threshold")]
-    let (value, critical) = (xids as f64, freeze as f64 * thresholds::HORIZON_CRITICAL);
-    let warn = thresholds::HORIZON_WARN.min(critical);
-    let long = time >= thresholds::HORIZON_TIME && xids >= thresholds::HORIZON_TIME_XIDS;
-    let severity = at.case.over("R16", &at.object(), value, warn, critical).or(long.then_some(Severity::Warning))?;
+    let held = xids.unsigned_abs();
+    let long = Some(time).filter(|_| xids >= thresholds::HORIZON_TIME_XIDS);
+    let severity = worse(
+        at.level("R16", &alerts::HORIZON, number(held)),
+        at.level("R16", &alerts::HORIZON_OF_FREEZE, percent(held, freeze.unsigned_abs())),
+    );
+    let severity = worse(severity, long.and_then(|time| at.level("R16", &alerts::HORIZON_TIME, millis(time))))?;
     let what = match (at.slot.xmin_age, at.slot.kind) {
         (Some(_), _) => "rows of all tables can't be vacuumed (xmin, by hot_standby_feedback of its standby)",
         (None, SlotKind::Logical) => "rows of the system catalogs can't be vacuumed; tables of users are not held back",

@@ -1,13 +1,14 @@
 //! Rules about the log that a slot holds back, and about its end.
 
 use super::actions::{drop_slot, raise_limit};
-use super::case::SlotCase;
+use super::case::{SlotCase, millis, number, percent, worse};
 use super::finding::{Action, Finding, Severity};
 use crate::connection::printable;
-use crate::monitor::history::SlotHistory;
+use crate::monitor::history::{SlotHistory, SlotPoint};
 use crate::monitor::slot::WalStatus;
 use crate::monitor::state::SlotState;
 use crate::monitor::{thresholds, units};
+use crate::profile::alerts;
 
 /// R3: the log is gone.
 pub(super) fn lost(at: &SlotCase<'_>) -> Option<Finding> {
@@ -40,10 +41,9 @@ pub(super) fn lost(at: &SlotCase<'_>) -> Option<Finding> {
     let mut actions = vec![drop_slot("Drop it; then create it anew and copy the tables again", &at.slot.name)];
     if at.slot.invalidation_reason.as_deref() == Some("idle_timeout") {
         actions.push(
-            Action::run(
+            Action::set(
                 "Let slots idle for longer than the longest stop of a consumer",
-                "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();",
-                "a superuser, or the provider's console",
+                "idle_replication_slot_timeout = 0",
             )
             .at_risk("a slot that nobody reads then holds log until max_slot_wal_keep_size ends it"),
         );
@@ -60,7 +60,7 @@ pub(super) fn unreserved(at: &SlotCase<'_>) -> Option<Finding> {
     let held = at.numbers.retained_bytes.map_or_else(|| "?".to_owned(), units::bytes);
     let evidence = format!(
         "Its wal_status is unreserved: it holds {held}, {} more than max_slot_wal_keep_size ({}) allows; do not run CHECKPOINT.",
-        units::bytes(at.slot.safe_wal_size.map_or(0, |safe| safe.min(0).unsigned_abs())),
+        units::bytes(at.slot.safe_bytes().map_or(0, |safe| safe.min(0).unsigned_abs())),
         limit_text(at),
     );
     let mut actions: Vec<Action> = raise_limit(&at.case.sample.server).into_iter().collect();
@@ -79,15 +79,9 @@ pub(super) fn detached(at: &SlotCase<'_>) -> Option<Finding> {
     }
     let held = at.numbers.retained_bytes?;
     let alone = at.numbers.inactive?;
-    let soon = thresholds::DIES_CRITICAL;
-    let dying = at.numbers.dies_in.is_some_and(|left| at.case.sooner("R1", &at.object(), left, soon, soon).is_some());
-    let severity = if dying || alone.span() >= thresholds::DETACHED_CRITICAL {
-        Severity::Critical
-    } else if alone.span() >= thresholds::DETACHED_WARN {
-        Severity::Warning
-    } else {
-        Severity::Info
-    };
+    let dying = at.numbers.dies_in.and_then(|left| at.level("R1", &alerts::TIME_TO_LOSS, millis(left)));
+    let dying = dying.filter(|severity| *severity == Severity::Critical);
+    let severity = worse(dying, at.level("R1", &alerts::INACTIVE, millis(alone.span()))).unwrap_or(Severity::Info);
     let past = at.case.history.slot(&at.slot.name);
     let last = past.and_then(|past| past.last_reader()).map_or_else(String::new, |reader| {
         let who = reader.application_name.as_deref().map_or_else(String::new, |name| format!(" ({})", printable(name)));
@@ -129,17 +123,36 @@ pub(super) fn dies_soon(at: &SlotCase<'_>) -> Option<Finding> {
     if at.numbers.catches_up_in.is_some_and(|time| time < left) {
         return None;
     }
-    let object = at.object();
-    let severity = at.case.sooner("R4", &object, left, thresholds::DIES_WARN, thresholds::DIES_CRITICAL)?;
+    let severity = at.level("R4", &alerts::TIME_TO_LOSS, millis(left))?;
     let evidence = format!(
         "{} of max_slot_wal_keep_size ({}) are left, used up in about {}.",
-        units::bytes(at.slot.safe_wal_size.and_then(|safe| u64::try_from(safe).ok()).unwrap_or(0)),
+        units::bytes(at.slot.safe_bytes().and_then(|safe| u64::try_from(safe).ok()).unwrap_or(0)),
         limit_text(at),
         units::about(left),
     );
     let mut actions = vec![Action::advice("Make its consumer faster, or write less for a while")];
     actions.extend(raise_limit(&at.case.sample.server));
     Some(at.finding("R4", severity, "the slot will be lost", evidence, actions).lasting(5))
+}
+
+/// R4d: much of what the slot may hold is used up, however slowly.
+pub(super) fn budget(at: &SlotCase<'_>) -> Option<Finding> {
+    let limit = at.case.sample.server.slot_wal_limit()?;
+    let safe = at.slot.safe_bytes().and_then(|safe| u64::try_from(safe).ok())?;
+    if at.slot.wal_status == Some(WalStatus::Unreserved) {
+        return None;
+    }
+    let severity = at.level("R4d", &alerts::BUDGET_LEFT, percent(safe, limit))?;
+    let evidence = format!(
+        "{} of max_slot_wal_keep_size ({}) are left, {:.0} %; it holds {}.",
+        units::bytes(safe),
+        units::bytes(limit),
+        percent(safe, limit),
+        at.numbers.retained_bytes.map_or_else(|| "?".to_owned(), units::bytes),
+    );
+    let mut actions = vec![Action::advice("Bring its consumer back, or make it faster")];
+    actions.extend(raise_limit(&at.case.sample.server));
+    Some(at.finding("R4d", severity, "the slot has used up much of what it may hold", evidence, actions))
 }
 
 /// R4c: more than `max_wal_size` is held; a slot with a limit goes on from here to unreserved and lost.
@@ -151,20 +164,29 @@ pub(super) fn extended(at: &SlotCase<'_>) -> Option<Finding> {
         "Its wal_status is extended: it holds {}, more than max_wal_size ({}); what is left of max_slot_wal_keep_size: {}.",
         at.numbers.retained_bytes.map_or_else(|| "?".to_owned(), units::bytes),
         at.case.sample.server.bytes("max_wal_size").map_or_else(|| "?".to_owned(), units::bytes),
-        match at.slot.safe_wal_size.and_then(|safe| u64::try_from(safe).ok()) {
+        match at.slot.safe_bytes().and_then(|safe| u64::try_from(safe).ok()) {
             Some(safe) => units::bytes(safe),
             None => "there is no limit".to_owned(),
         },
     );
     let advice = Action::advice("Make its consumer faster; keep max_slot_wal_keep_size at twice max_wal_size or more");
-    Some(at.finding("R4c", Severity::Info, "the slot holds more than max_wal_size", evidence, vec![advice]).lasting(60))
+    let severity = if rises(at) { Severity::Warning } else { Severity::Info };
+    Some(at.finding("R4c", severity, "the slot holds more than max_wal_size", evidence, vec![advice]).lasting(60))
+}
+
+/// Whether what it holds has grown for ten minutes.
+fn rises(at: &SlotCase<'_>) -> bool {
+    let span = at.case.history.slot(&at.slot.name).and_then(|past| past.span(thresholds::RISING_FOR));
+    span.is_some_and(|(first, last)| {
+        let held = |point: &SlotPoint| point.restart.map(|restart| point.end.bytes_since(restart));
+        last.at.since(first.at) >= thresholds::RISING_FOR.mul_f64(0.9) && held(last) > held(first)
+    })
 }
 
 /// R3b: nobody reads it, and the server will end it for that (18 and newer).
 pub(super) fn idles_out(at: &SlotCase<'_>) -> Option<Finding> {
     let left = at.numbers.idle_out_in?;
-    let object = at.object();
-    let severity = at.case.sooner("R3b", &object, left, thresholds::IDLE_OUT_WARN, thresholds::IDLE_OUT_CRITICAL)?;
+    let severity = at.level("R3b", &alerts::IDLE_TIMEOUT_LEFT, millis(left))?;
     let evidence = format!(
         "Nobody has read it for {}; idle_replication_slot_timeout ends it in {}, at the first checkpoint after that.",
         at.numbers.inactive.map_or_else(|| "?".to_owned(), |idle| idle.show(false)),
@@ -172,12 +194,8 @@ pub(super) fn idles_out(at: &SlotCase<'_>) -> Option<Finding> {
     );
     let actions = vec![
         Action::advice("Start its consumer again"),
-        Action::run(
-            "Let slots idle for longer",
-            "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();",
-            "a superuser, or the provider's console",
-        )
-        .at_risk("a slot that nobody reads then holds log until max_slot_wal_keep_size ends it"),
+        Action::set("Let slots idle for longer", "idle_replication_slot_timeout = 0")
+            .at_risk("a slot that nobody reads then holds log until max_slot_wal_keep_size ends it"),
     ];
     Some(at.finding("R3b", severity, "the slot will be lost for being idle", evidence, actions))
 }
@@ -188,17 +206,15 @@ pub(super) fn holds_much(at: &SlotCase<'_>) -> Option<Finding> {
     if at.case.sample.server.slot_wal_limit().is_some() {
         return None;
     }
-    let (warn, critical) = match at.case.sample.wanted.wal_volume {
-        Some(volume) => (volume / 4, volume / 2),
-        None => (thresholds::HELD_WARN, thresholds::HELD_CRITICAL),
-    };
-    #[expect(clippy::cast_precision_loss, reason = "a threshold")]
-    let severity = at.case.over("R4b", &at.object(), held as f64, warn as f64, critical as f64)?;
+    let severity = match at.case.sample.wanted.wal_volume {
+        Some(volume) => at.level("R4b", &alerts::RETAINED_OF_VOLUME, percent(held, volume)),
+        None => at.level("R4b", &alerts::RETAINED, number(held)),
+    }?;
     let evidence = format!(
         "It holds {} and max_slot_wal_keep_size is not set: only the end of the disk stops it, and then the server too.",
         units::bytes(held)
     );
-    let limit = format!("ALTER SYSTEM SET max_slot_wal_keep_size = '{}GB'; SELECT pg_reload_conf();", (held >> 30) * 2);
+    let limit = format!("max_slot_wal_keep_size = '{}MB'", (held >> 20).max(512).saturating_mul(2));
     Some(
         at.finding(
             "R4b",
@@ -207,8 +223,7 @@ pub(super) fn holds_much(at: &SlotCase<'_>) -> Option<Finding> {
             evidence,
             vec![
                 Action::advice("Bring its consumer back, or make it faster"),
-                Action::run("Protect the server with a limit", limit, "a superuser, or the provider's console")
-                    .at_risk("beyond the limit the slot is lost"),
+                Action::set("Protect the server with a limit", limit).at_risk("beyond the limit the slot is lost"),
                 drop_slot("Give its data up", &at.slot.name),
             ],
         )

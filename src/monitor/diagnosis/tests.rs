@@ -26,7 +26,7 @@ fn a_slot_without_a_reader_gets_worse_with_time_and_says_what_to_do() {
     assert_eq!(
         sql,
         [
-            "ALTER SYSTEM SET max_slot_wal_keep_size = '2048MB'; SELECT pg_reload_conf();",
+            "ALTER SYSTEM SET max_slot_wal_keep_size = '2048MB';\nSELECT pg_reload_conf();",
             "SELECT pg_drop_replication_slot('s');"
         ]
     );

@@ -1,10 +1,11 @@
 //! Rules about the WAL directory: who holds it beside slots, and when its volume is full.
 
-use super::case::Case;
+use super::case::{Case, millis, number};
 use super::finding::{Action, Finding, Severity};
 use crate::connection::printable;
 use crate::monitor::moment::Moment;
 use crate::monitor::{thresholds, units};
+use crate::profile::alerts;
 
 /// R17: the archiver lags, or fails.
 pub(super) fn held_by_others(at: &Case<'_>) -> Vec<Finding> {
@@ -15,8 +16,7 @@ fn archiver(at: &Case<'_>) -> Option<Finding> {
     let ready = at.sample.files.known()?.ready?;
     let archiver = at.sample.context.known().and_then(|context| context.archiver.as_ref());
     let failing = archiver.filter(|archiver| archiver.is_failing());
-    #[expect(clippy::cast_precision_loss, reason = "a threshold")]
-    let severity = at.over("R17", "archiver", ready as f64, thresholds::READY_WARN, thresholds::READY_CRITICAL);
+    let severity = at.level("R17", "archiver", &alerts::ARCHIVER, number(ready));
     let severity = severity.or(failing.map(|_| Severity::Warning))?;
     let segment = at.sample.server.bytes("wal_segment_size").unwrap_or(0);
     let how = match failing {
@@ -44,7 +44,7 @@ fn archiver(at: &Case<'_>) -> Option<Finding> {
 /// What `wal_keep_size` keeps is wanted, but nobody else needs it.
 fn keep_size(at: &Case<'_>) -> Option<Finding> {
     let top = at.reading.wal_holders.first().filter(|top| top.what == "wal_keep_size")?;
-    if top.bytes < thresholds::HELD_WARN {
+    if top.bytes < thresholds::KEPT_WORTH_KNOWING {
         return None;
     }
     let next = at.reading.wal_holders.get(1).map_or(0, |next| next.bytes);
@@ -60,7 +60,7 @@ pub(super) fn volume(at: &Case<'_>) -> Vec<Finding> {
     let find = || {
         let left = at.reading.volume_full_in?;
         let (files, volume) = (at.sample.files.known()?, at.sample.wanted.wal_volume?);
-        let severity = at.sooner("R17c", "pg_wal", left, thresholds::FULL_WARN, thresholds::FULL_CRITICAL)?;
+        let severity = at.level("R17c", "pg_wal", &alerts::VOLUME_FULL, millis(left))?;
         let top = at.reading.wal_holders.first();
         let holder = top.map_or_else(String::new, |top| {
             let slot = top.slot.as_deref().map_or_else(String::new, |name| format!(" {}", printable(name)));
@@ -75,13 +75,9 @@ pub(super) fn volume(at: &Case<'_>) -> Vec<Finding> {
         );
         let actions = vec![
             Action::advice("Make room, or take care of what holds the most"),
-            Action::run(
+            Action::set(
                 "Protect the server: end slots before the disk ends it",
-                format!(
-                    "ALTER SYSTEM SET max_slot_wal_keep_size = '{}MB'; SELECT pg_reload_conf();",
-                    (volume >> 21).max(512)
-                ),
-                "a superuser, or the provider's console",
+                format!("max_slot_wal_keep_size = '{}MB'", (volume >> 21).max(512)),
             )
             .at_risk("beyond the limit a slot is lost"),
         ];

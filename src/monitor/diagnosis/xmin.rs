@@ -1,12 +1,11 @@
 //! X1 to X3: what the method xmin can't do, or will not be able to do much longer.
 
-use super::case::Case;
+use super::case::{Case, millis, percent};
 use super::finding::{Action, Finding, Severity};
 use crate::monitor::destination::{Destination, RunState, XminRun};
-use crate::monitor::{thresholds, units};
-
-/// Half of the circle of transaction ids: a stored bound that is further away counts as the future.
-const HALF_CIRCLE: f64 = 2_147_483_648.0;
+use crate::monitor::units;
+use crate::monitor::xmin::HALF_CIRCLE;
+use crate::profile::alerts;
 
 /// The rules of the method, while a run uses it.
 pub(super) fn mode(at: &Case<'_>) -> Vec<Finding> {
@@ -24,7 +23,7 @@ fn finding(rule: &'static str, severity: Severity, title: &str, evidence: String
 fn held_back(at: &Case<'_>) -> Option<Finding> {
     let held = at.sample.next_xid.checked_sub(at.sample.oldest_xid).filter(|_| at.sample.open_transactions > 0)?;
     let age = at.history.clock().xid_age(at.sample.oldest_xid)?;
-    let severity = at.longer("X1", "xmin", age.span(), thresholds::OPEN_WARN, thresholds::OPEN_CRITICAL)?;
+    let severity = at.level("X1", "xmin", &alerts::OPEN_TRANSACTION, millis(age.span()))?;
     let evidence = format!(
         "The oldest open transaction began {} ago; {} transactions since then can't be passed, and a bound taken from the rows themselves would skip the rows of {} open ones for good.",
         age.show(false),
@@ -49,13 +48,12 @@ fn deletes(run: &XminRun) -> Option<Finding> {
 /// X3: a bound that is older than half of the circle counts as younger than every row.
 fn wraparound(at: &Case<'_>, run: &XminRun) -> Option<Finding> {
     let distance = at.sample.next_xid.checked_sub(run.snapshot_xmin)?;
-    #[expect(clippy::cast_precision_loss, reason = "a share")]
-    let share = distance as f64 / HALF_CIRCLE;
-    let severity = at.over("X3", "xmin", share, thresholds::WRAP_WARN, thresholds::WRAP_CRITICAL)?;
+    let share = percent(distance, HALF_CIRCLE);
+    let severity = at.level("X3", "xmin", &alerts::WRAPAROUND, share)?;
     let evidence = format!(
         "{} transactions have passed since the last pass's bound, {:.0} % of the way to where it can't be compared any more.",
         units::count(distance),
-        share * 100.0
+        share
     );
     let action = Action::advice("Let a pass come to its end soon; beyond that everything has to be copied again");
     Some(finding("X3", severity, "the bound of the passes is getting too old", evidence, action))

@@ -6,6 +6,7 @@ use super::field::{Field, Kind};
 use super::validate::FieldId;
 use crate::catalog::gather::TableChoice;
 use crate::connection::Settings;
+use crate::profile::alerts::Alerts;
 use crate::profile::{Method, Profile, Selection, TableName};
 
 /// Where the keys go.
@@ -56,6 +57,7 @@ pub struct TablesStep {
     /// What was asked for before the list was known; `None` ticks everything.
     wanted: Option<Selection>,
     initial_copy: bool,
+    alerts: Alerts,
 }
 
 impl TablesStep {
@@ -80,6 +82,7 @@ impl TablesStep {
             error: None,
             wanted,
             initial_copy: profile.initial_copy,
+            alerts: profile.alerts.clone(),
         }
     }
 
@@ -204,6 +207,7 @@ impl TablesStep {
             publication: self.publication.text().to_owned(),
             slot: self.slot.text().to_owned(),
             initial_copy: self.initial_copy,
+            alerts: self.alerts.clone(),
             ..Profile::new(source)
         }
     }

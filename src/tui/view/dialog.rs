@@ -215,7 +215,7 @@ fn proposed(proposal: &Proposal) -> Vec<String> {
         lines.push(format!("{mark} {}", action.label));
     }
     lines.push(String::new());
-    lines.push(proposal.sql().to_owned());
+    lines.extend(proposal.sql().lines().map(str::to_owned));
     let chosen = proposal.actions.get(proposal.at);
     if let Some(who) = chosen.and_then(|action| action.who) {
         lines.push(format!("Run by {who}."));

@@ -101,6 +101,7 @@ fn target(app: &App, destination: Option<Settings>) -> Target {
         slot: cdc.then_some(profile.slot),
         publication: cdc.then_some(profile.publication),
         destination,
+        alerts: profile.alerts,
         ..Target::default()
     }
 }

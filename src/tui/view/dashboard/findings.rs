@@ -112,7 +112,7 @@ pub(super) fn details(finding: &Finding, width: usize, theme: Theme) -> Vec<Line
             lines.push(Line::styled(format!("    {lead} {text}"), theme.style(Tone::Dim)));
         }
         if let Some(sql) = &action.sql {
-            for text in wrap(sql, room.saturating_sub(2)) {
+            for text in sql.lines().flat_map(|statement| wrap(statement, room.saturating_sub(2))) {
                 lines.push(Line::styled(format!("      {text}"), theme.style(Tone::Accent)));
             }
         }

@@ -1,0 +1,218 @@
+//! Rules whose situations are rare, each turned on by a real one and off again; and a failover to a real standby.
+
+mod support;
+mod watching;
+
+use support::program::uri_with_password;
+use support::standby::{append, set_next_xid, standby_with};
+use support::{await_until, destination, execute, source_builder, started, value, walpilot};
+use walpilot::connection::{Settings, uri};
+use walpilot::demo::Cluster;
+use walpilot::monitor::Target;
+use walpilot::monitor::diagnosis::Severity;
+use walpilot::monitor::reading::Stall;
+use walpilot::monitor::state::SlotState;
+use watching::{SCHEMA, SLOT, Scene, execute_each, reader, statement, target, with_slot};
+
+async fn version(settings: &Settings) -> u32 {
+    value(settings, "SHOW server_version_num").await.parse().expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r10d_r10e_the_publication_leaves_something_out() {
+    let (source, other) = (with_slot().await, destination().await);
+    let ((_source, from), to) = (source, other.settings());
+    execute(&from, "CREATE TABLE public.events (id int PRIMARY KEY)").await;
+    execute(&to, include_str!("fixtures/run.sql")).await;
+    let mut scene = Scene::of(Target { destination: Some(to), ..target(&from) }).await;
+    let finding = scene.on("R10d").await;
+    assert!(finding.evidence.starts_with("public.events is replicated by the run"), "{}", finding.evidence);
+    execute(&from, "ALTER PUBLICATION p ADD TABLE public.events").await;
+    scene.off("R10d").await;
+    execute(&from, "ALTER PUBLICATION p SET (publish = 'insert, update')").await;
+    let finding = scene.on("R10e").await;
+    assert!(finding.evidence.contains("does not publish DELETE, TRUNCATE"), "{}", finding.evidence);
+    execute(&from, &statement(&finding, "ALTER PUBLICATION")).await;
+    scene.off("R10e").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r13_decoding_is_too_slow() {
+    let source = started(source_builder()).await;
+    let settings = source.settings();
+    // Before 15 no row filter keeps the walsender busy.
+    if version(&settings).await < 150_000 {
+        return;
+    }
+    execute(&settings, "CREATE TABLE public.t (id int PRIMARY KEY, note text)").await;
+    execute(
+        &settings,
+        "CREATE PUBLICATION p FOR TABLE public.t WHERE (md5(repeat(note, 1000)) <> '') WITH (publish = 'insert')",
+    )
+    .await;
+    execute(&settings, SLOT).await;
+    let mut scene = Scene::source(&settings).await.unhurried();
+    let mut reader = reader(&settings, &[]);
+    scene.until("it is read", |scene| scene.watcher.sample().unwrap().slots[0].active).await;
+    for number in 0..40 {
+        let from = number * 1000;
+        let sql = format!(
+            "INSERT INTO public.t SELECT g, repeat(md5(g::text), 32) FROM generate_series({from} + 1, {from} + 1000) g"
+        );
+        execute(&settings, &sql).await;
+    }
+    scene
+        .until("it is the decoder", |scene| {
+            scene.watcher.reading().slot("s").is_some_and(|slot| slot.stalled_by == Some(Stall::Decoder))
+        })
+        .await;
+    scene.hurry = std::time::Duration::from_secs(10);
+    let finding = scene.on("R13").await;
+    assert!(finding.evidence.contains("are not sent"), "{}", finding.evidence);
+    reader.kill().await.unwrap();
+    scene.off("R13").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r22_a_slot_is_made_anew_where_an_older_one_stood() {
+    let (_source, settings) = with_slot().await;
+    execute(&settings, "SELECT pg_copy_logical_replication_slot('s', 'old')").await;
+    execute(&settings, "INSERT INTO public.t VALUES (1)").await;
+    execute(&settings, "SELECT pg_replication_slot_advance('s', pg_current_wal_lsn())").await;
+    let mut scene = Scene::source(&settings).await.unhurried();
+    scene.step().await;
+    assert!(scene.finding("R22").is_none());
+    execute(&settings, "SELECT pg_drop_replication_slot('s')").await;
+    execute(&settings, "SELECT pg_copy_logical_replication_slot('old', 's')").await;
+    let finding = scene.on("R22").await;
+    assert_eq!(finding.object, "s");
+    assert!(finding.evidence.contains("made anew or restored"), "{}", finding.evidence);
+    let _reader = reader(&settings, &[]);
+    scene
+        .until("it is its word", |scene| {
+            scene.watcher.reading().slot("s").is_some_and(|slot| slot.state == SlotState::Rewound)
+        })
+        .await;
+    scene.later(3601);
+    scene.off("R22").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn x3_a_bound_gets_too_old() {
+    // The servers of the matrix may come without the administrator's programs.
+    if !support::binaries().dir.join("pg_resetwal").exists() {
+        return;
+    }
+    let (mut source, other) = (started(source_builder()).await, destination().await);
+    let (from, to) = (source.settings(), other.settings());
+    execute(&from, "CREATE TABLE public.t (id int PRIMARY KEY)").await;
+    execute(&to, "CREATE TABLE public.t (id int PRIMARY KEY)").await;
+    let pass = async || {
+        let (from, to) = (uri_with_password(&from), uri_with_password(&to));
+        walpilot(["run", "--from", &from, "--to", &to, "--method", "xmin", "--once"]).run().await.expect_code(0);
+    };
+    pass().await;
+    let watched = Target { source: from.clone(), destination: Some(to.clone()), ..Target::default() };
+    let mut scene = Scene::of(watched).await;
+    scene.step().await;
+    assert!(scene.finding("X3").is_none());
+    set_next_xid(&mut source, 1_200_000_000, None).await;
+    scene.again().await;
+    let finding = scene.on_as("X3", Severity::Warning).await;
+    assert!(finding.evidence.contains("56 % of the way"), "{}", finding.evidence);
+    let report = walpilot::monitor::report::Report::of(&scene.watcher).unwrap();
+    let run = report.xmin.and_then(|xmin| xmin.run).expect("a run");
+    assert!(run.passes == 1 && (0.55..0.57).contains(&run.wraparound_share), "{run:?}");
+    pass().await;
+    scene.off("X3").await;
+}
+
+/// A primary with a standby that keeps its failover slots; both are read through one connection string with two hosts.
+struct Pair {
+    primary: Cluster,
+    standby: Cluster,
+    both: Settings,
+}
+
+async fn pair() -> Option<Pair> {
+    let mut primary = started(source_builder()).await;
+    let settings = primary.settings();
+    let synchronises = version(&settings).await >= 170_000;
+    execute_each(&settings, SCHEMA).await;
+    let mut builder = source_builder().setting("hot_standby_feedback", "on");
+    if synchronises {
+        builder = builder.setting("sync_replication_slots", "on").setting("primary_slot_name", "standby");
+        execute(&settings, "SELECT pg_create_physical_replication_slot('standby', true)").await;
+    }
+    let standby = started(builder).await;
+    let standby = standby_with(&mut primary, standby, "dbname=postgres").await;
+    let failover = if synchronises { ", false, false, true" } else { "" };
+    execute(&settings, &format!("SELECT pg_create_logical_replication_slot('s', 'pgoutput'{failover})")).await;
+    execute(&settings, "SELECT pg_create_logical_replication_slot('here_only', 'pgoutput')").await;
+    if synchronises {
+        await_until("the standby has a copy of the slot", async || {
+            execute(&settings, "SELECT pg_log_standby_snapshot()").await;
+            value(&standby.settings(), "SELECT count(*) FROM pg_replication_slots WHERE synced AND NOT temporary").await
+                == "1"
+        })
+        .await;
+    }
+    let password = settings.password.as_ref().expect("it has one");
+    let text = format!(
+        "host=127.0.0.1,127.0.0.1 port={},{} user={} dbname={} target_session_attrs=read-write",
+        primary.port(),
+        standby.port(),
+        settings.user,
+        settings.database
+    );
+    let both = uri::parse(&text, &Settings::default()).expect("it can be read").with_password(Some(password.clone()));
+    Some(Pair { primary, standby, both })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r18_f1_a_failover_takes_along_only_what_was_synchronised() {
+    let Some(Pair { mut primary, standby, both }) = pair().await else { return };
+    let synchronises = version(&standby.settings()).await >= 170_000;
+    if synchronises {
+        // A copy of a slot is no slot that nobody reads.
+        let mut there = Scene::source(&standby.settings()).await;
+        for _ in 0..10 {
+            there.step().await;
+        }
+        assert_eq!(there.watcher.reading().slot("s").unwrap().state, SlotState::Synced);
+        assert!(there.finding("R1").is_none(), "{:?}", there.finding("R1"));
+    }
+    let mut scene = Scene::source(&both).await.unhurried();
+    let before = scene.step().await;
+    assert!(!before.server.in_recovery && before.slots.iter().any(|slot| slot.name == "here_only"));
+    if synchronises {
+        assert!(scene.on("F1").await.evidence.starts_with("here_only: failover is off"));
+    }
+    primary.stop_immediate().await.unwrap();
+    assert!(scene.sampler.sample().await.is_err(), "nobody answers");
+    // As after a real failover, the new primary waits for nobody.
+    append(&standby.data_directory().join("postgresql.auto.conf"), "primary_slot_name = ''\n");
+    execute(&standby.settings(), "SELECT pg_promote()").await;
+    scene.again().await;
+    let finding = scene.on("R18b").await;
+    assert!(finding.evidence.starts_with("Timeline 1 became 2"), "{}", finding.evidence);
+    let gone = |scene: &Scene, name: &str| {
+        let mut findings = scene.watcher.diagnosis().findings().iter();
+        findings.find(|finding| finding.rule == "R18" && finding.object == name).cloned()
+    };
+    let lost = gone(&scene, "here_only").expect("it did not come along");
+    assert!(lost.evidence.contains("it did not come along in the failover"), "{}", lost.evidence);
+    assert_eq!(gone(&scene, "s").is_none(), synchronises);
+    execute(&standby.settings(), &statement(&lost, "pg_create_logical_replication_slot")).await;
+    scene.until("it is there again", |scene| gone(scene, "here_only").is_none()).await;
+    if synchronises {
+        let slot = scene.watcher.sample().unwrap().slots.iter().find(|slot| slot.name == "s").cloned().unwrap();
+        assert_eq!(slot.failover, Some(true));
+        // From now on it is an ordinary slot that somebody has to read.
+        scene
+            .until("nobody reads it", |scene| {
+                scene.watcher.reading().slot("s").is_some_and(|slot| slot.state == SlotState::Detached)
+            })
+            .await;
+    }
+}
