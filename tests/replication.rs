@@ -3,19 +3,11 @@
 mod replicating;
 mod support;
 
-use replicating::{Pair, execute, query, value};
+use replicating::{Pair, execute, query, value, zoo};
 use support::await_until;
 
-const SCHEMA: &str = r#"
-CREATE SCHEMA "Sales"; CREATE TYPE "Sales"."Mood" AS ENUM ('ok', 'it''s', 'a,b');
-CREATE DOMAIN positive AS int CHECK (value > 0); CREATE TYPE pair AS (a int, b text);
-CREATE TABLE plain (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a text, n int,
-    made int GENERATED ALWAYS AS (n * 2) STORED);
-INSERT INTO plain (a, n) SELECT 'row ' || i, i FROM generate_series(1, 500) i;
-CREATE TABLE "Sales"."Odd ""T." ("Key" text PRIMARY KEY, "the value" "Sales"."Mood", tail "Sales"."Mood"[]);
-INSERT INTO "Sales"."Odd ""T." VALUES (E'tab\t nl\n bs\\ cr\r', 'it''s', '{ok,"a,b",NULL}'), ('', NULL, '{}');
-CREATE TABLE big (id int PRIMARY KEY, x text, y int); ALTER TABLE big ALTER x SET STORAGE EXTERNAL;
-INSERT INTO big SELECT i, repeat(chr(65 + i), 20000), 0 FROM generate_series(1, 5) i;
+/// Beside what every way of replicating carries: replica identities of all kinds, partitions and foreign keys.
+const MORE: &str = r#"
 CREATE TABLE whole (a int, b text, p point, j json, d numeric, f float8); ALTER TABLE whole REPLICA IDENTITY FULL;
 INSERT INTO whole SELECT 1, 'x', '(1,2)', '{"a": 1}', v, 0 FROM unnest('{1.0,1.0,1.00,NaN}'::numeric[]) v;
 INSERT INTO whole VALUES (NULL, NULL, NULL, NULL, NULL, '-0'), (NULL, NULL, NULL, NULL, NULL, '0');
@@ -23,28 +15,12 @@ CREATE TABLE twins (c char(4), i inet, cp pair, n numeric, k "char", x xml, v va
 ALTER TABLE twins REPLICA IDENTITY FULL;
 INSERT INTO twins VALUES ('a', '10.0.0.1', '(1,)', 1.0, 'x', '<a/>', '', true), ('a', '10.0.0.1', '(1,)', 1.00, 'x', '<a/>', '', true),
     ('b', '10.0.0.0/8', '(,)', 'NaN', NULL, NULL, 'v ', false), (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-CREATE TABLE byindex (a int NOT NULL, b text, c int); CREATE UNIQUE INDEX byindex_a ON byindex (a);
-ALTER TABLE byindex REPLICA IDENTITY USING INDEX byindex_a; INSERT INTO byindex VALUES (1, 'a', 1), (2, 'b', 2);
+ALTER TABLE byindex REPLICA IDENTITY USING INDEX byindex_a;
 CREATE TABLE parts (id int, r text, v int, PRIMARY KEY (id, r)) PARTITION BY LIST (r);
 CREATE TABLE parts_a PARTITION OF parts FOR VALUES IN ('a'); CREATE TABLE parts_b PARTITION OF parts FOR VALUES IN ('b');
 INSERT INTO parts SELECT i, CASE i % 2 WHEN 0 THEN 'a' ELSE 'b' END, i FROM generate_series(1, 50) i;
 CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (id int PRIMARY KEY, p int REFERENCES parent);
 INSERT INTO parent VALUES (1), (2); INSERT INTO child VALUES (1, 1);
-CREATE TABLE zoo (id int PRIMARY KEY, b bool, i2 int2, i8 int8, f4 float4, f8 float8, num numeric(20,5), t text, v varchar(9),
-    c char(5), nm name, oc "char", by bytea, d date, tm time, tz timetz, ts timestamp, tstz timestamptz(3), iv interval, u uuid,
-    j json, jb jsonb, x xml, ia int[], ta text[][], r int4range, mr tstzrange, pt point, bx box, pl polygon, inet inet,
-    mac macaddr, bi bit(3), vb varbit, mo money, tv tsvector, dom positive, comp pair, comps pair[], ln pg_lsn);
-"#;
-
-const ZOO: &str = r#"
-INSERT INTO zoo VALUES (1, true, -32768, 9223372036854775807, 'NaN', '-Infinity', 123456789012345.54321, E'ü\t\\N "q"', 'varchar',
-    'ab', 'name', 'x', '\x00ff5c', 'infinity', '23:59:59.999999', '12:00:00+05:30', '-infinity', '2000-01-01 00:00:00.123+14',
-    '1 year -2 mons 3 days 04:05:06.789', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{"z": "\u0000", "a":  1}', '{"b": [1, null]}',
-    '<a>x</a>', '{1,NULL,3}', '{{"a b","c\"d"},{"\\",NULL}}', '[1,5)', '[2001-01-01 00:00+00,)', '(0.1,1e-300)', '((1,1),(0,0))',
-    '((0,0),(1,0),(1,1))', '10.0.0.0/8', '08:00:2b:01:02:03', '101', '10101', '12.34', 'a:1 b:2', 5, '(1,"x,y")',
-    '{"(1,\"a \"\"b\"\"\")",NULL}', '16/B374D848');
-INSERT INTO zoo (id) VALUES (2);
-INSERT INTO zoo (id, f8, d, c) SELECT i, random() / 3, 'epoch', 'a  ' FROM generate_series(10, 40) i;
 "#;
 
 const CHANGES: &str = r#"
@@ -68,16 +44,11 @@ UPDATE zoo SET comp = '(2,)', f8 = 'NaN', iv = '-1 day', t = '' WHERE id = 1; DE
 
 #[tokio::test]
 async fn every_kind_of_change_arrives_as_it_was() {
-    let pair = Pair::start(SCHEMA).await;
-    execute(&pair.from(), ZOO).await;
+    let pair = Pair::start(&[zoo::TABLES, MORE].concat()).await;
+    execute(&pair.from(), zoo::ROWS).await;
     // Whatever the database's defaults are, values must not change on the way.
     for side in [pair.from(), pair.to()] {
-        execute(
-            &side,
-            "ALTER DATABASE postgres SET DateStyle = 'SQL, DMY'; ALTER DATABASE postgres SET IntervalStyle = iso_8601; \
-             ALTER DATABASE postgres SET extra_float_digits = -3; ALTER DATABASE postgres SET bytea_output = escape",
-        )
-        .await;
+        execute(&side, zoo::ODD_DEFAULTS).await;
     }
     execute(&pair.from(), "ALTER DATABASE postgres SET TimeZone = 'Asia/Kathmandu'").await;
     let outcome = pair.catch_up().await;
@@ -85,8 +56,11 @@ async fn every_kind_of_change_arrives_as_it_was() {
     pair.expect_equal().await;
     pair.expect_orderly_slots().await;
 
-    execute(&pair.from(), &ZOO.replace("(2)", "(3)").replace("VALUES (1,", "VALUES (4,").replace("10, 40", "50, 60"))
-        .await;
+    execute(
+        &pair.from(),
+        &zoo::ROWS.replace("(2)", "(3)").replace("VALUES (1,", "VALUES (4,").replace("10, 40", "50, 60"),
+    )
+    .await;
     execute(&pair.from(), CHANGES).await;
     let outcome = pair.catch_up().await;
     assert!(!outcome.stdout.contains("! "), "no trouble was expected:\n{}", outcome.stdout);

@@ -75,6 +75,8 @@ async fn a_table_that_left_the_publication_and_came_back_is_copied_again() {
     .await;
     pair.await_equal().await;
     assert!(child.try_wait().expect("its state").is_none(), "one run did it all");
+    let states = "SELECT bool_and(state = 'streaming') FROM walpilot.table_state";
+    await_until("the copy has joined", async || value(&pair.to(), states).await == "t").await;
     child.kill().await.expect("it runs");
     // And while no run is there.
     one_by_one(

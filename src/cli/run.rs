@@ -161,18 +161,20 @@ async fn caught_up(source: &Settings, progress: watch::Receiver<Progress>) {
     let mut goal = None;
     loop {
         sleep(LOOK_PAUSE).await;
-        let (phase, checkpoint) = {
+        let (whole, checkpoint) = {
             let now = progress.borrow();
-            (now.phase, now.checkpoint)
+            // Tables that are copied beside the stream are waited for.
+            let whole = now.phase == Phase::Streaming && now.tables.iter().all(|table| table.phase.has_all());
+            (whole, now.checkpoint)
         };
         match goal {
-            None if phase == Phase::Streaming => {
+            None if whole => {
                 goal = source_position(source).await;
                 if goal.is_none() {
                     sleep(ASK_PAUSE).await;
                 }
             }
-            Some(goal) if phase == Phase::Streaming && checkpoint >= goal => return,
+            Some(goal) if whole && checkpoint >= goal => return,
             _ => {}
         }
     }

@@ -160,8 +160,16 @@ fn line(progress: &Progress, before: Option<&Progress>) -> String {
         Phase::Waiting => xmin::waiting(progress),
         Phase::Streaming => {
             let rate = progress.changes.saturating_sub(before.map_or(0, |before| before.changes));
+            let beside: Vec<_> = progress.tables.iter().filter(|table| !table.phase.has_all()).collect();
+            let beside = match beside.len() {
+                0 => String::new(),
+                tables => {
+                    let rows: u64 = beside.iter().map(|table| table.rows_copied).sum();
+                    format!("; copying {tables} more tables, {rows} rows")
+                }
+            };
             format!(
-                "streaming  {} transactions, {} changes ({rate}/s), lag {} {:.1} s, at {}",
+                "streaming  {} transactions, {} changes ({rate}/s), lag {} {:.1} s, at {}{beside}",
                 progress.transactions,
                 progress.changes,
                 units::bytes(progress.lag_bytes),

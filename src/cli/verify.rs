@@ -52,13 +52,17 @@ pub async fn run(args: VerifyArgs, output: Output) -> Result<Exit, Stop> {
     .map_err(|error| run::stopped_by(&error))?;
     failed?;
     let count = |verdict| result.tables.iter().filter(|table| table.verdict == verdict).count();
-    let (moving, wrong) = (count(Verdict::Moving), count(Verdict::Different) + count(Verdict::Missing));
+    let copying = count(Verdict::Copying);
+    let moving = count(Verdict::Moving) + copying;
+    let wrong = count(Verdict::Different) + count(Verdict::Missing);
     match args.format {
         Format::Json => output.json_line(&json!({ "equal": moving + wrong == 0, "verification": result }))?,
         Format::Text => output.line(&last_line(&result, moving, wrong))?,
     }
     if wrong > 0 {
         Ok(Exit::Blockers)
+    } else if copying > 0 {
+        Err(Stop::new(Exit::Failed, "Some tables are being copied at this time and could not be compared; try again."))
     } else if moving > 0 {
         Err(Stop::new(Exit::Failed, "Some rows are written all the time and could not be compared; try again."))
     } else {
@@ -72,6 +76,7 @@ fn lines(table: &TableVerdict, output: Output) -> std::io::Result<()> {
         Verdict::Equal => (Paint::Good, format!("equal      {}: {}", table.table, rows(table.source_rows))),
         Verdict::Missing => (Paint::Bad, format!("missing    {}: the destination has no such table", table.table)),
         Verdict::Moving => (Paint::Warn, format!("moving     {}: its rows are written all the time", table.table)),
+        Verdict::Copying => (Paint::Warn, format!("copying    {}: a run is copying its rows", table.table)),
         Verdict::Different => (
             Paint::Bad,
             format!(

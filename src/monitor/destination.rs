@@ -137,6 +137,15 @@ pub struct Account {
     pub lag_bytes: u64,
     /// Age of the oldest transaction that is received but not committed here, in milliseconds.
     pub lag_millis: u64,
+    /// Rows that it copies in a second.
+    #[serde(default)]
+    pub rows_per_second: Option<u64>,
+    /// Changes that it applies in a second.
+    #[serde(default)]
+    pub changes_per_second: Option<u64>,
+    /// Seconds until everything is copied, as far as estimates hold.
+    #[serde(default)]
+    pub eta_seconds: Option<u64>,
     /// Where it runs.
     pub host: Option<String>,
     /// Its process there.
@@ -156,6 +165,12 @@ pub struct RunTable {
     pub rows_copied: u64,
     /// Estimated rows when the copy began.
     pub rows_estimated: Option<u64>,
+    /// Rows that are copied in a second.
+    #[serde(default)]
+    pub rows_per_second: Option<u64>,
+    /// Seconds until its copy is done, as far as the estimate holds.
+    #[serde(default)]
+    pub eta_seconds: Option<u64>,
     /// Applied inserts, updates, deletes and truncates.
     pub changes: u64,
 }

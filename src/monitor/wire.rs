@@ -267,6 +267,10 @@ struct WireRunTable {
     phase: String,
     rows_copied: u64,
     rows_estimated: Option<u64>,
+    #[serde(default)]
+    rows_per_second: Option<u64>,
+    #[serde(default)]
+    eta_seconds: Option<u64>,
     inserts: u64,
     updates: u64,
     deletes: u64,
@@ -280,6 +284,8 @@ impl From<WireRun> for Run {
             phase: table.phase,
             rows_copied: table.rows_copied,
             rows_estimated: table.rows_estimated,
+            rows_per_second: table.rows_per_second,
+            eta_seconds: table.eta_seconds,
             changes: table.inserts + table.updates + table.deletes + table.truncates,
         };
         Self {

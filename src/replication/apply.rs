@@ -6,6 +6,8 @@
 //! open destination transaction, and committed when its commit has been read. So memory is bounded, and the
 //! destination never shows half a transaction.
 
+mod joining;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::joining::Part;
 use super::batch::{End, Writer};
 use super::carrier::{Carrier, Done, Order, Tally};
 use super::change::{Change, Kind};
@@ -60,6 +63,8 @@ pub(super) enum Ended {
     /// The transaction with this commit record can't be applied as things are. What comes before it shared its
     /// destination transaction and comes again, to be committed apart.
     CommitBefore(Lsn),
+    /// The stream of a copy: its tables are in other hands.
+    HandedOver,
 }
 
 /// What to do after a frame.
@@ -67,6 +72,8 @@ type Then = Option<Ended>;
 
 /// Applies one stream.
 pub(super) struct Applier<'a> {
+    client: &'a Client,
+    part: Part<'a>,
     carrier: Carrier<'a>,
     described: Described<'a>,
     /// See [`Scope::fence`].
@@ -96,7 +103,7 @@ pub(super) struct Applier<'a> {
 impl<'a> Applier<'a> {
     pub(super) async fn new(
         client: &'a Client,
-        slot: &'a str,
+        part: Part<'a>,
         scope: Scope,
         progress: watch::Sender<Progress>,
         flushed: watch::Sender<Lsn>,
@@ -104,7 +111,9 @@ impl<'a> Applier<'a> {
     ) -> Result<Self, Halt> {
         let checkpoint = *flushed.borrow();
         Ok(Self {
-            carrier: Carrier::new(Writer::new(client, slot).await?),
+            client,
+            carrier: Carrier::new(Writer::new(client, part.slot()).await?),
+            part,
             fence: scope.fence,
             described: Described::new(client, scope),
             progress,
@@ -165,6 +174,12 @@ impl<'a> Applier<'a> {
                             Some(chunk) => chunk,
                             None => return self.end(Ended::Cut).await,
                         },
+                        word = self.part.word(), if self.reading.is_none() => {
+                            if let Some(ended) = self.heard(word, stop).await? {
+                                return self.end(ended).await;
+                            }
+                            continue;
+                        }
                         () = sleep_until(due.unwrap_or(self.position_due)), if due.is_some() => continue,
                     }
                 }
@@ -176,6 +191,11 @@ impl<'a> Applier<'a> {
                 }
                 if stop.is_cancelled() && self.reading.is_none() {
                     return self.end(Ended::Stopped).await;
+                }
+                if self.reading.is_none()
+                    && let Some(ended) = self.hand_over(stop).await?
+                {
+                    return self.end(ended).await;
                 }
             }
             if give_up.is_some_and(|deadline| Instant::now() >= deadline) {

@@ -57,7 +57,8 @@ pub(super) enum End {
 /// Sends changes to one destination session.
 pub(super) struct Writer<'a> {
     client: &'a Client,
-    slot: &'a str,
+    /// Whose checkpoint is committed with the rows, if any.
+    slot: Option<&'a str>,
     prepared: HashMap<Shape, Statement>,
     advance: Statement,
     open: bool,
@@ -81,7 +82,7 @@ enum About {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) async fn new(client: &'a Client, slot: &'a str) -> Result<Self, Halt> {
+    pub(super) async fn new(client: &'a Client, slot: Option<&'a str>) -> Result<Self, Halt> {
         let advance = client
             .prepare(checkpoint::ADVANCE)
             .await
@@ -108,9 +109,11 @@ impl<'a> Writer<'a> {
         match end {
             End::Open => {}
             End::Commit(lsn, time) => {
-                let (client, slot, advance, text) = (self.client, self.slot, self.advance.clone(), lsn.to_string());
-                let answer = async move { client.execute(&advance, &[&slot, &text, &time]).await };
-                send(&mut pending, About::Checkpoint, Box::pin(answer)).await;
+                if let Some(slot) = self.slot {
+                    let (client, advance, text) = (self.client, self.advance.clone(), lsn.to_string());
+                    let answer = async move { client.execute(&advance, &[&slot, &text, &time]).await };
+                    send(&mut pending, About::Checkpoint, Box::pin(answer)).await;
+                }
                 self.control(&mut pending, "COMMIT", "committing").await;
             }
             End::RollBack => self.control(&mut pending, "ROLLBACK", "rolling back").await,
@@ -308,7 +311,7 @@ impl<'a> Writer<'a> {
                     return Err(Halt::refused(format!(
                         "The checkpoint of slot {} is gone from walpilot.checkpoint at the destination; somebody removed \
                          it. Start again to see what can be done.",
-                        printable(self.slot)
+                        printable(self.slot.unwrap_or_default())
                     )));
                 }
                 (Err(error), About::Checkpoint) => {

@@ -68,11 +68,16 @@ CREATE TABLE IF NOT EXISTS walpilot.progress (
     slot text PRIMARY KEY, phase text NOT NULL, transactions bigint NOT NULL, changes bigint NOT NULL,
     source_end pg_lsn NOT NULL, lag_bytes bigint NOT NULL, lag_millis bigint NOT NULL, host text, pid integer,
     updated_at timestamptz NOT NULL);
+ALTER TABLE walpilot.progress ADD COLUMN IF NOT EXISTS rows_per_second bigint;
+ALTER TABLE walpilot.progress ADD COLUMN IF NOT EXISTS changes_per_second bigint;
+ALTER TABLE walpilot.progress ADD COLUMN IF NOT EXISTS eta_seconds bigint;
 CREATE TABLE IF NOT EXISTS walpilot.table_progress (
     slot text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL, phase text NOT NULL,
     rows_copied bigint NOT NULL, bytes_copied bigint NOT NULL, rows_estimated bigint, inserts bigint NOT NULL,
     updates bigint NOT NULL, deletes bigint NOT NULL, truncates bigint NOT NULL, updated_at timestamptz NOT NULL,
-    PRIMARY KEY (slot, schema_name, table_name));";
+    PRIMARY KEY (slot, schema_name, table_name));
+ALTER TABLE walpilot.table_progress ADD COLUMN IF NOT EXISTS rows_per_second bigint;
+ALTER TABLE walpilot.table_progress ADD COLUMN IF NOT EXISTS eta_seconds bigint;";
 
 /// What the destination remembers of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,15 +139,17 @@ pub(super) async fn is_there(client: &Client) -> Result<bool, Halt> {
 pub(super) async fn ensure_tables(client: &Client, settings: &Settings) -> Result<(), Halt> {
     let there = client
         .query_one(
-            "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'walpilot' \
-             AND c.relname IN ('source', 'checkpoint', 'table_state', 'table_piece', 'progress', 'table_progress') \
-             AND (c.relname <> 'table_state' OR (SELECT count(*) = 2 FROM pg_attribute a WHERE a.attrelid = c.oid \
-                  AND a.attname IN ('published_as', 'created') AND NOT a.attisdropped))",
+            "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             JOIN (VALUES ('source', 'slot'), ('checkpoint', 'slot'), ('table_piece', 'slot'), \
+                 ('table_state', 'published_as'), ('table_state', 'created'), ('progress', 'eta_seconds'), \
+                 ('table_progress', 'eta_seconds')) newest(table_name, column_name) ON newest.table_name = c.relname \
+             JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = newest.column_name AND NOT a.attisdropped \
+             WHERE n.nspname = 'walpilot'",
             &[],
         )
         .await
         .map_err(|error| failed(&error))?;
-    if there.get::<_, i64>(0) == 6 {
+    if there.get::<_, i64>(0) == 7 {
         return Ok(());
     }
     client.batch_execute(&format!("BEGIN; {TABLES} COMMIT")).await.map_err(|error| match error.as_db_error() {
@@ -236,6 +243,14 @@ pub(super) async fn table_states(client: &Client, slot: &str) -> Result<Vec<(Tab
             (TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)), state)
         })
         .collect())
+}
+
+/// Whether a table's rows are on their way, so that they are of no position yet.
+pub(super) async fn is_copying(client: &Client, slot: &str, table: &TableName) -> Result<bool, Halt> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM walpilot.table_state WHERE slot = $1::text AND schema_name = $2::text \
+               AND table_name = $3::text AND state = 'copying')";
+    let row = client.query_one(sql, &[&slot, &table.schema, &table.name]).await.map_err(|error| failed(&error))?;
+    Ok(row.get(0))
 }
 
 /// As what the tables of a slot were published when their copy began.

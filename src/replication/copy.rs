@@ -60,8 +60,6 @@ impl SnapshotSession {
 pub(super) struct Carry<'a> {
     pub(super) table: &'a SourceTable,
     pub(super) there: &'a DestinationTable,
-    /// Its place in the progress.
-    pub(super) place: usize,
     /// The rows may be written frozen: nobody else can see the table as it was before.
     pub(super) freeze: bool,
     pub(super) progress: &'a watch::Sender<Progress>,
@@ -74,7 +72,7 @@ impl Carry<'_> {
         &self,
         source: &mut SnapshotSession,
         destination: &Client,
-        piece: Piece,
+        piece: &Piece,
     ) -> Result<Amount, Halt> {
         let table = self.table;
         let writing = |error| writing(table, &error);
@@ -89,11 +87,13 @@ impl Carry<'_> {
         let form = if pieces::binary(columns.iter().copied()) { "binary" } else { "text" };
         let names: Vec<&str> = columns.iter().map(|(column, _)| column.name.as_str()).collect();
         let quoted: Vec<String> = names.iter().map(|name| quote_ident(name)).collect();
-        let read =
-            format!("COPY ({}) TO STDOUT (FORMAT {form})", table.select_where(&names, piece.condition().as_deref()));
+        let read = format!("COPY ({}) TO STDOUT (FORMAT {form})", table.select_where(&names, piece.condition()));
         let freeze = if self.freeze { ", FREEZE true" } else { "" };
         let write =
             format!("COPY {} ({}) FROM STDIN (FORMAT {form}{freeze})", quote_table(&table.name), quoted.join(", "));
+        if piece.by_key() {
+            source.wire.query("SET LOCAL enable_seqscan = off; SET LOCAL jit = off").await.map_err(reading)?;
+        }
         source.wire.copy_out(&read).await.map_err(reading)?;
         let sink = destination.copy_in::<_, Bytes>(&write).await.map_err(writing)?;
         tokio::pin!(sink);
@@ -116,6 +116,9 @@ impl Carry<'_> {
                 told = copied;
             }
         }
+        if piece.by_key() {
+            source.wire.query("SET LOCAL enable_seqscan = on; SET LOCAL jit = on").await.map_err(reading)?;
+        }
         steady::check(&mut source.wire, table).await?;
         // Messages and rows need not be the same (a binary copy ends with a message of its own).
         copied.rows = sink.finish().await.map_err(writing)?;
@@ -126,7 +129,7 @@ impl Carry<'_> {
     /// Several sessions may copy the same table: what came since the last time is added.
     fn tell(&self, told: Amount, copied: Amount) {
         self.progress.send_modify(|progress| {
-            if let Some(table) = progress.tables.get_mut(self.place) {
+            if let Some(table) = progress.table(&self.table.name) {
                 table.rows_copied = table.rows_copied.saturating_sub(told.rows).saturating_add(copied.rows);
                 table.bytes_copied = table.bytes_copied.saturating_sub(told.bytes).saturating_add(copied.bytes);
             }

@@ -10,7 +10,7 @@ use super::halt::Halt;
 use super::look::{Looked, Published};
 use super::pgoutput::Relation;
 use super::relation::Target;
-use super::scope::{InScope, Scope};
+use super::scope::{Elsewhere, InScope, Scope};
 use super::types;
 use crate::catalog::Lsn;
 use crate::profile::TableName;
@@ -24,6 +24,8 @@ enum Known {
     /// Described, but not among the tables of the run. That alone says nothing: with publish_via_partition_root the
     /// partitions are described as well, although their changes come under the root's name.
     Unknown(TableName),
+    /// Somebody else applies its changes; should that end, this is what it looks like.
+    Elsewhere(Box<Relation>),
     Ignored,
 }
 
@@ -83,7 +85,7 @@ impl<'a> Described<'a> {
                 ));
             }
             _ if applied => return Ok(Verdict::Skip),
-            Some(Known::Ignored) => return Ok(Verdict::Skip),
+            Some(Known::Ignored | Known::Elsewhere(_)) => return Ok(Verdict::Skip),
             Some(Known::Here { from, .. }) if commit < *from => return Ok(Verdict::Skip),
             Some(Known::Here { target, place, .. }) => return Ok(Verdict::Apply(Arc::clone(target), *place)),
             Some(Known::Unknown(name)) => name.clone(),
@@ -102,6 +104,7 @@ impl<'a> Described<'a> {
     pub(super) async fn describe(&mut self, relation: &Relation, commit: Lsn) -> Result<Description, Halt> {
         let name = TableName::new(relation.schema.as_str(), relation.name.as_str());
         let known = match self.scope.tables.get(&name).cloned() {
+            None if self.scope.is_elsewhere(&name) => Known::Elsewhere(Box::new(relation.clone())),
             None => Known::Unknown(name),
             Some(InScope { from, place, membership }) => {
                 let published = self.published(commit, &name).await?;
@@ -143,6 +146,24 @@ impl<'a> Described<'a> {
         };
         self.relations.insert(relation.id, known);
         Ok(Description::Known)
+    }
+
+    /// Takes a table from somebody else. What was described of it meanwhile is not described again by the stream: it
+    /// is to be described from what is returned.
+    pub(super) fn take(&mut self, name: &TableName, place: InScope) -> Vec<Relation> {
+        // The catalog may have been looked at before the table was published.
+        self.looked = None;
+        self.scope.tables.insert(name.clone(), place);
+        if let Elsewhere::Joining(names) = &mut self.scope.elsewhere {
+            names.remove(name);
+        }
+        let described = self.relations.values().filter_map(|known| match known {
+            Known::Elsewhere(relation) if name.schema == relation.schema && name.name == relation.name => {
+                Some(Relation::clone(relation))
+            }
+            _ => None,
+        });
+        described.collect()
     }
 
     /// What is published of a table at the commit at `commit` or later, if it is published and wanted.

@@ -18,13 +18,14 @@ use tokio_util::sync::CancellationToken;
 use super::checkpoint::{self, Amount, TableState};
 use super::copy::{Carry, SnapshotSession, writing};
 use super::create;
-use super::destination;
+use super::destination::{self, DestinationTable};
 use super::halt::{self, Halt, Side};
 use super::pieces::{self, Piece};
 use super::prepare::{Ready, Table};
 use super::progress::{Phase, Progress, TablePhase, Teller};
 use super::slot::{self, Snapshot};
 use super::source::{self, SourceTable};
+use super::types;
 use crate::catalog::Lsn;
 use crate::catalog::ident::quote_table;
 use crate::connection::{self, SessionOptions, Settings};
@@ -39,6 +40,13 @@ pub(super) struct Held {
     plans: HashMap<TableName, (SourceTable, Vec<Piece>)>,
 }
 
+impl Held {
+    /// The snapshot alone.
+    pub(super) fn into_snapshot(self) -> Snapshot {
+        self.snapshot
+    }
+}
+
 /// What copying needs beside the tables.
 pub(super) struct Initial<'a> {
     pub(super) profile: &'a Profile,
@@ -46,10 +54,12 @@ pub(super) struct Initial<'a> {
     pub(super) progress: &'a watch::Sender<Progress>,
     pub(super) tell: &'a Teller,
     pub(super) stop: &'a CancellationToken,
+    /// The stream of other tables runs meanwhile. Then the copy does not make a table complete: it has to be joined.
+    pub(super) beside: bool,
 }
 
 /// A piece that is to be copied.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Work {
     /// The table's place.
     at: usize,
@@ -85,9 +95,27 @@ impl Initial<'_> {
         if !self.profile.initial_copy {
             return Ok(Vec::new());
         }
+        self.carry(ready, &missing, held).await?;
+        *held = None;
+        self.raise(ready).await?;
+        Ok(missing.iter().map(|at| ready.tables[*at].source.name.clone()).collect())
+    }
+
+    /// Copies all tables of `ready` while others are streamed; the states say where they are. Returns the snapshot that
+    /// they were copied in.
+    pub(super) async fn copy_beside(&self, ready: &mut Ready) -> Result<Snapshot, Halt> {
+        let all: Vec<usize> = (0..ready.tables.len()).collect();
+        self.begin(ready, &all).await?;
+        let mut held = None;
+        self.carry(ready, &all, &mut held).await?;
+        held.map(Held::into_snapshot).ok_or(Halt::Stopped)
+    }
+
+    /// Moves the rows of the missing tables.
+    async fn carry(&self, ready: &mut Ready, missing: &[usize], held: &mut Option<Held>) -> Result<(), Halt> {
         let workers = if ready.destination.replica_role { COPY_WORKERS } else { 1 };
-        let (current, mut sources, again) = self.snapshot(ready, &missing, held, workers).await?;
-        let board = self.board(ready, &missing, current, again).await?;
+        let (current, mut sources, again) = self.snapshot(ready, missing, held, workers).await?;
+        let board = self.board(ready, missing, current, again).await?;
         let board = Mutex::new(board);
         let client = &ready.destination.session.client;
         let mut others = Vec::new();
@@ -109,9 +137,7 @@ impl Initial<'_> {
         for (at, state) in board.finished {
             ready.tables[at].state = Some(state);
         }
-        *held = None;
-        self.raise(ready).await?;
-        Ok(missing.iter().map(|at| ready.tables[*at].source.name.clone()).collect())
+        Ok(())
     }
 
     /// Recorded before the first row, so that rows of a copy that broke off are known to be ours.
@@ -119,16 +145,41 @@ impl Initial<'_> {
         let client = &ready.destination.session.client;
         for at in missing {
             let table = &mut ready.tables[*at];
+            let failed = |error| halt::query(Side::Destination, "recording the state of a table", &error);
+            if self.profile.initial_copy {
+                client.batch_execute("BEGIN").await.map_err(failed)?;
+            } else {
+                self.give_up(client, table).await?;
+            }
             let created = table.state.as_ref().is_some_and(|state| state.created);
             let begun = TableState { complete: !self.profile.initial_copy, created, ..TableState::default() };
             let (slot, name) = (&self.profile.slot, &table.source.name);
             let state = checkpoint::set_table_state(slot, name, &begun);
             let membership = checkpoint::set_membership(slot, name, &table.source.membership);
-            client
-                .batch_execute(&format!("BEGIN; {state}; {membership}; COMMIT"))
-                .await
-                .map_err(|error| halt::query(Side::Destination, "recording the state of a table", &error))?;
+            client.batch_execute(&format!("{state}; {membership}; COMMIT")).await.map_err(failed)?;
             table.state = Some(begun);
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction in which a table gets what its copy owes it, because there will be no copy: its key, and a
+    /// copy that broke off in its middle leaves no rows behind.
+    async fn give_up(&self, client: &Client, table: &Table) -> Result<(), Halt> {
+        let name = &table.source.name;
+        let failed = |error| halt::query(Side::Destination, &format!("ending the copy of table {name}"), &error);
+        let Some(state) = &table.state else { return client.batch_execute("BEGIN").await.map_err(failed) };
+        client.batch_execute(&lock(table)).await.map_err(failed)?;
+        // A copy that had come to its end has its position; its rows stay, whatever is missing since.
+        if state.copied == Lsn::INVALID {
+            destination::empty(client, name, &table.there).await?;
+            client.batch_execute(&checkpoint::forget_pieces(&self.profile.slot, name)).await.map_err(failed)?;
+            self.tell.note(format!("The copy of table {name} had been broken off; what it had copied is removed."));
+        }
+        if state.created
+            && table.there.primary_key.is_empty()
+            && let Some(key) = create::add_key(&table.source)
+        {
+            client.batch_execute(&key).await.map_err(failed)?;
         }
         Ok(())
     }
@@ -154,7 +205,9 @@ impl Initial<'_> {
         held: &'h mut Option<Held>,
         workers: usize,
     ) -> Result<(&'h Held, Vec<SnapshotSession>, bool), Halt> {
-        self.progress.send_modify(|progress| progress.phase = Phase::Copying);
+        if !self.beside {
+            self.progress.send_modify(|progress| progress.phase = Phase::Copying);
+        }
         let source = &self.profile.source;
         if let Some(before) = held.take() {
             // Whoever was published meanwhile, or has changed, is not in that snapshot as it is now.
@@ -177,8 +230,8 @@ impl Initial<'_> {
         let plans = tables
             .into_iter()
             .map(|table| {
-                let size = sizes.get(&table.oid).copied().unwrap_or_default();
-                (table.name.clone(), (table.clone(), pieces::cut(size)))
+                let size = sizes.get(&table.oid).cloned().unwrap_or_default();
+                (table.name.clone(), (table.clone(), pieces::cut(&size)))
             })
             .collect();
         Ok((held.insert(Held { snapshot, plans }), sessions, false))
@@ -221,12 +274,12 @@ impl Initial<'_> {
                 rows: sum.rows + one.rows,
                 bytes: sum.bytes + one.bytes,
             });
-            self.report(at, TablePhase::Waiting, copied);
+            self.report(&table.source.name, TablePhase::Waiting, copied);
             // When a connection broke after the last piece, there is still the end of the copy to be made.
             let mut left: Vec<Work> = all
                 .iter()
                 .filter(|piece| !done.contains_key(&piece.first))
-                .map(|piece| Work { at, piece: *piece })
+                .map(|piece| Work { at, piece: piece.clone() })
                 .collect();
             if left.is_empty() {
                 left.push(Work { at, piece: Piece::NOTHING });
@@ -253,9 +306,9 @@ impl Initial<'_> {
         Ok(done)
     }
 
-    fn report(&self, at: usize, phase: TablePhase, copied: Amount) {
+    fn report(&self, name: &TableName, phase: TablePhase, copied: Amount) {
         self.progress.send_modify(|progress| {
-            if let Some(table) = progress.tables.get_mut(at) {
+            if let Some(table) = progress.table(name) {
                 table.phase = phase;
                 table.rows_copied = copied.rows;
                 table.bytes_copied = copied.bytes;
@@ -281,8 +334,12 @@ pub(super) async fn analyze(destination: Settings, tables: Vec<TableName>) {
 /// Begins a transaction that waits for whoever still writes the table: a session of a run that was killed, or of a
 /// connection that broke, may be committing its rows, which have to be seen.
 fn lock(table: &Table) -> String {
+    lock_in(table, "SHARE ROW EXCLUSIVE")
+}
+
+fn lock_in(table: &Table, mode: &str) -> String {
     let only = if table.there.partitioned { "" } else { "ONLY " };
-    format!("BEGIN; LOCK TABLE {only}{} IN SHARE ROW EXCLUSIVE MODE", quote_table(&table.source.name))
+    format!("BEGIN; LOCK TABLE {only}{} IN {mode} MODE", quote_table(&table.source.name))
 }
 
 /// Copies pieces until there is none left.
@@ -323,21 +380,17 @@ impl Worker<'_> {
         let failed = |error| writing(&table.source, &error);
         let whole = self.rest(work.at).whole;
         self.initial.progress.send_modify(|progress| {
-            if let Some(table) = progress.tables.get_mut(work.at) {
+            if let Some(table) = progress.table(name) {
                 table.phase = TablePhase::Copying;
             }
         });
-        let mut freeze = false;
-        if whole {
-            self.client.batch_execute(&lock(table)).await.map_err(failed)?;
-            freeze = destination::empty(self.client, name, &table.there).await?;
-        } else {
-            self.client.batch_execute("BEGIN").await.map_err(failed)?;
-        }
+        let begin = if whole { lock(table) } else { lock_in(table, "ROW EXCLUSIVE") };
+        self.client.batch_execute(&begin).await.map_err(failed)?;
+        let there = self.fit(table).await?;
+        let freeze = whole && destination::empty(self.client, name, &there).await?;
         let carry = Carry {
             table: &table.source,
-            there: &table.there,
-            place: work.at,
+            there: &there,
             freeze,
             progress: self.initial.progress,
             stop: self.initial.stop,
@@ -345,7 +398,7 @@ impl Worker<'_> {
         let copied = if work.piece == Piece::NOTHING {
             Amount::default()
         } else {
-            carry.rows(source, self.client, work.piece).await?
+            carry.rows(source, self.client, &work.piece).await?
         };
         if whole {
             return self.finish(work.at, source.at, copied).await;
@@ -368,6 +421,21 @@ impl Worker<'_> {
         Ok(())
     }
 
+    /// The destination's table as it is in the open transaction, which holds a lock on it: somebody may have changed it
+    /// since it was looked at last, even between two pieces.
+    async fn fit(&self, table: &Table) -> Result<DestinationTable, Halt> {
+        let name = &table.source.name;
+        let there = destination::describe(self.client, name).await?;
+        let there = there.ok_or_else(|| {
+            Halt::refused(format!("Table {name} vanished from the destination while it was copied. Start again."))
+        })?;
+        if there.columns != table.there.columns {
+            destination::check_fit(&table.source, &there)?;
+            types::check(&table.source, &there)?;
+        }
+        Ok(there)
+    }
+
     /// Ends the copy of a table in the open transaction: its key, if walpilot made the table, and its state.
     async fn finish(&self, at: usize, position: Lsn, copied: Amount) -> Result<(), Halt> {
         let table = &self.tables[at];
@@ -382,13 +450,14 @@ impl Worker<'_> {
             self.client.batch_execute(&key).await.map_err(failed)?;
         }
         let state = TableState { complete: true, copied: position, rows: copied.rows, bytes: copied.bytes, created };
+        let beside = self.initial.beside;
         let finish = format!(
             "{}; {}; COMMIT",
-            checkpoint::set_table_state(slot, name, &state),
+            checkpoint::set_table_state(slot, name, &TableState { complete: !beside, ..state.clone() }),
             checkpoint::forget_pieces(slot, name)
         );
         self.client.batch_execute(&finish).await.map_err(failed)?;
-        self.initial.report(at, TablePhase::Streaming, copied);
+        self.initial.report(name, if beside { TablePhase::Copying } else { TablePhase::Streaming }, copied);
         self.count().await.map_err(failed)?;
         self.initial.tell.note(format!("Copied table {name}: {} rows.", copied.rows));
         self.board.lock().unwrap_or_else(PoisonError::into_inner).finished.push((at, state));

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::progress::Progress;
+use super::progress::{Progress, TableProgress};
+use super::rates::{Rates, TableRate};
 use crate::catalog::ident::quote_literal;
 use crate::connection::{self, SessionOptions, Settings};
 
@@ -19,10 +20,13 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
 pub(super) async fn keep(settings: Settings, slot: String, mut progress: watch::Receiver<Progress>) {
     let options =
         SessionOptions { application_name: "walpilot run progress".to_owned(), ..SessionOptions::administer() };
+    let (mut rates, begun) = (Rates::default(), Instant::now());
     loop {
         if let Ok(session) = connection::connect(&settings, &options).await {
             loop {
-                let sql = statements(&slot, &progress.borrow_and_update(), None);
+                let latest = progress.borrow_and_update().clone();
+                rates.look(&latest, begun.elapsed());
+                let sql = statements(&slot, &latest, &rates, None);
                 if let Err(error) = session.client.batch_execute(&sql).await {
                     tracing::debug!(error = connection::describe(&error), "progress was not written");
                     break;
@@ -41,53 +45,97 @@ pub(super) async fn keep(settings: Settings, slot: String, mut progress: watch::
 /// Writes the last state of a run that has ended.
 pub(super) async fn close(settings: &Settings, slot: &str, progress: &Progress) {
     if let Ok(session) = connection::connect(settings, &SessionOptions::administer()).await {
-        let _ = session.client.batch_execute(&statements(slot, progress, Some("stopped"))).await;
+        let _ = session.client.batch_execute(&statements(slot, progress, &Rates::default(), Some("stopped"))).await;
     }
 }
 
-fn statements(slot: &str, progress: &Progress, phase: Option<&str>) -> String {
+fn statements(slot: &str, progress: &Progress, rates: &Rates, phase: Option<&str>) -> String {
     let slot = quote_literal(slot);
     let phase = phase.unwrap_or(progress.phase.name());
-    let mut sql = format!(
-        "BEGIN; INSERT INTO walpilot.progress VALUES ({slot}, '{phase}', {}, {}, '{}', {}, {}, NULL, {}, \
-         clock_timestamp()) ON CONFLICT (slot) DO UPDATE SET phase = excluded.phase, transactions = excluded.transactions, \
-         changes = excluded.changes, source_end = excluded.source_end, lag_bytes = excluded.lag_bytes, \
-         lag_millis = excluded.lag_millis, host = excluded.host, pid = excluded.pid, updated_at = excluded.updated_at;",
+    let mut sql = format!("BEGIN; {}", upsert("progress", "slot", RUN, &[run(&slot, progress, rates, phase)]));
+    if !progress.tables.is_empty() {
+        let rows: Vec<String> = progress.tables.iter().map(|one| table(&slot, one, rates.table(&one.table))).collect();
+        sql.push_str(&upsert("table_progress", "slot, schema_name, table_name", TABLE, &rows));
+    }
+    sql.push_str(" COMMIT");
+    sql
+}
+
+/// The columns of `walpilot.progress` after its key.
+const RUN: &[&str] = &[
+    "phase",
+    "transactions",
+    "changes",
+    "source_end",
+    "lag_bytes",
+    "lag_millis",
+    "host",
+    "pid",
+    "rows_per_second",
+    "changes_per_second",
+    "eta_seconds",
+    "updated_at",
+];
+
+/// Those of `walpilot.table_progress`.
+const TABLE: &[&str] = &[
+    "phase",
+    "rows_copied",
+    "bytes_copied",
+    "rows_estimated",
+    "inserts",
+    "updates",
+    "deletes",
+    "truncates",
+    "rows_per_second",
+    "eta_seconds",
+    "updated_at",
+];
+
+/// The statement that writes `rows`, whose values stand in the order of `key` and `columns`.
+fn upsert(table: &str, key: &str, columns: &[&str], rows: &[String]) -> String {
+    let set: Vec<String> = columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
+    format!(
+        "INSERT INTO walpilot.{table} ({key}, {}) VALUES {} ON CONFLICT ({key}) DO UPDATE SET {};",
+        columns.join(", "),
+        rows.join(", "),
+        set.join(", ")
+    )
+}
+
+fn run(slot: &str, progress: &Progress, rates: &Rates, phase: &str) -> String {
+    format!(
+        "({slot}, '{phase}', {}, {}, '{}', {}, {}, NULL, {}, {}, {}, {}, clock_timestamp())",
         progress.transactions,
         progress.changes,
         progress.source_end,
         progress.lag_bytes,
         progress.lag_millis,
         std::process::id(),
-    );
-    if !progress.tables.is_empty() {
-        let rows: Vec<String> = progress
-            .tables
-            .iter()
-            .map(|table| {
-                let phase = table.phase.name();
-                let estimated = table.rows_estimated.map_or_else(|| "NULL".to_owned(), |rows| rows.to_string());
-                format!(
-                    "({slot}, {}, {}, '{phase}', {}, {}, {estimated}, {}, {}, {}, {}, clock_timestamp())",
-                    quote_literal(&table.table.schema),
-                    quote_literal(&table.table.name),
-                    table.rows_copied,
-                    table.bytes_copied,
-                    table.inserts,
-                    table.updates,
-                    table.deletes,
-                    table.truncates
-                )
-            })
-            .collect();
-        sql.push_str(&format!(
-            "INSERT INTO walpilot.table_progress VALUES {} ON CONFLICT (slot, schema_name, table_name) DO UPDATE SET \
-             phase = excluded.phase, rows_copied = excluded.rows_copied, bytes_copied = excluded.bytes_copied, \
-             rows_estimated = excluded.rows_estimated, inserts = excluded.inserts, updates = excluded.updates, \
-             deletes = excluded.deletes, truncates = excluded.truncates, updated_at = excluded.updated_at;",
-            rows.join(", ")
-        ));
-    }
-    sql.push_str(" COMMIT");
-    sql
+        rates.rows_per_second().round(),
+        rates.changes_per_second().round(),
+        or_null(rates.eta_seconds(progress)),
+    )
+}
+
+fn table(slot: &str, table: &TableProgress, rate: Option<TableRate>) -> String {
+    format!(
+        "({slot}, {}, {}, '{}', {}, {}, {}, {}, {}, {}, {}, {}, {}, clock_timestamp())",
+        quote_literal(&table.table.schema),
+        quote_literal(&table.table.name),
+        table.phase.name(),
+        table.rows_copied,
+        table.bytes_copied,
+        or_null(table.rows_estimated),
+        table.inserts,
+        table.updates,
+        table.deletes,
+        table.truncates,
+        or_null(rate.map(|rate| rate.rows_per_second.round())),
+        or_null(rate.and_then(|rate| rate.eta_seconds)),
+    )
+}
+
+fn or_null(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "NULL".to_owned(), |value| value.to_string())
 }

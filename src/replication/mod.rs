@@ -6,6 +6,8 @@
 //! copy and the stream are joined at one position: what committed before it is in the snapshot, what committed at or
 //! after it is applied ([`slot`]). So a run may be killed anywhere and started again.
 //!
+//! A table that is published later is copied while the stream goes on ([`join`]) and handed over to it ([`handover`]).
+//!
 //! A column that the source adds is followed where that is certain ([`follow`]); how far the destination is behind is
 //! told by the source's clock and log ([`lag`], [`pulse`]). [`verify`] compares both sides.
 //!
@@ -15,6 +17,7 @@
 //! ([`pgoutput`]) and joins changes to the destination's tables ([`described`], [`relation`]) -> [`carrier`], while the next are read ->
 //! [`batch`], which sorts them ([`coalesce`]) and writes them. The initial copy ([`initial`]) hands rows on without a look at them ([`copy`], [`wire`]).
 
+mod added;
 mod apply;
 mod batch;
 mod carrier;
@@ -29,12 +32,15 @@ mod destination;
 mod follow;
 mod formats;
 mod halt;
+mod handover;
 mod initial;
+mod join;
 mod journal;
 mod lag;
 mod look;
 mod lossless;
 mod membership;
+mod patience;
 mod pgoutput;
 mod pieces;
 mod prepare;

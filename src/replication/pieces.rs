@@ -1,11 +1,14 @@
 //! In what pieces and in which form a table is copied.
 //!
 //! A large table is cut by the place of its rows (`ctid`), which several sessions can read at the same time without an
-//! index and without reading a page twice. TID range scans exist from PostgreSQL 14; before, each piece would read the
-//! whole table.
+//! index and without reading a page twice. TID range scans exist from PostgreSQL 14. Before, a table is cut by its key,
+//! where its rows lie in about the key's order, so that a piece is a part of the file there as well.
+
+use std::sync::Arc;
 
 use super::destination::DestinationColumn;
-use super::source::{Column, Size, SourceTable};
+use super::source::{Bounds, Column, Size, SourceTable};
+use crate::catalog::ident::{quote_ident, quote_literal};
 
 /// The least size of a piece in blocks (32 MiB with the usual 8 kB).
 const LEAST_BLOCKS: u64 = 4096;
@@ -13,38 +16,90 @@ const LEAST_BLOCKS: u64 = 4096;
 /// interrupted not to begin anew, and few transactions.
 const MOST_PIECES: u64 = 64;
 
-/// Rows of these blocks, the first included and the last not; without a last one all that follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A part of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
+    /// What tells it from the others of its table: its first block, or its number.
     pub(super) first: u64,
-    pub(super) end: Option<u64>,
+    part: Part,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Everything,
+    Nothing,
+    /// The rows for which a condition on `ctid` holds.
+    Blocks(Arc<str>),
+    /// The rows for which a condition on the key holds.
+    Keys(Arc<str>),
 }
 
 impl Piece {
     /// All rows.
-    pub(super) const WHOLE: Self = Self { first: 0, end: None };
+    pub(super) const WHOLE: Self = Self { first: 0, part: Part::Everything };
     /// No rows.
-    pub(super) const NOTHING: Self = Self { first: 0, end: Some(0) };
+    pub(super) const NOTHING: Self = Self { first: 0, part: Part::Nothing };
 
-    /// The condition on `ctid`, if there is one.
-    pub(super) fn condition(self) -> Option<String> {
-        let from = (self.first > 0).then(|| format!("ctid >= '({},0)'::tid", self.first));
-        let to = self.end.map(|end| format!("ctid < '({end},0)'::tid"));
+    /// The condition on its rows, if there is one.
+    pub(super) fn condition(&self) -> Option<&str> {
+        match &self.part {
+            Part::Everything => None,
+            Part::Nothing => Some("false"),
+            Part::Blocks(condition) | Part::Keys(condition) => Some(condition),
+        }
+    }
+
+    /// Whether an index has to find its rows: without it each piece would read the whole table.
+    pub(super) fn by_key(&self) -> bool {
+        matches!(self.part, Part::Keys(_))
+    }
+
+    fn of_blocks(first: u64, end: Option<u64>) -> Self {
+        let from = (first > 0).then(|| format!("ctid >= '({first},0)'::tid"));
+        let to = end.map(|end| format!("ctid < '({end},0)'::tid"));
         let both: Vec<String> = from.into_iter().chain(to).collect();
-        (!both.is_empty()).then(|| both.join(" AND "))
+        Self { first, part: Part::Blocks(both.join(" AND ").into()) }
+    }
+
+    fn of_keys(first: u64, bounds: &Bounds, after: Option<&String>, to: Option<&String>) -> Self {
+        let side = |sign: &str, value: &String| {
+            format!("{} {sign} {}::{}", quote_ident(&bounds.column), quote_literal(value), bounds.type_name)
+        };
+        let both: Vec<String> =
+            after.map(|value| side(">", value)).into_iter().chain(to.map(|value| side("<=", value))).collect();
+        Self { first, part: Part::Keys(both.join(" AND ").into()) }
     }
 }
 
 /// Cuts a table. Every row that a snapshot from before the measuring holds is in exactly one piece, however the table
 /// grows: the last piece has no end.
-pub(super) fn cut(size: Size) -> Vec<Piece> {
+pub(super) fn cut(size: &Size) -> Vec<Piece> {
     let wanted = (size.blocks / LEAST_BLOCKS).clamp(1, MOST_PIECES);
-    if !size.divisible || wanted == 1 || size.largest < 2 {
+    if wanted == 1 {
+        return vec![Piece::WHOLE];
+    }
+    if let Some(bounds) = &size.bounds {
+        return by_key(bounds, usize::try_from(wanted).unwrap_or(1));
+    }
+    if !size.divisible || size.largest < 2 {
         return vec![Piece::WHOLE];
     }
     let step = size.largest.div_ceil(wanted).max(1);
     let count = size.largest.div_ceil(step);
-    (0..count).map(|at| Piece { first: at * step, end: (at + 1 < count).then_some((at + 1) * step) }).collect()
+    (0..count).map(|at| Piece::of_blocks(at * step, (at + 1 < count).then_some((at + 1) * step))).collect()
+}
+
+/// Cuts at values that lie about evenly among those that the statistics know.
+fn by_key(bounds: &Bounds, wanted: usize) -> Vec<Piece> {
+    let inner = bounds.values.get(1..bounds.values.len().saturating_sub(1)).unwrap_or_default();
+    let wanted = wanted.min(inner.len() + 1);
+    let cuts: Vec<&String> = (1..wanted).filter_map(|at| inner.get(at * inner.len() / wanted)).collect();
+    if cuts.is_empty() {
+        return vec![Piece::WHOLE];
+    }
+    let ends = cuts.iter().copied().map(Some).chain([None]);
+    let begins = [None].into_iter().chain(cuts.iter().copied().map(Some));
+    begins.zip(ends).zip(0..).map(|((after, to), first)| Piece::of_keys(first, bounds, after, to)).collect()
 }
 
 /// Types whose binary form holds no object identifiers and is the same on every supported version
@@ -79,28 +134,53 @@ pub(super) fn carried<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::{PORTABLE, Piece, Size, cut};
+    use super::{Bounds, PORTABLE, Piece, Size, cut};
+
+    fn size(blocks: u64, largest: u64, divisible: bool) -> Size {
+        Size { blocks, largest, divisible, bounds: None }
+    }
 
     #[test]
     fn pieces_cover_every_block_once_and_what_is_added_later() {
         for (blocks, largest) in
             [(0, 0), (1, 1), (4096, 4096), (8191, 8191), (8192, 8192), (100_000, 100_000), (9_999_999, 77)]
         {
-            let pieces = cut(Size { blocks, largest, divisible: true });
+            let pieces = cut(&size(blocks, largest, true));
             assert!((1..=64).contains(&pieces.len()), "{blocks} blocks: {} pieces", pieces.len());
             assert_eq!(pieces[0].first, 0);
-            assert_eq!(pieces[pieces.len() - 1].end, None);
-            assert!(pieces.windows(2).all(|two| two[0].end == Some(two[1].first)), "{pieces:?}");
+            for two in pieces.windows(2) {
+                let meets = format!("ctid < '({},0)'::tid", two[1].first);
+                assert!(two[0].condition().unwrap().ends_with(&meets), "{pieces:?}");
+                assert!(two[1].condition().unwrap().starts_with(&meets.replace('<', ">=")), "{pieces:?}");
+            }
+            let last = pieces[pieces.len() - 1].condition().unwrap_or_default();
+            assert!(!last.contains('<'), "{last}");
         }
-        assert_eq!(cut(Size { blocks: 1_000_000, largest: 1_000_000, divisible: false }), [Piece::WHOLE]);
-        assert_eq!(cut(Size { blocks: 8192, largest: 8192, divisible: true }).len(), 2);
+        assert_eq!(cut(&size(1_000_000, 1_000_000, false)), [Piece::WHOLE]);
+        assert_eq!(cut(&size(8192, 8192, true)).len(), 2);
     }
 
     #[test]
-    fn a_piece_is_a_condition_on_ctid() {
-        assert_eq!(Piece::WHOLE.condition(), None);
-        let middle = Piece { first: 10, end: Some(20) };
-        assert_eq!(middle.condition().unwrap(), "ctid >= '(10,0)'::tid AND ctid < '(20,0)'::tid");
+    fn pieces_by_key_leave_no_value_between_them() {
+        let values = |count: u64| (0..count).map(|at| format!("it's {at}")).collect::<Vec<_>>();
+        for (blocks, count, pieces) in
+            [(8192, 101, 2), (1_000_000, 101, 64), (1_000_000, 5, 4), (9000, 2, 1), (9000, 0, 1)]
+        {
+            let bounds = Bounds { column: "K".to_owned(), type_name: "text".to_owned(), values: values(count) };
+            let cut = cut(&Size { bounds: Some(bounds), ..size(blocks, blocks, false) });
+            assert_eq!(cut.len(), pieces, "{blocks} blocks, {count} values");
+            assert!(pieces == 1 || cut.iter().all(Piece::by_key));
+            for two in cut.windows(2) {
+                let (one, other) = (two[0].condition().unwrap(), two[1].condition().unwrap());
+                let end = &one[one.find("\"K\" <= ").unwrap()..];
+                assert!(other.starts_with(&end.replace("<=", ">")), "{one} and {other}");
+                assert!(two[0].first < two[1].first);
+            }
+            assert!(cut.last().unwrap().condition().is_none_or(|last| !last.contains("<=")));
+        }
+        let bounds = Bounds { column: "K".to_owned(), type_name: "text".to_owned(), values: values(101) };
+        let cut = cut(&Size { bounds: Some(bounds), ..size(8192, 8192, false) });
+        assert_eq!(cut[0].condition().unwrap(), r#""K" <= 'it''s 50'::text"#);
     }
 
     #[test]

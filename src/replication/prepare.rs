@@ -2,6 +2,7 @@
 //! checkpoint belong together, and which tables there are.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -32,15 +33,23 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 pub(super) const FORGET: &str = "start with --copy-again, which copies all tables anew.";
 
 /// A table with what both sides know of it.
+#[derive(Clone)]
 pub(super) struct Table {
     pub(super) source: SourceTable,
     pub(super) there: DestinationTable,
     pub(super) state: Option<TableState>,
 }
 
+impl Table {
+    /// Its rows are at the destination.
+    pub(super) fn complete(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.complete)
+    }
+}
+
 /// Both sides, checked.
 pub(super) struct Ready {
-    pub(super) destination: Destination,
+    pub(super) destination: Arc<Destination>,
     pub(super) source: Session,
     /// `server_version_num` of the source.
     pub(super) version: i32,
@@ -57,6 +66,8 @@ pub(super) struct Wish<'a> {
     pub(super) reconnecting: bool,
     /// Tables that have got a column at this point of the stream.
     pub(super) grown: &'a HashSet<TableName>,
+    /// Tables that a copy is at work on at this time, and that nobody else may touch.
+    pub(super) joining: &'a HashSet<TableName>,
     /// Set when the slot is made here.
     pub(super) made_slot: &'a AtomicBool,
     pub(super) tell: &'a Teller,
@@ -64,9 +75,13 @@ pub(super) struct Wish<'a> {
 }
 
 impl Wish<'_> {
-    /// Connects both sides and checks everything that has to hold before a row moves.
-    pub(super) async fn prepare(&self) -> Result<Ready, Halt> {
-        let destination = own(self.destination, self.reconnecting, self.stop).await?;
+    /// Connects both sides and checks everything that has to hold before a row moves. `ours` is the destination with its
+    /// lock, if an earlier attempt has left it.
+    pub(super) async fn prepare(&self, ours: Option<Arc<Destination>>) -> Result<Ready, Halt> {
+        let destination = match ours.filter(|ours| !ours.session.client.is_closed()) {
+            Some(ours) => ours,
+            None => Arc::new(own(self.destination, self.reconnecting, self.stop).await?),
+        };
         let client = &destination.session.client;
         if !destination.replica_role && !self.reconnecting {
             self.tell.trouble(
@@ -229,6 +244,11 @@ impl Wish<'_> {
         let mut tables = Vec::new();
         for table in found {
             let mut state = states.remove(&table.name);
+            if self.joining.contains(&table.name) && !state.as_ref().is_some_and(|state| state.complete) {
+                // Its columns and locks are the copy's business.
+                tables.push(Table { source: table, there: DestinationTable::default(), state });
+                continue;
+            }
             if let (Some(state), Some(before)) = (state.as_mut(), memberships.get(&table.name)) {
                 self.notice_gap(client, &table, state, before).await?;
             } else if state.is_some() {

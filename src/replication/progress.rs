@@ -107,6 +107,24 @@ pub struct TableProgress {
     pub copied_by_this_run: bool,
 }
 
+impl TableProgress {
+    /// A table of which nothing has been done.
+    pub(super) fn of(table: TableName) -> Self {
+        Self {
+            table,
+            phase: TablePhase::Waiting,
+            rows_copied: 0,
+            bytes_copied: 0,
+            rows_estimated: None,
+            inserts: 0,
+            updates: 0,
+            deletes: 0,
+            truncates: 0,
+            copied_by_this_run: false,
+        }
+    }
+}
+
 /// The latest state of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Progress {
@@ -152,6 +170,11 @@ pub struct PassProgress {
 }
 
 impl Progress {
+    /// A table of the run.
+    pub(super) fn table(&mut self, name: &TableName) -> Option<&mut TableProgress> {
+        self.tables.iter_mut().find(|table| table.table == *name)
+    }
+
     /// Notes how far the source's log is known to reach.
     pub(super) fn source_reaches(&mut self, end: Lsn) {
         self.source_end = self.source_end.max(end);

@@ -5,8 +5,8 @@
 //! state in memory that could disagree with the destination.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
@@ -14,17 +14,22 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::apply::{self, Applier, Ended};
+use super::added;
+use super::apply::{self, Applier, Ended, Part};
 use super::checkpoint;
+use super::destination::Destination;
 use super::halt::{self, Halt, Side};
+use super::handover::Word;
 use super::initial::{self, Held, Initial};
+use super::join::{self, Join, Standing};
 use super::journal;
 use super::look;
+use super::patience::{FAREWELL, Patience};
 use super::prepare::{FORGET, Ready, Table, Wish, own};
 use super::progress::{Phase, Progress, RunEvent, TablePhase, TableProgress, Teller};
 use super::pulse;
 use super::reader::Reader;
-use super::scope::{InScope, Scope};
+use super::scope::{Elsewhere, InScope, Scope};
 use super::sequences;
 use super::slot;
 use super::walsender::Walsender;
@@ -33,12 +38,10 @@ use crate::catalog::Lsn;
 use crate::connection::{Failure, Settings};
 use crate::profile::{Method, Profile, TableName};
 
-/// The first pause before another attempt; it doubles up to [`LONGEST_PAUSE`].
-pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long the source may take to acknowledge an orderly end.
-pub(super) const FAREWELL: Duration = Duration::from_secs(5);
-
+/// How often forgetting is tried again when a connection breaks.
+const FORGET_AGAIN: usize = 4;
+/// How many words of copies may wait for the stream.
+const WORDS: usize = 4;
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
@@ -122,15 +125,19 @@ pub async fn run(
         again: None,
         held: None,
         statistics: None,
+        ours: None,
+        joins: Vec::new(),
+        words: mpsc::channel(WORDS),
+        join_patience: Patience::new(),
     };
-    let mut pause = FIRST_PAUSE;
+    let mut patience = Patience::new();
     let mut reached = Lsn::INVALID;
     loop {
         let phase = if run.started { Phase::Reconnecting } else { Phase::Starting };
         progress.send_modify(|progress| progress.phase = phase);
         let (halt, streamed) = match run.attempt().await {
             (Ok(Ended::Stopped) | Err(Halt::Stopped), _) => break,
-            (Ok(Ended::NewTable), _) => continue,
+            (Ok(Ended::NewTable | Ended::HandedOver), _) => continue,
             (Ok(Ended::NewColumn(table)), _) => {
                 run.grown.insert(table);
                 continue;
@@ -147,10 +154,12 @@ pub async fn run(
                     return Err(Halt::Refused(text).into());
                 }
                 tracing::warn!("starting anew once: {text}");
+                run.let_go();
                 continue;
             }
             (Err(halt), streamed) => (halt, streamed),
         };
+        run.let_go();
         if !halt.heals(run.started) {
             run.undo().await;
             return Err(halt.into());
@@ -158,15 +167,15 @@ pub async fn run(
         // A stream that gets nowhere, because the disk is full for example, is no success.
         let checkpoint = progress.borrow().checkpoint;
         if streamed && checkpoint > reached {
-            pause = FIRST_PAUSE;
+            patience.renew();
         }
         reached = checkpoint;
-        progress.send_modify(|progress| progress.phase = Phase::Reconnecting);
-        tell.trouble(format!("{} Trying again in {} s.", halt.what(), pause.as_secs_f32()));
-        tokio::select! {
-            () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-            () = stop.cancelled() => break,
+        if !patience.wait(&halt, &progress, &tell, &stop).await {
+            break;
         }
+    }
+    for join in std::mem::take(&mut run.joins) {
+        join.left().await;
     }
     let state = progress.borrow().clone();
     if run.journal.take().is_some() {
@@ -180,13 +189,25 @@ pub async fn run(
 /// # Errors
 /// When the destination can't be reached, or another run owns it.
 pub async fn forget(options: &RunOptions) -> Result<(), RunError> {
+    let mut patience = Patience::new();
+    for _ in 0..FORGET_AGAIN {
+        match forget_once(options).await {
+            // Nothing has been forgotten, or everything.
+            Err(halt) if halt.heals(false) => sleep(patience.pause()).await,
+            outcome => return Ok(outcome?),
+        }
+    }
+    Ok(forget_once(options).await?)
+}
+
+async fn forget_once(options: &RunOptions) -> Result<(), Halt> {
     let destination = own(&options.destination, false, &CancellationToken::new()).await?;
     let client = &destination.session.client;
     checkpoint::ensure_tables(client, &options.destination).await?;
     if options.profile.method == Method::Xmin {
-        return Ok(xmin::forget(client, &options.profile.slot).await?);
+        return xmin::forget(client, &options.profile.slot).await;
     }
-    Ok(checkpoint::forget(client, &options.profile.slot).await?)
+    checkpoint::forget(client, &options.profile.slot).await
 }
 
 /// Creates the tables that the destination lacks, checks those that are there, and returns the statements that were run.
@@ -202,6 +223,7 @@ pub async fn create_schema(options: &RunOptions) -> Result<Vec<String>, RunError
         create_slot: false,
         reconnecting: false,
         grown: &HashSet::new(),
+        joining: &HashSet::new(),
         made_slot: &AtomicBool::new(false),
         tell: &Teller(events),
         stop: &CancellationToken::new(),
@@ -247,25 +269,36 @@ struct Run<'a> {
     held: Option<Held>,
     /// Gathers statistics of what was copied.
     statistics: Option<AbortOnDropHandle<()>>,
+    /// The destination with its lock, handed from an attempt that ended in order to the next.
+    ours: Option<Arc<Destination>>,
+    /// Tables that are copied while the stream goes on.
+    joins: Vec<Join>,
+    /// What they say to the stream.
+    words: (mpsc::Sender<Word>, mpsc::Receiver<Word>),
+    /// The pause after one of them has failed.
+    join_patience: Patience,
 }
 
 impl Run<'_> {
     /// One attempt; also tells whether it came as far as streaming.
     async fn attempt(&mut self) -> (Result<Ended, Halt>, bool) {
+        let joining = self.joining();
         let wish = Wish {
             profile: &self.options.profile,
             destination: &self.options.destination,
             create_slot: self.options.create_slot,
             reconnecting: self.started,
             grown: &self.grown,
+            joining: &joining,
             made_slot: &self.made_slot,
             tell: self.tell,
             stop: self.stop,
         };
-        let mut ready = match Box::pin(wish.prepare()).await {
+        let mut ready = match Box::pin(wish.prepare(self.ours.take())).await {
             Ok(ready) => ready,
             Err(halt) => return (Err(halt), false),
         };
+        self.ours = Some(Arc::clone(&ready.destination));
         self.started = true;
         self.grown.clear();
         self.journal.get_or_insert_with(|| {
@@ -275,18 +308,72 @@ impl Run<'_> {
         });
         self.show(&ready);
         let (profile, destination) = (&self.options.profile, &self.options.destination);
-        let initial = Initial { profile, destination, progress: self.progress, tell: self.tell, stop: self.stop };
-        match Box::pin(initial.copy(&mut ready, &mut self.held)).await {
-            Err(halt) => return (Err(halt), false),
-            Ok(copied) if copied.is_empty() => {}
-            Ok(copied) => {
-                let analyze = initial::analyze(self.options.destination.clone(), copied);
-                self.statistics = Some(AbortOnDropHandle::new(tokio::spawn(analyze)));
+        // As long as no table streams, what is missing belongs to the initial copy, each table of which is kept for good.
+        let streams = |table: &Table| {
+            table.state.as_ref().is_some_and(|state| state.complete && state.copied <= ready.checkpoint)
+        };
+        let beside = profile.initial_copy && (ready.tables.iter().any(streams) || !joining.is_empty());
+        if beside {
+            self.copy_beside(&mut ready, &joining);
+        } else {
+            let initial =
+                Initial { profile, destination, progress: self.progress, tell: self.tell, stop: self.stop, beside };
+            match Box::pin(initial.copy(&mut ready, &mut self.held)).await {
+                Err(halt) => return (Err(halt), false),
+                Ok(copied) if copied.is_empty() => {}
+                Ok(copied) => {
+                    let analyze = initial::analyze(self.options.destination.clone(), copied);
+                    self.statistics = Some(AbortOnDropHandle::new(tokio::spawn(analyze)));
+                }
             }
         }
         let mut streamed = false;
         let outcome = Box::pin(self.stream(ready, &mut streamed)).await;
         (outcome, streamed)
+    }
+
+    /// Ends what an attempt may leave to the next: the connection that broke may have been one of theirs, and whoever
+    /// writes beside the stream may do so only under its lock.
+    fn let_go(&mut self) {
+        self.joins.clear();
+        self.words = mpsc::channel(WORDS);
+        self.ours = None;
+    }
+
+    /// The tables that copies are at work on. What has ended is forgotten.
+    fn joining(&mut self) -> HashSet<TableName> {
+        if self.joins.iter().any(|join| matches!(join.standing(), Standing::Joined | Standing::Left)) {
+            self.join_patience.renew();
+        }
+        self.joins.retain(|join| join.standing() != Standing::Failed);
+        let at_work = self.joins.iter().filter(|join| join.standing() == Standing::AtWork);
+        at_work.flat_map(|join| join.tables.iter().cloned()).collect()
+    }
+
+    /// Lets the tables that are not complete be copied beside the stream; `joining` are being copied already.
+    fn copy_beside(&mut self, ready: &mut Ready, joining: &HashSet<TableName>) {
+        self.held = None;
+        let missing: Vec<Table> = ready
+            .tables
+            .iter()
+            .filter(|table| !table.complete() && !joining.contains(&table.source.name))
+            .cloned()
+            .collect();
+        if missing.is_empty() {
+            return;
+        }
+        let work = join::Work {
+            profile: self.options.profile.clone(),
+            destination: self.options.destination.clone(),
+            version: ready.version,
+            tables: missing,
+            progress: self.progress.clone(),
+            tell: self.tell.clone(),
+            stop: self.stop.clone(),
+            words: self.words.0.clone(),
+            pause: self.join_patience.pause(),
+        };
+        self.joins.push(work.begin());
     }
 
     /// A run that can't begin leaves no slot behind: it would hold back WAL at the source for nobody.
@@ -314,7 +401,7 @@ impl Run<'_> {
     }
 
     /// Follows the stream.
-    async fn stream(&self, ready: Ready, streamed: &mut bool) -> Result<Ended, Halt> {
+    async fn stream(&mut self, ready: Ready, streamed: &mut bool) -> Result<Ended, Halt> {
         let profile = &self.options.profile;
         let sender = Walsender::connect(&profile.source, ready.version)
             .await
@@ -329,13 +416,15 @@ impl Run<'_> {
             let database = state.database.clone().unwrap_or_default();
             slot::judge(&profile.slot, &state, &database, Some(ready.checkpoint), &way_out)?;
         }
-        let every = feedback_interval(&ready.source.client).await?;
+        let every = slot::feedback_interval(&ready.source.client).await?;
         let pulse = pulse::keep(ready.source, profile.source.clone(), self.progress.clone());
         let _pulse = AbortOnDropHandle::new(tokio::spawn(pulse));
         self.progress.send_modify(|progress| {
             progress.phase = Phase::Streaming;
-            for table in &mut progress.tables {
-                table.phase = TablePhase::Streaming;
+            for table in ready.tables.iter().filter(|table| table.complete()) {
+                if let Some(shown) = progress.table(&table.source.name) {
+                    shown.phase = TablePhase::Streaming;
+                }
             }
         });
         self.tell.note(format!("Streaming from {}.", ready.checkpoint));
@@ -347,12 +436,23 @@ impl Run<'_> {
         let mut reader = AbortOnDropHandle::new(tokio::spawn(reader.read(stream)));
         let tables = ready.tables.iter().enumerate().filter_map(|(place, table)| {
             let membership = table.source.membership.clone();
-            let scope = table.state.as_ref().map(|state| InScope { from: state.copied, place, membership });
-            scope.map(|scope| (table.source.name.clone(), scope))
+            let state = table.state.as_ref().filter(|state| state.complete)?;
+            Some((table.source.name.clone(), InScope { from: state.copied, place, membership }))
         });
-        let scope = Scope { tables: tables.collect(), look: look::at(profile, ready.version), fence: self.fence };
+        let joining = ready.tables.iter().filter(|table| !table.complete()).map(|table| table.source.name.clone());
+        let scope = Scope {
+            tables: tables.collect(),
+            elsewhere: Elsewhere::Joining(joining.collect()),
+            look: look::at(profile, ready.version),
+            fence: self.fence,
+        };
+        let known = ready.tables.iter().map(|table| table.source.name.clone()).collect();
+        let words = self.words.0.clone();
+        let added = added::look(profile.clone(), ready.version, known, words, self.tell.clone());
+        let _added = AbortOnDropHandle::new(tokio::spawn(added));
         let client = &ready.destination.session.client;
-        let applier = Applier::new(client, &profile.slot, scope, self.progress.clone(), flushed, self.tell).await?;
+        let part = Part::Run { slot: &profile.slot, words: &mut self.words.1 };
+        let applier = Applier::new(client, part, scope, self.progress.clone(), flushed, self.tell).await?;
         match applier.run(chunks, self.stop).await? {
             Ended::Cut => match reader.await {
                 Ok(Err(error)) => Err(halt::reading(&profile.publication, &error)),
@@ -375,27 +475,22 @@ fn shown(table: &Table, before: &mut HashMap<TableName, TableProgress>) -> Table
     let state = table.state.as_ref();
     let complete = state.is_some_and(|state| state.complete);
     let old = before.remove(&table.source.name);
+    let copied = |old: &TableProgress| (TablePhase::Copying, old.rows_copied, old.bytes_copied);
+    let (phase, rows_copied, bytes_copied) = match (&old, state) {
+        // Its copy may be at work.
+        (Some(old), _) if !complete && old.phase == TablePhase::Copying => copied(old),
+        (_, Some(state)) if complete => (TablePhase::Streaming, state.rows, state.bytes),
+        _ => (TablePhase::Waiting, 0, 0),
+    };
+    // A table that is copied anew has its changes in the copy.
+    let old = old.filter(|_| complete || phase == TablePhase::Copying);
+    let old = old.unwrap_or_else(|| TableProgress::of(table.source.name.clone()));
     TableProgress {
-        table: table.source.name.clone(),
-        phase: if complete { TablePhase::Streaming } else { TablePhase::Waiting },
-        rows_copied: state.map_or(0, |state| state.rows),
-        bytes_copied: state.map_or(0, |state| state.bytes),
+        phase,
+        rows_copied,
+        bytes_copied,
         rows_estimated: table.source.rows,
-        inserts: old.as_ref().map_or(0, |old| old.inserts),
-        updates: old.as_ref().map_or(0, |old| old.updates),
-        deletes: old.as_ref().map_or(0, |old| old.deletes),
-        truncates: old.as_ref().map_or(0, |old| old.truncates),
-        copied_by_this_run: !complete || old.is_some_and(|old| old.copied_by_this_run),
+        copied_by_this_run: !complete || old.copied_by_this_run,
+        ..old
     }
-}
-
-/// A third of `wal_sender_timeout`, so that one lost answer does no harm, and a few seconds at the most.
-async fn feedback_interval(client: &tokio_postgres::Client) -> Result<Duration, Halt> {
-    let row = client
-        .query_one("SELECT setting::bigint FROM pg_settings WHERE name = 'wal_sender_timeout'", &[])
-        .await
-        .map_err(|error| halt::query(Side::Source, "asking for wal_sender_timeout", &error))?;
-    let limit = u64::try_from(row.get::<_, i64>(0)).unwrap_or_default();
-    let longest = Duration::from_secs(5);
-    Ok(if limit == 0 { longest } else { (Duration::from_millis(limit) / 3).min(longest) })
 }

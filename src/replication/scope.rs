@@ -1,6 +1,6 @@
-//! What a run knows about its tables when the stream starts.
+//! What a stream knows about its tables when it starts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::look::Look;
 use super::membership::Membership;
@@ -11,10 +11,31 @@ use crate::profile::TableName;
 pub(super) struct Scope {
     /// Tables whose rows are at the destination.
     pub(super) tables: HashMap<TableName, InScope>,
+    /// Tables whose changes are not this stream's to apply.
+    pub(super) elsewhere: Elsewhere,
     /// What is published at this moment.
     pub(super) look: Look,
     /// The transaction with this commit record begins a destination transaction of its own.
     pub(super) fence: Option<Lsn>,
+}
+
+impl Scope {
+    /// Whether somebody else applies the changes of `table`.
+    pub(super) fn is_elsewhere(&self, table: &TableName) -> bool {
+        match &self.elsewhere {
+            Elsewhere::Joining(names) => names.contains(table),
+            Elsewhere::Others => !self.tables.contains_key(table),
+        }
+    }
+}
+
+/// Tables whose changes somebody else applies.
+#[derive(Clone, Debug)]
+pub(super) enum Elsewhere {
+    /// In the run's stream: tables that are copied at this time.
+    Joining(HashSet<TableName>),
+    /// In the stream of a copy: all others.
+    Others,
 }
 
 /// A table whose rows are at the destination.

@@ -118,7 +118,17 @@ pub(super) struct Snapshot {
     pub(super) name: String,
     /// The consistent point: the snapshot holds every transaction whose commit record begins before it.
     pub(super) at: Lsn,
-    _sender: Walsender,
+    /// The temporary slot.
+    slot: String,
+    sender: Walsender,
+}
+
+impl Snapshot {
+    /// The temporary slot with its connection, for a stream of everything that came later. Sessions that have taken the
+    /// snapshot keep it; no other can take it any more.
+    pub(super) fn into_slot(self) -> (Walsender, String) {
+        (self.sender, self.slot)
+    }
 }
 
 /// Makes a temporary slot and exports its snapshot. Waits for the transactions that are open at the source, and tells
@@ -138,7 +148,8 @@ pub(super) async fn export_snapshot(
     let pid = pid.into_iter().flatten().flatten().next().unwrap_or_default();
     let option = if version >= 150_000 { "(SNAPSHOT 'export')" } else { "EXPORT_SNAPSHOT" };
     // The server's process id makes the name unique there for as long as the slot can live.
-    let sql = format!("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL pgoutput {option}", create_name(&pid));
+    let slot = format!("walpilot_copy_{pid}");
+    let sql = format!("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL pgoutput {option}", quote_ident(&slot));
     loop {
         let answer = tokio::select! {
             answer = sender.query(&sql) => answer,
@@ -151,7 +162,7 @@ pub(super) async fn export_snapshot(
                 let (Some(at), Some(name)) = (columns.next().and_then(|at| at.parse().ok()), columns.next()) else {
                     return Err(Halt::refused("The source made a slot without a consistent point and a snapshot."));
                 };
-                return Ok(Snapshot { name, at, _sender: sender });
+                return Ok(Snapshot { name, at, slot, sender });
             }
             Err(StreamError::Server(error)) if error.sqlstate == "55P03" => {
                 tell.trouble(open_transactions(client).await?);
@@ -165,10 +176,6 @@ pub(super) async fn export_snapshot(
             Err(error) => return Err(broken(&error)),
         }
     }
-}
-
-fn create_name(pid: &str) -> String {
-    quote_ident(&format!("walpilot_copy_{pid}"))
 }
 
 /// The sentence about what the making of a slot waits for.
@@ -198,6 +205,18 @@ pub(super) async fn open_transactions(client: &Client) -> Result<String, Halt> {
             "The snapshot waits for transactions that are open at the source, in this or another database.{prepared}"
         ),
     })
+}
+
+/// How often the reader of a stream says how far it is: a third of `wal_sender_timeout`, so that one lost answer does no
+/// harm, and a few seconds at the most.
+pub(super) async fn feedback_interval(client: &Client) -> Result<Duration, Halt> {
+    let row = client
+        .query_one("SELECT setting::bigint FROM pg_settings WHERE name = 'wal_sender_timeout'", &[])
+        .await
+        .map_err(|error| halt::query(Side::Source, "asking for wal_sender_timeout", &error))?;
+    let limit = u64::try_from(row.get::<_, i64>(0)).unwrap_or_default();
+    let longest = Duration::from_secs(5);
+    Ok(if limit == 0 { longest } else { (Duration::from_millis(limit) / 3).min(longest) })
 }
 
 /// How long a slot that is still in use is waited for: the walsender of a run that was killed needs a moment to

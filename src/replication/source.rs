@@ -74,7 +74,7 @@ impl SourceTable {
 }
 
 /// How large a table is, as the files say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Size {
     /// Blocks of all its partitions together.
     pub(super) blocks: u64,
@@ -82,6 +82,17 @@ pub(super) struct Size {
     pub(super) largest: u64,
     /// It can be cut by ctid: a server with TID range scans, and heaps only.
     pub(super) divisible: bool,
+    /// Where it can be cut by its key instead.
+    pub(super) bounds: Option<Bounds>,
+}
+
+/// Values of a key's first column that lie about evenly among its rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) column: String,
+    pub(super) type_name: String,
+    /// In their order, each as text.
+    pub(super) values: Vec<String>,
 }
 
 /// How large tables are, by their object identifiers.
@@ -102,13 +113,44 @@ pub(super) async fn sizes(client: &Client, version: i32, tables: &[&SourceTable]
         )
         .await
         .map_err(|error| failed(&error))?;
+    let mut bounds = if version < 140_000 { bounds(client, tables).await? } else { HashMap::new() };
     let count = |row: &tokio_postgres::Row, at| u64::try_from(row.get::<_, i64>(at)).unwrap_or_default();
     Ok(rows
         .iter()
         .map(|row| {
-            let size =
-                Size { blocks: count(row, 1), largest: count(row, 2), divisible: version >= 140_000 && row.get(3) };
-            (row.get(0), size)
+            let oid = row.get(0);
+            let divisible = version >= 140_000 && row.get(3);
+            (oid, Size { blocks: count(row, 1), largest: count(row, 2), divisible, bounds: bounds.remove(&oid) })
+        })
+        .collect())
+}
+
+/// Where tables can be cut by their keys. Only statistics are asked, and only where the rows lie in about the order of the
+/// key: elsewhere each piece would read most of the table's pages.
+async fn bounds(client: &Client, tables: &[&SourceTable]) -> Result<HashMap<u32, Bounds>, Halt> {
+    let keyed: Vec<(&SourceTable, &String)> = tables
+        .iter()
+        .filter(|table| !table.partitioned)
+        .filter_map(|table| Some((*table, table.key.first()?)))
+        .collect();
+    let oids: Vec<u32> = keyed.iter().map(|(table, _)| table.oid).collect();
+    let names: Vec<&str> = keyed.iter().map(|(_, name)| name.as_str()).collect();
+    let rows = client
+        .query(
+            "SELECT t.oid, s.histogram_bounds::text::text[] FROM unnest($1::oid[], $2::text[]) t(oid, key) \
+             JOIN pg_class c ON c.oid = t.oid JOIN pg_namespace n ON n.oid = c.relnamespace \
+             JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = t.key \
+             WHERE NOT s.inherited AND abs(s.correlation) > 0.9 AND s.histogram_bounds IS NOT NULL",
+            &[&oids, &names],
+        )
+        .await
+        .map_err(|error| failed(&error))?;
+    let mut of: HashMap<u32, Vec<String>> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    Ok(keyed
+        .into_iter()
+        .filter_map(|(table, name)| {
+            let type_name = table.columns.iter().find(|column| column.name == *name)?.type_name.clone();
+            Some((table.oid, Bounds { column: name.clone(), type_name, values: of.remove(&table.oid)? }))
         })
         .collect())
 }

@@ -58,6 +58,8 @@ pub enum Verdict {
     Different,
     /// Only rows that are written all the time could not be compared.
     Moving,
+    /// A run is copying it at this time.
+    Copying,
     /// The destination has no such table.
     Missing,
 }
@@ -172,6 +174,13 @@ impl Sides<'_> {
             more: false,
         };
         let Some(found) = destination::describe(&self.there.client, &table.name).await? else { return Ok(verdict) };
+        if self.running
+            && self.options.profile.method == Method::Cdc
+            && checkpoint::is_copying(&self.there.client, &self.options.profile.slot, &table.name).await?
+        {
+            verdict.verdict = Verdict::Copying;
+            return Ok(verdict);
+        }
         let (here, there) = rows(table, &found, self.recode)?;
         let buckets = (table.rows.unwrap_or_default() / BUCKET_ROWS).next_power_of_two().clamp(64, 65_536);
         let first = sums(self.here, Side::Source, &here.buckets(buckets), &[], &table.name).await?;

@@ -239,7 +239,10 @@ impl ChangeStream for WalStream {
                 self.input.advance(length);
                 if tag == b'Z' {
                     frontend::terminate(&mut self.out);
-                    return self.send().await;
+                    self.send().await?;
+                    // It closes the connection when it has dropped what ends with the session, temporary slots too.
+                    while fill(&mut self.stream, &mut self.input, READ_BYTES).await.is_ok() {}
+                    return Ok(());
                 }
             }
             fill(&mut self.stream, &mut self.input, READ_BYTES).await?;

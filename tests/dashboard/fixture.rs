@@ -274,6 +274,8 @@ fn run(at: Moment, number: u64, lsn: u64, copied: u64) -> Run {
         phase: if one.0 == "shipments" { "copying" } else { "streaming" }.to_owned(),
         rows_copied: if one.0 == "shipments" { copied } else { one.2 },
         rows_estimated: Some(one.1),
+        rows_per_second: None,
+        eta_seconds: None,
         changes: if one.0 == "shipments" { 0 } else { number * PAUSE * one.3 },
     };
     Run {
@@ -285,6 +287,9 @@ fn run(at: Moment, number: u64, lsn: u64, copied: u64) -> Run {
         commit_time: Some(at.minus(Duration::from_millis(180))),
         applied_at: Some(at),
         account: Some(Account {
+            rows_per_second: None,
+            changes_per_second: None,
+            eta_seconds: None,
             phase: "streaming".to_owned(),
             transactions: number * PAUSE * 82,
             changes: number * PAUSE * 356,

@@ -10,6 +10,7 @@
 
 pub mod tables;
 pub mod values;
+pub mod zoo;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bound::{Reading, Snapshot};
 use super::check::{self, Continuation};
-use super::pipe::{Moved, Pipe, reading};
+use super::pipe::{Form, Moved, Pipe, reading};
 use super::range::{Position, Range, Ranges, Split};
 use super::reconcile::Reconcile;
 use super::relations::{self, Relation};
@@ -247,8 +247,9 @@ impl Pass<'_> {
                 None => end.clone(),
                 Some(to) => RelationState { bound: before, reading: Some((bound, to.clone())), ..end.clone() },
             };
-            let sql = select(writer.columns(), relation, what, &ranges, &range);
-            let pipe = Pipe::open(here, &sql, name).await?;
+            let form = writer.form();
+            let sql = select(writer.columns(), form, relation, what, &ranges, &range);
+            let pipe = Pipe::open(here, &sql, form, name).await?;
             let last = range.to.is_none();
             let stopped = !last && self.stop.is_cancelled();
             if pipe.is_some() || last || stopped || recorded.elapsed() >= RECORD_AGAIN {
@@ -289,8 +290,8 @@ fn now() -> Instant {
 }
 
 /// The statement that reads a range.
-fn select(columns: &str, relation: &Relation, what: Reading, ranges: &Ranges<'_>, range: &Range) -> String {
+fn select(columns: &str, form: Form, relation: &Relation, what: Reading, ranges: &Ranges<'_>, range: &Range) -> String {
     let conditions: Vec<String> = what.condition().into_iter().chain(ranges.condition(range)).collect();
     let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-    format!("COPY (SELECT {columns} FROM {}{filter}) TO STDOUT", relation.from)
+    format!("COPY (SELECT {columns} FROM {}{filter}) TO STDOUT {}", relation.from, form.option())
 }

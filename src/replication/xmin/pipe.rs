@@ -11,6 +11,31 @@ use crate::replication::halt::{self, Halt, Side};
 
 /// Rows are handed on in pieces of this size.
 const PIECE: usize = 64 * 1024;
+/// What stands before the first row of COPY's binary form (PostgreSQL documentation, "COPY": signature, flags, length of
+/// the extension, which no server writes).
+const HEADER: usize = 19;
+
+/// The form of rows between both servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Text,
+    Binary,
+}
+
+impl Form {
+    /// As an option of COPY.
+    pub(super) fn option(self) -> &'static str {
+        match self {
+            Self::Text => "(FORMAT text)",
+            Self::Binary => "(FORMAT binary)",
+        }
+    }
+
+    /// Whether a first message holds no row: the binary form has a header and an end even then.
+    fn is_empty(self, first: &[u8]) -> bool {
+        self == Self::Binary && first.get(HEADER..HEADER + 2) == Some(&[0xff, 0xff])
+    }
+}
 
 /// A COPY of the source that has given its first row.
 pub(super) struct Pipe<'a> {
@@ -28,13 +53,25 @@ pub(super) struct Moved {
 
 impl<'a> Pipe<'a> {
     /// Begins to read; `None` when there is no row.
-    pub(super) async fn open(source: &Client, read: &str, table: &'a TableName) -> Result<Option<Self>, Halt> {
+    pub(super) async fn open(
+        source: &Client,
+        read: &str,
+        form: Form,
+        table: &'a TableName,
+    ) -> Result<Option<Self>, Halt> {
         let out = source.copy_out(read).await.map_err(|error| reading(table, &error))?;
         let mut out = Box::pin(out);
         match out.next().await {
             Some(first) => {
                 let first = first.map_err(|error| reading(table, &error))?;
-                Ok(Some(Self { table, out, first }))
+                if !form.is_empty(&first) {
+                    return Ok(Some(Self { table, out, first }));
+                }
+                // Its end has to be read before the session can do anything else.
+                while let Some(rest) = out.next().await {
+                    rest.map_err(|error| reading(table, &error))?;
+                }
+                Ok(None)
             }
             None => Ok(None),
         }
@@ -53,7 +90,7 @@ impl<'a> Pipe<'a> {
         let sink = destination.copy_in::<_, Bytes>(write).await.map_err(writing)?;
         tokio::pin!(sink);
         let mut piece = BytesMut::with_capacity(PIECE * 2);
-        // The server sends one message for each row.
+        // The server sends one message for each row; the exact number is known at the end.
         let mut moved = Moved { rows: 1, bytes: self.first.len() as u64 };
         piece.extend_from_slice(&self.first);
         while let Some(line) = self.out.next().await {
@@ -68,7 +105,8 @@ impl<'a> Pipe<'a> {
             }
         }
         sink.send(piece.freeze()).await.map_err(writing)?;
-        sink.finish().await.map_err(writing)?;
+        // The end of the binary form is a message, but no row.
+        moved.rows = sink.finish().await.map_err(writing)?;
         Ok(moved)
     }
 }
@@ -81,5 +119,20 @@ pub(super) fn reading(table: &TableName, error: &tokio_postgres::Error) -> Halt 
             Halt::Passing(format!("Table {table} was changed at the source while it was read ({}).", halt::shown(db)))
         }
         _ => halt::query(Side::Source, &format!("reading table {table}"), error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Form;
+
+    #[test]
+    fn a_copy_without_rows_is_told_from_one_with_rows() {
+        let mut head = b"PGCOPY\n\xff\r\n\0".to_vec();
+        head.extend([0; 8]);
+        let with = |more: &[u8]| [&head[..], more].concat();
+        assert!(Form::Binary.is_empty(&with(&[0xff, 0xff])));
+        assert!(!Form::Binary.is_empty(&with(&[0, 1, 0xff, 0xff, 0xff, 0xff])));
+        assert!(!Form::Text.is_empty(&with(&[0xff, 0xff])));
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -19,9 +19,10 @@ use crate::replication::checkpoint;
 use crate::replication::destination::Destination;
 use crate::replication::halt::Halt;
 use crate::replication::journal;
+use crate::replication::patience::{FAREWELL, Patience};
 use crate::replication::prepare::own;
 use crate::replication::progress::{Phase, Progress, Teller};
-use crate::replication::run::{FAREWELL, FIRST_PAUSE, LONGEST_PAUSE, RunError, RunOptions, Summary};
+use crate::replication::run::{RunError, RunOptions, Summary};
 
 /// Between the end of a pass and the next one, even if passes last longer than their interval.
 const REST: Duration = Duration::from_secs(1);
@@ -46,19 +47,19 @@ pub(in crate::replication) async fn run(
         ours: None,
         told: HashSet::new(),
     };
-    let mut pause = FIRST_PAUSE;
+    let mut patience = Patience::new();
     loop {
         let began = now();
         let outcome = run.attempt().await;
         let halt = match outcome {
             Ok(Ended::Stopped) | Err(Halt::Stopped) => break,
             Ok(Ended::TakenUp) => {
-                pause = FIRST_PAUSE;
+                patience.renew();
                 tell.note("That pass had begun in an earlier snapshot; another one follows at once.");
                 continue;
             }
             Ok(Ended::Whole) => {
-                pause = FIRST_PAUSE;
+                patience.renew();
                 let Some(every) = options.xmin.every else { break };
                 progress.send_modify(|progress| progress.phase = Phase::Waiting);
                 let next = (began + every).max(now() + REST);
@@ -73,11 +74,8 @@ pub(in crate::replication) async fn run(
         if !halt.heals(run.started) {
             return Err(halt.into());
         }
-        progress.send_modify(|progress| progress.phase = Phase::Reconnecting);
-        tell.trouble(format!("{} Trying again in {} s.", halt.what(), pause.as_secs_f32()));
-        tokio::select! {
-            () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-            () = stop.cancelled() => break,
+        if !patience.wait(&halt, &progress, &tell, &stop).await {
+            break;
         }
     }
     progress.send_modify(|progress| progress.phase = Phase::Stopping);

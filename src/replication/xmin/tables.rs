@@ -7,7 +7,6 @@ use tokio_postgres::Client;
 use super::relations::Wanted;
 use super::state::{self, Record, RelationState, TableState};
 use super::unique;
-use super::write;
 use crate::connection::Settings;
 use crate::profile::TableName;
 use crate::replication::checkpoint;
@@ -74,7 +73,7 @@ impl Join<'_> {
                 let there = there.ok_or_else(|| vanished(name))?;
                 if state.is_some() {
                     // Its rows went with the table: what was read is not here any more.
-                    self.run(name, &record.begun()).await?;
+                    self.whole(name, &record.begun()).await?;
                     state = Some(TableState::default());
                 }
                 there
@@ -85,7 +84,7 @@ impl Join<'_> {
                 state.table == *name && !wanted.relations.iter().any(|relation| relation.oid == **oid)
             });
             for (oid, _) in left {
-                self.run(name, &record.left(*oid)).await?;
+                self.whole(name, &record.left(*oid)).await?;
             }
             let lacks = |column: &Column| !there.columns.iter().any(|other| other.name == column.name);
             if source.columns.iter().any(|column| column.published && lacks(column)) {
@@ -115,17 +114,22 @@ impl Join<'_> {
             Some(_) => !known && !destination::has_rows(client, name).await?,
         };
         if fresh {
+            self.run(name, "BEGIN").await?;
             if state.as_ref().is_some_and(|state| state.again) {
-                write::empty(client, name, there.partitioned).await?;
+                destination::empty(client, name, &there).await?;
             }
-            self.run(name, &record.begun()).await?;
+            self.run(name, &format!("{}; COMMIT", record.begun())).await?;
         }
         Ok(Job { shared, state: state.unwrap_or_default(), fresh, there, wanted })
     }
 
+    async fn whole(&self, name: &TableName, sql: &str) -> Result<(), Halt> {
+        self.run(name, &format!("BEGIN; {sql}; COMMIT")).await
+    }
+
     async fn run(&self, name: &TableName, sql: &str) -> Result<(), Halt> {
         let failed = |error| halt::query(Side::Destination, &format!("recording the state of table {name}"), &error);
-        self.destination.batch_execute(&format!("BEGIN; {sql}; COMMIT")).await.map_err(failed)
+        self.destination.batch_execute(sql).await.map_err(failed)
     }
 }
 

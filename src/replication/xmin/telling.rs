@@ -29,19 +29,9 @@ impl Telling<'_> {
             progress.tables = jobs
                 .iter()
                 .map(|job| {
-                    let old = before.remove(&job.wanted.source.name);
-                    TableProgress {
-                        table: job.wanted.source.name.clone(),
-                        phase: TablePhase::Waiting,
-                        rows_copied: old.as_ref().map_or(0, |old| old.rows_copied),
-                        bytes_copied: old.as_ref().map_or(0, |old| old.bytes_copied),
-                        rows_estimated: job.wanted.source.rows,
-                        inserts: 0,
-                        updates: old.as_ref().map_or(0, |old| old.updates),
-                        deletes: old.as_ref().map_or(0, |old| old.deletes),
-                        truncates: 0,
-                        copied_by_this_run: false,
-                    }
+                    let name = &job.wanted.source.name;
+                    let old = before.remove(name).unwrap_or_else(|| TableProgress::of(name.clone()));
+                    TableProgress { phase: TablePhase::Waiting, rows_estimated: job.wanted.source.rows, ..old }
                 })
                 .collect();
             let first = jobs.iter().any(|job| !job.state.current);

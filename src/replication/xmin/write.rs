@@ -6,12 +6,13 @@
 
 use tokio_postgres::Client;
 
-use super::pipe::{Moved, Pipe};
+use super::pipe::{Form, Moved, Pipe};
 use super::relations::Wanted;
 use crate::catalog::ident::{quote_ident, quote_table};
 use crate::profile::TableName;
 use crate::replication::destination::{DestinationColumn, DestinationTable};
 use crate::replication::halt::{self, Halt, Side};
+use crate::replication::pieces;
 
 const STAGE: &str = "pg_temp.walpilot_rows";
 
@@ -52,6 +53,11 @@ impl<'a> Writer<'a> {
     /// The columns that are written.
     pub(super) fn columns(&self) -> &str {
         &self.statements.columns
+    }
+
+    /// The form in which they are written.
+    pub(super) fn form(&self) -> Form {
+        self.statements.form
     }
 
     /// Writes the rows of `pipe` and runs `record`. Returns what was read, and how many rows were changed.
@@ -153,22 +159,10 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Empties a table.
-pub(super) async fn empty(client: &Client, name: &TableName, partitioned: bool) -> Result<(), Halt> {
-    let failed = |error| halt::query(Side::Destination, &format!("emptying table {name}"), &error);
-    let only = if partitioned { "" } else { "ONLY " };
-    let table = quote_table(name);
-    // TRUNCATE refuses a table that a foreign key points to, even from an empty table.
-    let sql = "SELECT EXISTS (SELECT 1 FROM pg_constraint WHERE contype = 'f' AND confrelid = $1::text::regclass \
-               AND conrelid <> confrelid)";
-    let referenced: bool = client.query_one(sql, &[&table]).await.map_err(failed)?.get(0);
-    let verb = if referenced { "DELETE FROM" } else { "TRUNCATE" };
-    client.batch_execute(&format!("{verb} {only}{table}")).await.map_err(failed)
-}
-
 /// The statements for a table's rows.
 struct Statements {
     columns: String,
+    form: Form,
     copy: String,
     stage: String,
     copy_to_stage: String,
@@ -183,6 +177,8 @@ impl Statements {
         let column = |name: &String| there.columns.iter().find(|other| other.name == *name && !other.generated);
         let written: Vec<&DestinationColumn> =
             wanted.source.columns.iter().filter(|c| c.published).filter_map(|c| column(&c.name)).collect();
+        let binary = pieces::binary(pieces::carried(&wanted.source, &there.columns));
+        let form = if binary { Form::Binary } else { Form::Text };
         let list = |columns: &[&DestinationColumn]| {
             columns.iter().map(|column| quote_ident(&column.name)).collect::<Vec<_>>().join(", ")
         };
@@ -234,12 +230,12 @@ impl Statements {
             format!("UPDATE SET {} WHERE {}", set.join(", "), differ.join(" OR "))
         };
         Self {
-            copy: format!("COPY {table} ({columns}) FROM STDIN"),
+            copy: format!("COPY {table} ({columns}) FROM STDIN {}", form.option()),
             stage: format!(
                 "CREATE TEMPORARY TABLE {} ON COMMIT DELETE ROWS AS SELECT {columns} FROM {only}{table} WITH NO DATA",
                 STAGE.trim_start_matches("pg_temp.")
             ),
-            copy_to_stage: format!("COPY {STAGE} ({columns}) FROM STDIN"),
+            copy_to_stage: format!("COPY {STAGE} ({columns}) FROM STDIN {}", form.option()),
             remove_stale,
             remove_others: format!(
                 "DELETE FROM {only}{table} AS there WHERE NOT EXISTS (SELECT FROM {STAGE} AS new WHERE {})",
@@ -251,6 +247,7 @@ impl Statements {
                 list(&key)
             ),
             columns,
+            form,
         }
     }
 }

@@ -1,0 +1,120 @@
+//! What goes wrong beside the program: each ends or waits with one clear sentence, and going on is safe.
+
+mod replicating;
+mod support;
+
+use replicating::{Pair, execute, value};
+use support::{await_until, destination, session, source_builder, started};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+/// Waits until a run streams.
+async fn await_streaming(pair: &Pair) {
+    await_until("the stream", async || {
+        let there = "SELECT to_regclass('walpilot.progress') IS NOT NULL";
+        let phase = "SELECT COALESCE(min(phase), '') FROM walpilot.progress";
+        value(&pair.to(), there).await == "t" && value(&pair.to(), phase).await == "streaming"
+    })
+    .await;
+}
+
+/// A pair whose source has these settings.
+async fn pair(settings: &[(&str, &str)], schema: &str) -> Pair {
+    let builder = settings.iter().fold(source_builder(), |builder, (name, value)| builder.setting(name, value));
+    let pair = Pair { source: started(builder).await, destination: destination().await };
+    execute(&pair.from(), schema).await;
+    execute(&pair.from(), "CREATE PUBLICATION walpilot_publication FOR ALL TABLES").await;
+    pair
+}
+
+#[tokio::test]
+async fn the_source_hears_from_a_run_whose_destination_does_not_answer() {
+    let pair = pair(&[("wal_sender_timeout", "2s")], "CREATE TABLE t (id int PRIMARY KEY)").await;
+    let (mut child, _home) = pair.command(&[]).spawn();
+    await_streaming(&pair).await;
+    let sender = "SELECT string_agg(pid::text || ' ' || backend_start, ',') FROM pg_stat_replication";
+    let first = value(&pair.from(), sender).await;
+    let lock = session(&pair.to()).await;
+    lock.client.batch_execute("BEGIN; LOCK TABLE public.t IN SHARE MODE").await.expect("locked");
+    execute(&pair.from(), "INSERT INTO t VALUES (1)").await;
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't'::regclass";
+    await_until("the apply waits", async || value(&pair.to(), waits).await == "1").await;
+    // Several times as long as the source is patient.
+    let since = value(&pair.from(), "SELECT clock_timestamp()").await;
+    let later = format!("SELECT clock_timestamp() > '{since}'::timestamptz + interval '8 seconds'");
+    await_until("the source's patience is over", async || value(&pair.from(), &later).await == "t").await;
+    assert_eq!(value(&pair.from(), sender).await, first, "the same walsender serves the run");
+    lock.client.batch_execute("ROLLBACK").await.expect("unlocked");
+    pair.await_equal().await;
+    assert_eq!(value(&pair.from(), sender).await, first);
+    child.kill().await.expect("it runs");
+}
+
+/// The server's own code for a full disk, raised where rows are written.
+const FULL: &str = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS \
+    'BEGIN RAISE EXCEPTION ''could not extend file: No space left on device'' USING ERRCODE = ''53100''; END'; \
+    CREATE TRIGGER full_disk BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION full_disk(); \
+    ALTER TABLE t ENABLE ALWAYS TRIGGER full_disk";
+
+#[tokio::test]
+async fn a_full_disk_at_the_destination_is_waited_for_in_copy_and_stream() {
+    let pair = pair(&[], "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)").await;
+    execute(&pair.to(), &format!("CREATE TABLE t (id int PRIMARY KEY); {FULL}")).await;
+    let (mut child, _home) = pair.command(&[]).spawn();
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut told = async || {
+        loop {
+            let line = lines.next_line().await.expect("UTF-8").expect("it waits");
+            if line.contains("No space left") {
+                assert!(line.contains("Trying again in"), "{line}");
+                return;
+            }
+        }
+    };
+    told().await;
+    assert_eq!(value(&pair.to(), "SELECT count(*) FROM t").await, "0");
+    execute(&pair.to(), "ALTER TABLE t DISABLE TRIGGER full_disk").await;
+    await_streaming(&pair).await;
+    pair.await_equal().await;
+    execute(&pair.to(), "ALTER TABLE t ENABLE ALWAYS TRIGGER full_disk").await;
+    execute(&pair.from(), "INSERT INTO t SELECT generate_series(2, 500)").await;
+    told().await;
+    execute(&pair.to(), "ALTER TABLE t DISABLE TRIGGER full_disk").await;
+    pair.await_equal().await;
+    child.kill().await.expect("it runs");
+}
+
+#[tokio::test]
+async fn a_slot_that_lost_its_log_stops_the_run_with_the_way_out() {
+    let settings = [("max_slot_wal_keep_size", "16MB"), ("max_wal_size", "32MB"), ("min_wal_size", "32MB")];
+    let schema =
+        "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE filler (v text); INSERT INTO t VALUES (1, 'a')";
+    let pair = pair(&settings, schema).await;
+    let (child, _home) = pair.command(&[]).spawn();
+    await_streaming(&pair).await;
+    pair.await_equal().await;
+    let lock = session(&pair.to()).await;
+    lock.client.batch_execute("BEGIN; LOCK TABLE public.t IN SHARE MODE").await.expect("locked");
+    execute(&pair.from(), "INSERT INTO t VALUES (2, 'unseen')").await;
+    let status = "SELECT COALESCE(wal_status, 'lost') FROM pg_replication_slots WHERE slot_name = 'walpilot_slot'";
+    await_until("the slot is lost", async || {
+        execute(
+            &pair.from(),
+            "INSERT INTO filler SELECT repeat(md5(i::text), 60) FROM generate_series(1, 5000) i; SELECT pg_switch_wal()",
+        )
+        .await;
+        execute(&pair.from(), "CHECKPOINT").await;
+        value(&pair.from(), status).await == "lost"
+    })
+    .await;
+    lock.client.batch_execute("ROLLBACK").await.expect("unlocked");
+    let output = child.wait_with_output().await.expect("it ends");
+    let reason = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{reason}");
+    for word in ["max_slot_wal_keep_size", "pg_drop_replication_slot('walpilot_slot')", "--copy-again"] {
+        assert!(reason.contains(word), "{word} is missing: {reason}");
+    }
+    assert_eq!(reason.trim_end().lines().count(), 1, "{reason}");
+    execute(&pair.from(), "SELECT pg_drop_replication_slot('walpilot_slot')").await;
+    pair.command(&["--until-caught-up", "--copy-again"]).run().await.expect_code(0);
+    pair.expect_equal().await;
+}
