@@ -237,9 +237,13 @@ async fn a_copy_that_broke_off_and_is_given_up_leaves_a_table_with_its_key_and_n
     let lock = session(&pair.to()).await;
     lock.client.batch_execute("BEGIN; LOCK TABLE walpilot.table_piece IN EXCLUSIVE MODE").await.expect("locked");
     execute(&pair.from(), BIG).await;
+    let end = value(&pair.from(), "SELECT pg_current_wal_lsn()").await;
     let (mut child, _home) = pair.command(&[]).spawn();
     let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'walpilot.table_piece'::regclass";
     await_until("the copy is nearly done", async || value(&pair.to(), waits).await == "1").await;
+    // Otherwise the stream would bring the rows once more.
+    let left_behind = format!("SELECT lsn >= '{end}' FROM walpilot.checkpoint");
+    await_until("the stream is past the rows", async || value(&pair.to(), &left_behind).await == "t").await;
     child.kill().await.expect("it runs");
     // The server would finish what it has been told, when the lock is gone.
     execute(

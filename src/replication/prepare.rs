@@ -239,6 +239,13 @@ impl Wish<'_> {
             checkpoint::table_states(client, slot).await?.into_iter().collect();
         let memberships = checkpoint::memberships(client, slot).await?;
         let recording = |error| halt::query(Side::Destination, "recording the state of a table", &error);
+        if let Some(table) = found.iter().find(|table| table.columns.is_empty()) {
+            return Err(Halt::refused(format!(
+                "Table {} has no columns, so nothing of it can be copied. Take it out of the publication, or choose \
+                 others with --tables.",
+                table.name
+            )));
+        }
         types::add_labels(source, client, &found, self.tell).await?;
         let mut creator = Creator::new(source, client, &self.destination.user, self.tell);
         let mut tables = Vec::new();
