@@ -118,3 +118,13 @@ async fn a_slot_that_lost_its_log_stops_the_run_with_the_way_out() {
     pair.command(&["--until-caught-up", "--copy-again"]).run().await.expect_code(0);
     pair.expect_equal().await;
 }
+
+#[tokio::test]
+async fn a_table_without_columns_is_refused_before_anything_is_created() {
+    let pair = pair(&[], "CREATE TABLE other (id int PRIMARY KEY); CREATE TABLE t ()").await;
+    execute(&pair.from(), "ALTER TABLE t REPLICA IDENTITY FULL").await;
+    let outcome = pair.command(&["--until-caught-up"]).run().await.expect_code(4);
+    assert!(outcome.stderr.contains("Table public.t has no columns"), "{}", outcome.stderr);
+    assert_eq!(value(&pair.to(), "SELECT to_regclass('other') IS NULL").await, "t");
+    assert_eq!(value(&pair.from(), "SELECT count(*) FROM pg_replication_slots").await, "0");
+}
