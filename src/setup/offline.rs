@@ -17,7 +17,7 @@ use crate::connection::printable;
 use crate::profile::{Coverage, Method, Profile, Selection};
 
 const ADMIN: &str = "superuser";
-/// Where pgoutput sends no messages a heartbeat needs a table, as in [`super::plan`].
+/// Where pgoutput sends no messages a heartbeat needs a table, as in [`super::plan()`].
 const NEEDS_BEAT: &str = "current_setting('server_version_num')::int < 140000";
 /// And that table is not there yet.
 const BEAT_MISSING: &str = "current_setting('server_version_num')::int < 140000 \

@@ -1,4 +1,4 @@
-//! Tables that change hands between two streams ([`handover`]), seen from both sides.
+//! Tables that change hands between two streams ([`handover`](crate::replication::handover)), seen from both sides.
 
 use std::future::pending;
 use std::time::Duration;

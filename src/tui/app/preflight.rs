@@ -1,6 +1,6 @@
 //! The fourth screen: what stands in the way of replication.
 
-use crate::preflight::{Finding, Report, Severity, Status};
+use crate::preflight::{Finding, Report};
 use crate::profile::Profile;
 
 /// The last report.
@@ -20,43 +20,6 @@ pub struct PreflightStep {
     pub cursor: usize,
     /// How far the details are scrolled.
     pub scroll: usize,
-}
-
-/// How many findings came to what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Blockers.
-    pub blockers: usize,
-    /// Warnings.
-    pub warnings: usize,
-    /// What this role may not see, without being a blocker.
-    pub unseen: usize,
-    /// What holds.
-    pub passed: usize,
-}
-
-impl Counts {
-    /// Counts the findings of `report`.
-    #[must_use]
-    pub fn of(report: &Report) -> Self {
-        let mut counts = Self::default();
-        for finding in &report.findings {
-            match finding.status {
-                Status::Pass => counts.passed += 1,
-                Status::Skipped => {}
-                _ if is_blocker(finding) => counts.blockers += 1,
-                Status::Unseen => counts.unseen += 1,
-                Status::Warn | Status::Fail => counts.warnings += 1,
-            }
-        }
-        counts
-    }
-}
-
-/// Whether a finding keeps replication from working.
-#[must_use]
-pub fn is_blocker(finding: &Finding) -> bool {
-    finding.status == Status::Fail && finding.severity == Severity::Blocker
 }
 
 impl PreflightStep {

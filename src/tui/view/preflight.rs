@@ -7,34 +7,43 @@ use ratatui::text::{Line, Span};
 use super::chrome::working;
 use super::text::{cut, paragraph, put, put_line, put_lines, window};
 use super::theme::{Theme, Tone};
-use crate::preflight::{Finding, FixKind, Report, Severity, Status};
+use crate::preflight::report::{Rank, rank};
+use crate::preflight::{Finding, FixKind, Report, Status};
 use crate::tui::app::job::Job;
-use crate::tui::app::preflight::{Counts, is_blocker};
 use crate::tui::app::state::App;
 
 /// The word and the tone of a finding.
 #[must_use]
 pub fn verdict(finding: &Finding) -> (&'static str, Tone) {
-    match finding.status {
-        Status::Pass => ("PASS", Tone::Good),
-        Status::Skipped => ("SKIP", Tone::Dim),
-        _ if is_blocker(finding) => ("FAIL", Tone::Bad),
-        Status::Unseen => ("UNSEEN", Tone::Warn),
-        Status::Fail | Status::Warn if finding.severity == Severity::Info => ("INFO", Tone::Accent),
-        Status::Fail | Status::Warn => ("WARN", Tone::Warn),
-    }
+    let tone = match rank(finding) {
+        Rank::Blocker => Tone::Bad,
+        Rank::Warning => Tone::Warn,
+        Rank::Info => Tone::Accent,
+        Rank::Skipped => Tone::Dim,
+        Rank::Passed => Tone::Good,
+    };
+    let word = match (finding.status, rank(finding)) {
+        (Status::Unseen, _) => "UNSEEN",
+        (_, Rank::Blocker) => "FAIL",
+        (_, Rank::Warning) => "WARN",
+        (_, Rank::Info) => "INFO",
+        (_, Rank::Skipped) => "SKIP",
+        (_, Rank::Passed) => "PASS",
+    };
+    (word, tone)
 }
 
 /// The counts of a report as a line.
 #[must_use]
 pub fn counts(report: &Report, theme: Theme) -> Line<'static> {
-    let counts = Counts::of(report);
+    let counts = report.counts();
     let plural = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let mut spans = Vec::new();
     let parts = [
         (counts.blockers, plural(counts.blockers, "blocker"), Tone::Bad),
         (counts.warnings, plural(counts.warnings, "warning"), Tone::Warn),
-        (counts.unseen, format!("{} not to be seen", counts.unseen), Tone::Warn),
+        (counts.infos, plural(counts.infos, "note"), Tone::Accent),
+        (counts.skipped, format!("{} not judged", counts.skipped), Tone::Dim),
         (counts.passed, format!("{} passed", counts.passed), Tone::Good),
     ];
     for (count, text, tone) in parts {

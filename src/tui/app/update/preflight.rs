@@ -3,7 +3,6 @@
 use crate::tui::app::action::Action;
 use crate::tui::app::job::Job;
 use crate::tui::app::message::{Effect, Work};
-use crate::tui::app::preflight::Counts;
 use crate::tui::app::state::App;
 use crate::tui::app::step::Step;
 
@@ -50,7 +49,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
         }
         Action::Confirm => match &app.preflight.report {
             Some(report) if app.preflight.error.is_none() => {
-                let blockers = Counts::of(report).blockers;
+                let blockers = report.counts().blockers;
                 app.show(Step::Script);
                 if blockers > 0 {
                     app.note("Going on with blockers: this script mends what SQL can mend.", false);
