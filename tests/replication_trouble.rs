@@ -43,6 +43,9 @@ async fn the_source_hears_from_a_run_whose_destination_does_not_answer() {
     let later = format!("SELECT clock_timestamp() > '{since}'::timestamptz + interval '8 seconds'");
     await_until("the source's patience is over", async || value(&pair.from(), &later).await == "t").await;
     assert_eq!(value(&pair.from(), sender).await, first, "the same walsender serves the run");
+    // Who watches the source sees that it is not silent.
+    let silent = "SELECT now() - reply_time BETWEEN '-1 minute' AND '1 minute' FROM pg_stat_replication";
+    assert_eq!(value(&pair.from(), silent).await, "t");
     lock.client.batch_execute("ROLLBACK").await.expect("unlocked");
     pair.await_equal().await;
     assert_eq!(value(&pair.from(), sender).await, first);

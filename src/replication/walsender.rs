@@ -3,6 +3,8 @@
 //! tokio-postgres knows neither, so this stands on the wire library alone. Frames are cut out of one read buffer
 //! without copying: a payload shares the buffer's memory until it is dropped.
 
+use std::time::{Duration, SystemTime};
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
@@ -222,8 +224,7 @@ impl ChangeStream for WalStream {
         body.put_u64(feedback.received.0.max(feedback.flushed.0));
         body.put_u64(feedback.flushed.0);
         body.put_u64(feedback.flushed.0);
-        // The client's clock: the server only shows it.
-        body.put_u64(0);
+        body.put_u64(clock());
         body.put_u8(0);
         frontend::CopyData::new(body)?.write(&mut self.out);
         self.send().await
@@ -248,6 +249,18 @@ impl ChangeStream for WalStream {
             fill(&mut self.stream, &mut self.input, READ_BYTES).await?;
         }
     }
+}
+
+/// From 1970-01-01 to 2000-01-01 UTC.
+const TO_2000: Duration = Duration::from_secs(946_684_800);
+
+/// Microseconds since 2000-01-01 UTC by this machine's clock, which the server shows as `reply_time`: who watches it sees
+/// by that how long a client has been silent.
+#[expect(clippy::disallowed_methods, reason = "the walsender is told the time")]
+fn clock() -> u64 {
+    let since =
+        SystemTime::UNIX_EPOCH.checked_add(TO_2000).and_then(|from| SystemTime::now().duration_since(from).ok());
+    since.and_then(|since| u64::try_from(since.as_micros()).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
