@@ -59,7 +59,7 @@ const SHAPES: &[Shape] = &[
     shape("types of all kinds", "CREATE TABLE kinds(id uuid PRIMARY KEY, a int[], j jsonb, r int4range, x xml, p point, b bytea, t tsvector, n numeric(20, 4), i interval, m money, bits bit(3))"),
     shape("a composite key with an included column", "CREATE TABLE c(a int, b int, c text, PRIMARY KEY (a, b) INCLUDE (c))"),
     shape("extensions and their types", "CREATE EXTENSION hstore; CREATE EXTENSION citext; CREATE EXTENSION ltree; CREATE EXTENSION pg_trgm; CREATE EXTENSION \"uuid-ossp\"; CREATE EXTENSION pgcrypto;
-        CREATE EXTENSION pg_stat_statements; CREATE EXTENSION postgres_fdw; CREATE EXTENSION btree_gist; CREATE EXTENSION cube; CREATE EXTENSION earthdistance; CREATE EXTENSION tablefunc;
+        CREATE EXTENSION pg_stat_statements; CREATE EXTENSION btree_gist; CREATE EXTENSION cube; CREATE EXTENSION earthdistance; CREATE EXTENSION tablefunc;
         CREATE TABLE people(id uuid PRIMARY KEY DEFAULT uuid_generate_v4(), tags hstore, mail citext UNIQUE, path ltree, place cube, during tstzrange, EXCLUDE USING gist (path WITH =, during WITH &&));
         CREATE INDEX ON people USING gin (mail gin_trgm_ops)"),
     Shape { role: Some("BYPASSRLS"), ..shape("a role that row-level security does not bind", "CREATE TABLE tenants(id int PRIMARY KEY); ALTER TABLE tenants ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
@@ -78,7 +78,7 @@ const SHAPES: &[Shape] = &[
     Shape { first: 18, ..shape("a key without overlaps", "CREATE EXTENSION btree_gist; CREATE TABLE bookings(room int, during tstzrange, PRIMARY KEY (room, during WITHOUT OVERLAPS))") },
     Shape { first: 15, ..shape("a publication of the schema, and another tool's beside it", "CREATE SCHEMA side; CREATE TABLE side.log(line text); CREATE TABLE a(id int PRIMARY KEY, v text); CREATE PUBLICATION walpilot_publication FOR TABLES IN SCHEMA public WITH (publish_via_partition_root = true);
         CREATE PUBLICATION audit FOR TABLE side.log WITH (publish = 'insert'); CREATE PUBLICATION narrow FOR TABLE a (id) WHERE (id > 5)") },
-    shape("foreign tables, large objects and rules elsewhere", "CREATE SCHEMA far; CREATE EXTENSION postgres_fdw; CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw; CREATE FOREIGN TABLE far.remote(id int) SERVER s; SELECT lo_create(0);
+    shape("foreign tables, large objects and rules elsewhere", "CREATE SCHEMA far; CREATE EXTENSION file_fdw; CREATE SERVER s FOREIGN DATA WRAPPER file_fdw; CREATE FOREIGN TABLE far.remote(id int) SERVER s OPTIONS (filename '/dev/null'); SELECT lo_create(0);
         CREATE TABLE a(id int PRIMARY KEY); CREATE TABLE b(id int PRIMARY KEY); CREATE RULE r AS ON INSERT TO a DO ALSO NOTIFY x; CLUSTER a USING a_pkey"),
     shape("temporary and unlogged work elsewhere", "CREATE TABLE a(id int PRIMARY KEY); CREATE SCHEMA scratch; CREATE UNLOGGED TABLE scratch.work(v int)"),
 ];

@@ -215,6 +215,9 @@ async fn a_source_that_stops_in_the_middle_is_told_and_gone_on_with() {
     terminal.types("8");
     terminal.wait_for("The source answers again");
     terminal.wait_until("the banner to go", |screen| !screen.contents().contains("No answer for"));
+    // Out of the page, then out of the program.
+    terminal.types("q");
+    terminal.wait_for("Slots 1");
     terminal.types("q");
     terminal.wait_for("Stop the replication and leave?");
     terminal.types("\r");

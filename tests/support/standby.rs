@@ -10,7 +10,7 @@ use walpilot::demo::Cluster;
 use super::{source_builder, started};
 
 /// Runs a program of the server as the owner of its files, as an administrator would.
-fn administer(cluster: &Cluster, program: &str, arguments: &[&str]) {
+pub fn administer(cluster: &Cluster, program: &str, arguments: &[&str]) {
     let owner = std::fs::metadata(cluster.data_directory()).expect("its data").uid();
     let output = Command::new(cluster.binaries().dir.join(program))
         .args(arguments)
