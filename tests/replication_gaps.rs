@@ -10,16 +10,6 @@ use support::{await_until, session};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use walpilot::connection::{Secret, Settings};
 
-/// Waits until a run streams.
-async fn await_streaming(pair: &Pair) {
-    await_until("the stream", async || {
-        let there = "SELECT to_regclass('walpilot.progress') IS NOT NULL";
-        let phase = "SELECT COALESCE(min(phase), '') FROM walpilot.progress";
-        value(&pair.to(), there).await == "t" && value(&pair.to(), phase).await == "streaming"
-    })
-    .await;
-}
-
 /// Each statement in a transaction of its own.
 async fn one_by_one(settings: &Settings, statements: &[&str]) {
     for sql in statements {
@@ -45,7 +35,7 @@ async fn a_table_that_left_the_publication_and_came_back_is_copied_again() {
             .await;
     execute(&pair.from(), "INSERT INTO t VALUES (1, 'a'), (2, 'b')").await;
     let (mut child, _home) = pair.command(&[]).spawn();
-    await_streaming(&pair).await;
+    pair.await_streaming().await;
     // In one breath, so that the run sees the catalog only as it is afterwards.
     one_by_one(
         &pair.from(),
@@ -98,7 +88,7 @@ async fn a_table_that_left_the_publication_and_came_back_is_copied_again() {
 async fn a_publication_that_was_dropped_stops_the_run_and_its_gap_is_filled() {
     let pair = listed("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)", "t").await;
     let (child, _home) = pair.command(&[]).spawn();
-    await_streaming(&pair).await;
+    pair.await_streaming().await;
     one_by_one(
         &pair.from(),
         &["INSERT INTO t VALUES (2)", "DROP PUBLICATION walpilot_publication", "INSERT INTO t VALUES (3)"],

@@ -6,16 +6,6 @@ mod support;
 use replicating::{Pair, execute, query, value};
 use support::{await_until, session};
 
-/// Waits until a run streams.
-async fn await_streaming(pair: &Pair) {
-    await_until("the stream", async || {
-        let there = "SELECT to_regclass('walpilot.progress') IS NOT NULL";
-        let phase = "SELECT COALESCE(min(phase), '') FROM walpilot.progress";
-        value(&pair.to(), there).await == "t" && value(&pair.to(), phase).await == "streaming"
-    })
-    .await;
-}
-
 async fn state(pair: &Pair, table: &str) -> String {
     let sql = format!("SELECT COALESCE(max(state), '') FROM walpilot.table_state WHERE table_name = '{table}'");
     value(&pair.to(), &sql).await
@@ -32,7 +22,7 @@ async fn other_tables_go_on_while_an_added_one_is_copied() {
     let lock = session(&pair.to()).await;
     lock.client.batch_execute("BEGIN; LOCK TABLE public.big IN SHARE MODE").await.expect("locked");
     let (mut child, _home) = pair.command(&[]).spawn();
-    await_streaming(&pair).await;
+    pair.await_streaming().await;
     execute(&pair.from(), BIG).await;
     execute(&pair.from(), "INSERT INTO big VALUES (0, 'first')").await;
     let waits = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'big'::regclass";
@@ -92,7 +82,7 @@ async fn other_tables_go_on_while_an_added_one_is_copied() {
 async fn a_copy_is_handed_over_under_load_and_tables_that_are_added_meanwhile_join_too() {
     let pair = Pair::start("CREATE TABLE other (id int PRIMARY KEY, v int); CREATE SEQUENCE s").await;
     let (mut child, _home) = pair.command(&[]).spawn();
-    await_streaming(&pair).await;
+    pair.await_streaming().await;
     // Writers never rest, so that the copy has to catch up with a stream that moves.
     let mut writers = tokio::task::JoinSet::new();
     let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -177,7 +167,7 @@ async fn a_copy_that_breaks_beside_the_stream_begins_anew_and_what_can_not_be_co
     let pair = Pair::start("CREATE TABLE other (id int PRIMARY KEY)").await;
     execute(&pair.to(), "CREATE TABLE big (id int PRIMARY KEY, v text)").await;
     let (mut child, _home) = pair.command(&[]).spawn();
-    await_streaming(&pair).await;
+    pair.await_streaming().await;
     let lock = session(&pair.to()).await;
     lock.client.batch_execute("BEGIN; LOCK TABLE public.big IN SHARE MODE").await.expect("locked");
     execute(&pair.from(), BIG).await;
@@ -221,7 +211,7 @@ async fn a_table_that_nobody_writes_is_found_when_it_is_published() {
     )
     .await;
     let (mut child, _home) = pair.command(&[]).spawn();
-    await_streaming(&pair).await;
+    pair.await_streaming().await;
     assert_eq!(state(&pair, "still").await, "");
     execute(&pair.from(), "ALTER PUBLICATION walpilot_publication ADD TABLE still").await;
     pair.await_equal().await;

@@ -24,16 +24,6 @@ fn run_between(from: &Settings, to: &Settings, more: &[&str]) -> Walpilot {
     walpilot(args).env("PGPASSWORD", &word(from)).env("WALPILOT_TO_PASSWORD", &word(to))
 }
 
-/// Waits until the copy is behind a run.
-async fn await_streaming(pair: &Pair) {
-    await_until("the stream", async || {
-        let there = "SELECT to_regclass('walpilot.progress') IS NOT NULL";
-        let phase = "SELECT COALESCE(min(phase), '') FROM walpilot.progress";
-        value(&pair.to(), there).await == "t" && value(&pair.to(), phase).await == "streaming"
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn the_stream_is_encrypted_where_the_user_wants_it() {
     let certificate = certificates::self_signed("somebody.else");
@@ -242,7 +232,7 @@ async fn json_is_one_object_a_line_and_a_run_ends_when_its_time_is_over() {
 async fn a_second_interrupt_ends_at_once_and_loses_nothing() {
     let pair = Pair::start("CREATE TABLE t (id int PRIMARY KEY)").await;
     let (mut child, _home) = pair.command(&[]).spawn();
-    await_streaming(&pair).await;
+    pair.await_streaming().await;
     let lock = session(&pair.to()).await;
     lock.client.batch_execute("BEGIN; LOCK TABLE public.t IN SHARE MODE").await.expect("locked");
     execute(&pair.from(), "INSERT INTO t VALUES (1)").await;
@@ -272,7 +262,7 @@ async fn a_second_interrupt_ends_at_once_and_loses_nothing() {
 async fn the_lag_grows_while_the_destination_does_not_get_on() {
     let pair = Pair::start("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE unpublished (v text)").await;
     let (mut child, _home) = pair.command(&[]).spawn();
-    await_streaming(&pair).await;
+    pair.await_streaming().await;
     let lock = session(&pair.to()).await;
     lock.client.batch_execute("BEGIN; LOCK TABLE public.t IN SHARE MODE").await.expect("locked");
     // More than the queue holds, so that the socket is not read to its end.
@@ -309,7 +299,7 @@ async fn an_idle_database_beside_a_busy_one_lets_the_source_forget() {
     let busy = Settings { database: "busy".to_owned(), ..pair.from() };
     execute(&busy, "CREATE TABLE w (v text)").await;
     let (mut child, _home) = pair.command(&[]).spawn();
-    await_streaming(&pair).await;
+    pair.await_streaming().await;
     for _ in 0..3 {
         execute(&busy, "INSERT INTO w SELECT repeat(md5(i::text), 30) FROM generate_series(1, 5000) i").await;
         let end = value(&busy, "SELECT pg_current_wal_lsn()").await;
@@ -323,7 +313,7 @@ async fn an_idle_database_beside_a_busy_one_lets_the_source_forget() {
 async fn an_idle_run_is_not_taken_for_one_that_has_gone() {
     let pair = Pair::start("CREATE TABLE t (id int PRIMARY KEY)").await;
     let (mut child, _home) = pair.command(&[]).spawn();
-    await_streaming(&pair).await;
+    pair.await_streaming().await;
     let begun = value(&pair.to(), "SELECT updated_at FROM walpilot.progress").await;
     // Longer than a watcher waits for a word (15 s), and nothing happens meanwhile.
     let later = format!("SELECT updated_at > '{begun}'::timestamptz + interval '20 seconds' FROM walpilot.progress");

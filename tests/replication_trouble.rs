@@ -7,16 +7,6 @@ use replicating::{Pair, execute, value};
 use support::{await_until, destination, session, source_builder, started};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// Waits until a run streams.
-async fn await_streaming(pair: &Pair) {
-    await_until("the stream", async || {
-        let there = "SELECT to_regclass('walpilot.progress') IS NOT NULL";
-        let phase = "SELECT COALESCE(min(phase), '') FROM walpilot.progress";
-        value(&pair.to(), there).await == "t" && value(&pair.to(), phase).await == "streaming"
-    })
-    .await;
-}
-
 /// A pair whose source has these settings.
 async fn pair(settings: &[(&str, &str)], schema: &str) -> Pair {
     let builder = settings.iter().fold(source_builder(), |builder, (name, value)| builder.setting(name, value));
@@ -30,7 +20,7 @@ async fn pair(settings: &[(&str, &str)], schema: &str) -> Pair {
 async fn the_source_hears_from_a_run_whose_destination_does_not_answer() {
     let pair = pair(&[("wal_sender_timeout", "2s")], "CREATE TABLE t (id int PRIMARY KEY)").await;
     let (mut child, _home) = pair.command(&[]).spawn();
-    await_streaming(&pair).await;
+    pair.await_streaming().await;
     let sender = "SELECT string_agg(pid::text || ' ' || backend_start, ',') FROM pg_stat_replication";
     let first = value(&pair.from(), sender).await;
     let lock = session(&pair.to()).await;
@@ -76,7 +66,7 @@ async fn a_full_disk_at_the_destination_is_waited_for_in_copy_and_stream() {
     told().await;
     assert_eq!(value(&pair.to(), "SELECT count(*) FROM t").await, "0");
     execute(&pair.to(), "ALTER TABLE t DISABLE TRIGGER full_disk").await;
-    await_streaming(&pair).await;
+    pair.await_streaming().await;
     pair.await_equal().await;
     execute(&pair.to(), "ALTER TABLE t ENABLE ALWAYS TRIGGER full_disk").await;
     execute(&pair.from(), "INSERT INTO t SELECT generate_series(2, 500)").await;
@@ -93,7 +83,7 @@ async fn a_slot_that_lost_its_log_stops_the_run_with_the_way_out() {
         "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE filler (v text); INSERT INTO t VALUES (1, 'a')";
     let pair = pair(&settings, schema).await;
     let (child, _home) = pair.command(&[]).spawn();
-    await_streaming(&pair).await;
+    pair.await_streaming().await;
     pair.await_equal().await;
     let lock = session(&pair.to()).await;
     lock.client.batch_execute("BEGIN; LOCK TABLE public.t IN SHARE MODE").await.expect("locked");

@@ -1,5 +1,6 @@
 //! `walpilot run`.
 
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +24,7 @@ use crate::connection::{self, SessionOptions, Settings, printable};
 use crate::profile::Method;
 use crate::replication::{self, Phase, Progress, RunError, RunOptions};
 
-/// How often `--until-caught-up` looks at the progress, and asks a source again that gave no answer.
-const LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// After how long `--until-caught-up` asks a source again that gave no answer.
 const ASK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Replicate into a destination PostgreSQL
@@ -157,12 +157,11 @@ pub(super) fn stopped_by(error: &RunError) -> Stop {
 }
 
 /// Returns when everything is at the destination that the source had committed when the stream began.
-async fn caught_up(source: &Settings, progress: watch::Receiver<Progress>) {
+async fn caught_up(source: &Settings, mut progress: watch::Receiver<Progress>) {
     let mut goal = None;
     loop {
-        sleep(LOOK_PAUSE).await;
         let (whole, checkpoint) = {
-            let now = progress.borrow();
+            let now = progress.borrow_and_update();
             // Tables that are copied beside the stream are waited for.
             let whole = now.phase == Phase::Streaming && now.tables.iter().all(|table| table.phase.has_all());
             (whole, now.checkpoint)
@@ -173,9 +172,14 @@ async fn caught_up(source: &Settings, progress: watch::Receiver<Progress>) {
                 if goal.is_none() {
                     sleep(ASK_PAUSE).await;
                 }
+                continue;
             }
             Some(goal) if whole && checkpoint >= goal => return,
             _ => {}
+        }
+        if progress.changed().await.is_err() {
+            // The run has ended, and tells why by itself.
+            pending::<()>().await;
         }
     }
 }

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use super::exit::{Exit, Stop};
 use super::output::Output;
 use super::source::{Opened, SourceArgs, var};
-use crate::profile::configuration::Configuration;
+use super::target::configuration;
 use crate::profile::store::{Store, StoreError};
 use crate::tui::app::step::Step;
 use crate::tui::keymap::Keymap;
@@ -44,13 +44,8 @@ impl ScreenArgs {
     /// # Errors
     /// When the configuration file can't be read, or names keys that are none.
     pub fn surroundings(self, output: Output) -> Result<Surroundings, Stop> {
-        let wrong = |reason: String| Stop::new(Exit::Usage, reason);
-        let found = match Store::of_user() {
-            Ok(store) => store.configuration().map_err(|error| wrong(error.to_string()))?,
-            // Without a home there is no file.
-            Err(_) => Configuration::default(),
-        };
-        let keys = Keymap::of(&found.keys).map_err(|reason| wrong(format!("config.toml: {reason}")))?;
+        let wrong = |reason| Stop::new(Exit::Usage, format!("config.toml: {reason}"));
+        let keys = Keymap::of(&configuration()?.keys).map_err(wrong)?;
         Ok(Surroundings { theme: self.theme(output), keys, zone: TimeZone::system() })
     }
 }

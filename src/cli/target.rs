@@ -102,14 +102,21 @@ impl TargetArgs {
     }
 }
 
+/// The user's configuration.
+///
+/// # Errors
+/// When the file can't be read.
+pub(super) fn configuration() -> Result<Configuration, Stop> {
+    match Store::of_user().and_then(|store| store.configuration()) {
+        // Whoever has no home directory has no configuration.
+        Err(StoreError::NoHome) => Ok(Configuration::default()),
+        other => other.map_err(|error| Stop::new(Exit::Usage, error.to_string())),
+    }
+}
+
 /// The thresholds of a profile over those of the configuration.
 fn alerts(own: Alerts) -> Result<Alerts, Stop> {
-    let configuration = match Store::of_user().and_then(|store| store.configuration()) {
-        // Whoever has no home directory has no configuration.
-        Err(StoreError::NoHome) => Configuration::default(),
-        other => other.map_err(|error| Stop::new(Exit::Usage, error.to_string()))?,
-    };
-    let both = own.over(&configuration.alerts);
+    let both = own.over(&configuration()?.alerts);
     both.map_err(|error| Stop::new(Exit::Usage, format!("The profile and the configuration together: {error}.")))
 }
 

@@ -429,12 +429,9 @@ impl<'a> Applier<'a> {
         }
         let End::Commit(lsn, _) = end else { return };
         self.progress.send_modify(|progress| {
-            for (place, [inserts, updates, deletes, truncates]) in tally.counts {
+            for (place, changes) in tally.counts {
                 if let Some(table) = progress.tables.get_mut(place) {
-                    table.inserts += inserts;
-                    table.updates += updates;
-                    table.deletes += deletes;
-                    table.truncates += truncates;
+                    table.add(changes);
                 }
             }
             progress.transactions += tally.transactions;

@@ -108,6 +108,19 @@ pub struct TableProgress {
 }
 
 impl TableProgress {
+    /// Applied inserts, updates, deletes and truncates.
+    pub(super) fn changes(&self) -> [u64; 4] {
+        [self.inserts, self.updates, self.deletes, self.truncates]
+    }
+
+    /// Adds changes in the order of [`Self::changes`].
+    pub(super) fn add(&mut self, [inserts, updates, deletes, truncates]: [u64; 4]) {
+        self.inserts += inserts;
+        self.updates += updates;
+        self.deletes += deletes;
+        self.truncates += truncates;
+    }
+
     /// A table of which nothing has been done.
     pub(super) fn of(table: TableName) -> Self {
         Self {

@@ -85,6 +85,16 @@ impl Pair {
         }
     }
 
+    /// Waits until a run streams.
+    pub async fn await_streaming(&self) {
+        await_until("the stream", async || {
+            let there = "SELECT to_regclass('walpilot.progress') IS NOT NULL";
+            let phase = "SELECT COALESCE(min(phase), '') FROM walpilot.progress";
+            value(&self.to(), there).await == "t" && value(&self.to(), phase).await == "streaming"
+        })
+        .await;
+    }
+
     /// Waits until all tables agree while a run goes on.
     pub async fn await_equal(&self) {
         let tables = tables(&self.from()).await;

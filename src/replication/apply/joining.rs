@@ -60,7 +60,7 @@ impl Applier<'_> {
                 self.commit_and_land().await?;
                 let Part::Copy(follower) = &mut self.part else { return Ok(None) };
                 for (table, shown) in follower.tables.iter_mut().zip(&self.progress.borrow().tables) {
-                    table.changes = [shown.inserts, shown.updates, shown.deletes, shown.truncates];
+                    table.changes = shown.changes();
                 }
                 Ok(follower.offer(self.checkpoint, stop).await?.then_some(Ended::HandedOver))
             }
@@ -123,11 +123,7 @@ impl Applier<'_> {
                     place = at;
                     let shown = &mut progress.tables[at];
                     shown.phase = TablePhase::Streaming;
-                    let [inserts, updates, deletes, truncates] = table.changes;
-                    shown.inserts += inserts;
-                    shown.updates += updates;
-                    shown.deletes += deletes;
-                    shown.truncates += truncates;
+                    shown.add(table.changes);
                 }
             });
             let there = InScope { from: offer.at, place, membership: table.membership.clone() };
