@@ -98,7 +98,8 @@ async fn a_slot_is_judged_by_who_made_it_who_reads_it_and_what_it_holds() {
     assert_eq!(rank_of(&report, "slot-without-snapshot"), Info);
     mend(&admin, &report, "publication-exists");
     let report = look(&profile).await;
-    let expected = if cluster.major() < 14 { Warning } else { Blocker };
+    // 13 can not be asked to decode a little: the suspicion alone blocks nobody.
+    let expected = if cluster.major() < 14 { Info } else { Blocker };
     assert_eq!(rank_of(&report, "publication-after-slot"), expected);
     mend(&repl, &report, "publication-after-slot");
     assert_eq!(rank_of(&look(&profile).await, "publication-after-slot"), Passed);

@@ -130,7 +130,7 @@ impl Work {
         let profile = &self.profile;
         let from = snapshot.at;
         let (sender, slot) = snapshot.into_slot();
-        let stream = sender
+        let (stream, line) = sender
             .start(&slot, &profile.publication, from)
             .await
             .map_err(|error| halt::stream("starting the stream of a copy", &error))?;
@@ -142,7 +142,7 @@ impl Work {
         let tables = joined.iter().map(|table| TableProgress::of(table.name.clone())).collect();
         let (apart, _) = watch::channel(Progress { tables, ..Progress::default() });
         let reader = Reader { queue, flushed: told, progress: apart.clone(), every };
-        let mut reader = AbortOnDropHandle::new(tokio::spawn(reader.read(stream)));
+        let mut reader = line.spawn(reader.read(stream));
 
         let names: Vec<TableName> = joined.iter().map(|table| table.name.clone()).collect();
         let in_scope = |(place, table): (usize, &Joined)| {

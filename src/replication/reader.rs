@@ -7,10 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::lag::Lag;
+use super::line;
+use super::pace::{LARGE_BYTES, Pace};
 use super::progress::Progress;
 use super::stream::{ChangeStream, Feedback, Frame, StreamError};
 use crate::catalog::Lsn;
@@ -41,7 +44,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Reads until the applying task has ended, which it sees by its ends of what they share, or the stream breaks.
+    /// To be run on the stream's [`line`]. Reads until the applying task has ended, which it sees by its ends of what they share, or the stream breaks.
     ///
     /// # Errors
     /// When the stream breaks; what was read before is in the queue.
@@ -56,6 +59,8 @@ impl Reader {
         let mut age_due = start;
         let mut told = start;
         let mut due = told + self.every;
+        let mut pace = Pace::default();
+        let mut rest = None;
         loop {
             let mut reply = false;
             tokio::select! {
@@ -66,8 +71,11 @@ impl Reader {
                     if self.queue.send(Chunk { frames, permit }).is_err() {
                         return self.farewell(stream, received).await;
                     }
+                    if let Some(rest) = rest.take() {
+                        line::sleep(rest);
+                    }
                 }
-                read = stream.receive(&mut waiting), if cost == 0 => {
+                read = receive(&mut stream, &mut waiting), if cost == 0 => {
                     read?;
                     let mut bytes = 0;
                     for frame in &waiting {
@@ -81,6 +89,7 @@ impl Reader {
                         }
                     }
                     cost = u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
+                    rest = pace.after(Instant::now(), waiting.len(), bytes);
                     self.progress.send_modify(|progress| {
                         progress.source_reaches(received);
                         progress.ages(lag.age(clock()));
@@ -113,5 +122,28 @@ impl Reader {
         let flushed = *self.flushed.borrow_and_update();
         stream.send_feedback(Feedback { received, flushed }).await?;
         stream.finish().await
+    }
+}
+
+/// Waits for frames and takes what else is there: TLS brings one record at a time. May be dropped at any await without
+/// losing a frame.
+async fn receive(stream: &mut impl ChangeStream, frames: &mut Vec<Frame>) -> Result<(), StreamError> {
+    stream.receive(frames).await?;
+    let mut counted = 0;
+    let mut bytes = 0;
+    loop {
+        for frame in &frames[counted..] {
+            if let Frame::Data { payload, .. } = frame {
+                bytes += payload.len();
+            }
+        }
+        counted = frames.len();
+        if bytes >= LARGE_BYTES {
+            return Ok(());
+        }
+        match stream.receive(frames).now_or_never() {
+            Some(read) => read?,
+            None => return Ok(()),
+        }
     }
 }

@@ -406,7 +406,7 @@ impl Run<'_> {
         let sender = Walsender::connect(&profile.source, ready.version)
             .await
             .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
-        let stream = sender
+        let (stream, line) = sender
             .start(&profile.slot, &profile.publication, ready.checkpoint)
             .await
             .map_err(|error| halt::stream("starting the stream", &error))?;
@@ -433,7 +433,7 @@ impl Run<'_> {
         let (queue, chunks) = mpsc::unbounded_channel();
         let (flushed, told) = watch::channel(ready.checkpoint);
         let reader = Reader { queue, flushed: told, progress: self.progress.clone(), every };
-        let mut reader = AbortOnDropHandle::new(tokio::spawn(reader.read(stream)));
+        let mut reader = line.spawn(reader.read(stream));
         let tables = ready.tables.iter().enumerate().filter_map(|(place, table)| {
             let membership = table.source.membership.clone();
             let state = table.state.as_ref().filter(|state| state.complete)?;

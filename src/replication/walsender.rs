@@ -10,10 +10,12 @@ use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 use tokio::io::AsyncWriteExt;
 
+use super::line::Line;
 use super::stream::{ChangeStream, Feedback, Frame, StreamError};
 use super::wire::{READ_BYTES, Rows, Wire, fill, frame_length};
 use crate::catalog::Lsn;
 use crate::catalog::ident::{quote_ident, quote_literal};
+use crate::connection::cause::Trouble;
 use crate::connection::login::server_error;
 use crate::connection::stream::PgStream;
 use crate::connection::{Failure, Settings};
@@ -57,6 +59,7 @@ pub(super) struct Identity {
 /// A logged-in walsender connection that is not streaming.
 pub(super) struct Walsender {
     wire: Wire,
+    line: Line,
 }
 
 impl Walsender {
@@ -65,7 +68,12 @@ impl Walsender {
         // `idle_session_timeout` exists from PostgreSQL 14, `transaction_timeout` from 17.
         let missing = usize::from(version < 140_000) + usize::from(version < 170_000);
         let known = PARAMETERS.len() - missing;
-        Ok(Self { wire: Wire::connect(settings, &PARAMETERS[..known]).await? })
+        let line = Line::open().map_err(|error| {
+            Failure::explain(&Trouble::Other(format!("no thread can be started for the stream: {error}")), settings)
+        })?;
+        let settings = settings.clone();
+        let wire = line.run(async move { Wire::connect(&settings, &PARAMETERS[..known]).await }).await?;
+        Ok(Self { wire, line })
     }
 
     pub(super) async fn identify(&mut self) -> Result<Identity, StreamError> {
@@ -89,7 +97,12 @@ impl Walsender {
 
     /// Starts the stream of `slot` after everything that ended before `from`. Protocol version 1 works on every
     /// server; newer versions only add what is not used.
-    pub(super) async fn start(mut self, slot: &str, publication: &str, from: Lsn) -> Result<WalStream, StreamError> {
+    pub(super) async fn start(
+        mut self,
+        slot: &str,
+        publication: &str,
+        from: Lsn,
+    ) -> Result<(WalStream, Line), StreamError> {
         let sql = format!(
             "START_REPLICATION SLOT {} LOGICAL {from} (proto_version '1', publication_names {})",
             quote_ident(slot),
@@ -110,7 +123,7 @@ impl Walsender {
                 };
                 let Wire { stream, mut input } = self.wire;
                 input.advance(length);
-                return Ok(WalStream { stream, input, out: BytesMut::new() });
+                return Ok((WalStream { stream, input, out: BytesMut::new() }, self.line));
             }
             if let Message::ErrorResponse(body) = self.wire.message().await? {
                 return Err(StreamError::Server(Box::new(server_error(body.fields())?)));
