@@ -165,7 +165,7 @@ pub(in crate::tui::view) fn first_line(selected: usize, height: usize) -> usize 
 mod tests {
     use super::*;
 
-    const PLAIN: Theme = Theme { color: false, ascii: true };
+    const PLAIN: Theme = Theme { color: false, ascii: true, light: false, rich: false };
 
     #[test]
     fn text_fits_by_columns_not_by_characters() {
