@@ -129,7 +129,7 @@ async fn commands_columns_times_sizes_and_exports() {
     terminal.types("S");
     terminal.wait_for("sort: WAL held, reversed");
     terminal.types(":sort mauve\r");
-    terminal.wait_for("sort takes risk|name|");
+    terminal.wait_for("sort takes risk, name, state");
     terminal.types("\u{15}sort name\r");
     terminal.wait_for("sort: name");
     terminal.types("Y");

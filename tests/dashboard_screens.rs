@@ -37,7 +37,8 @@ fn hour(screen: &vt100::Screen) -> Option<u32> {
 async fn a_run_by_xmin_on_its_panel_with_a_long_window_and_local_time() {
     let (from, to) = tokio::join!(source(), destination());
     let (from, to) = (from.settings(), to.settings());
-    execute(&from, "CREATE TABLE public.t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 40)").await;
+    execute(&from, "CREATE TABLE public.t (id int PRIMARY KEY); INSERT INTO public.t SELECT generate_series(1, 40)")
+        .await;
     let (from_uri, to_uri) = (uri(&from), uri(&to));
     let args = ["run", "--from", &from_uri, "--to", &to_uri, "--method", "xmin", "--every", "2s"];
     let run = walpilot(args).password(&from).env("WALPILOT_TO_PASSWORD", password(&to));
@@ -52,7 +53,7 @@ async fn a_run_by_xmin_on_its_panel_with_a_long_window_and_local_time() {
     }
     // A transaction that has written holds the bound back, and its process is named.
     let open = session(&from).await;
-    open.client.batch_execute("BEGIN; INSERT INTO t VALUES (100)").await.expect("a row");
+    open.client.batch_execute("BEGIN; INSERT INTO public.t VALUES (100)").await.expect("a row");
     let pid: i32 = open.client.query_one("SELECT pg_backend_pid()", &[]).await.expect("a row").get(0);
     terminal.wait_for(&format!("by process {pid}"));
     terminal.wait_for("1 transaction is open");
@@ -121,7 +122,7 @@ async fn on_a_light_background_and_without_colours_every_panel_can_be_read() {
 async fn enter_on_a_table_shows_its_rows_and_help_explains_the_panel() {
     let cluster = source().await;
     let settings = cluster.settings();
-    execute(&settings, "CREATE TABLE public.orders (id int PRIMARY KEY); INSERT INTO orders VALUES (1)").await;
+    execute(&settings, "CREATE TABLE public.orders (id int PRIMARY KEY); INSERT INTO public.orders VALUES (1)").await;
     let mut terminal = watch(&settings, None, &[]);
     terminal.wait_for("orders");
     terminal.types("6\r");

@@ -66,6 +66,9 @@ const BINDINGS: &[Binding] = &[
     on(Zone::Help, ESC, Action::Back, "close", "Close this help"),
     on(Zone::Help, UP, Action::Up, "", "Scroll"),
     on(Zone::Help, DOWN, Action::Down, "scroll", "Scroll"),
+    on(Zone::Help, HALF_UP, Action::PageUp, "", "One page up"),
+    on(Zone::Help, HALF_DOWN, Action::PageDown, "page", "One page down"),
+    on(Zone::Help, HOME, Action::First, "", "To the first line"),
     on(Zone::Help, ENTER, Action::Back, "", ""),
     on(Zone::Help, &[plain('?'), plain('q')], Action::Help, "", ""),
     // A question.

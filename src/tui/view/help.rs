@@ -50,11 +50,9 @@ fn words(app: &App, width: u16, theme: Theme) -> Vec<Line<'static>> {
         (None, Some(_)) => None,
         (None, None) => return Vec::new(),
     };
-    let mut lines = Vec::new();
+    let mut lines = vec![Line::styled("The keys stand below: PgDn.", theme.style(Tone::Dim))];
     for (title, terms) in glossary::of(panel) {
-        if !lines.is_empty() {
-            lines.push(Line::default());
-        }
+        lines.push(Line::default());
         lines.push(Line::from(Span::styled(title, theme.style(Tone::Title))));
         for (term, meaning) in terms {
             for (row, text) in wrap(meaning, width.saturating_sub(WORDS)).into_iter().enumerate() {

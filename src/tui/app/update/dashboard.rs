@@ -20,6 +20,9 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
     let Some(dashboard) = app.dashboard.as_mut() else { return fleet(app, action, effects) };
     match action {
         Action::Fleet if app.fleet.is_some() => close(app),
+        Action::Fleet => {
+            app.note("One source is watched here; walpilot watch --fleet all watches every saved profile.", false);
+        }
         Action::Apply => propose(app),
         Action::Acknowledge | Action::Mute | Action::MuteForGood if dashboard.replay().is_some() => {
             app.note("Nothing can be decided about the past.", false);

@@ -72,5 +72,5 @@ fn sort(dashboard: &mut Dashboard, word: &str) -> Result<(), String> {
         }
         SlotOrder::ALL.map(|order| order.words().0).to_vec()
     };
-    Err(format!("sort takes {}.", words.join("|")))
+    Err(format!("sort takes {}.", words.join(", ")))
 }
