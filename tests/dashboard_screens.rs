@@ -42,9 +42,9 @@ async fn a_run_by_xmin_on_its_panel_with_a_long_window_and_local_time() {
     let (from_uri, to_uri) = (uri(&from), uri(&to));
     let args = ["run", "--from", &from_uri, "--to", &to_uri, "--method", "xmin", "--every", "2s"];
     let run = walpilot(args).password(&from).env("WALPILOT_TO_PASSWORD", password(&to));
-    let (mut run, _home) = run.spawn();
-    // Nobody reads it here, and a full pipe would stop it.
-    drop((run.stdout.take(), run.stderr.take()));
+    let (run, _home) = run.spawn();
+    // What it says is read, or a full pipe would stop it; the end of the task kills it.
+    let run = tokio::spawn(run.wait_with_output());
     let mut terminal = watch(&from, Some(&to), &[("TZ", "Asia/Tokyo")]);
     terminal.wait_for("Slots");
     terminal.types("0");
@@ -54,11 +54,16 @@ async fn a_run_by_xmin_on_its_panel_with_a_long_window_and_local_time() {
     // A transaction that has written holds the bound back, and its process is named.
     let open = session(&from).await;
     open.client.batch_execute("BEGIN; INSERT INTO public.t VALUES (100)").await.expect("a row");
+    // The server counts an id as given only when a later one has ended.
+    execute(&from, "INSERT INTO public.t VALUES (101)").await;
     let pid: i32 = open.client.query_one("SELECT pg_backend_pid()", &[]).await.expect("a row").get(0);
     terminal.wait_for(&format!("by process {pid}"));
     terminal.wait_for("1 transaction is open");
     open.client.batch_execute("COMMIT").await.expect("a commit");
     terminal.wait_for("would miss nothing now");
+    // What is deleted stays at the destination, and the panel counts it.
+    execute(&from, "DELETE FROM public.t WHERE id = 1").await;
+    terminal.wait_for("1 row that stands at the destination still");
 
     // Windows beyond what was seen are drawn too, with what there is at their end.
     terminal.types("4");
@@ -79,7 +84,8 @@ async fn a_run_by_xmin_on_its_panel_with_a_long_window_and_local_time() {
     terminal.wait_for("Times: ago.");
     terminal.types("\u{3}");
     assert_eq!(terminal.ends(), 0);
-    run.kill().await.expect("the run is there");
+    assert!(!run.is_finished(), "the run ended: {:?}", run.await);
+    run.abort();
 }
 
 /// Whether a cell has a colour of its own.

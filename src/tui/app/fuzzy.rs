@@ -32,6 +32,9 @@ pub fn best<'a>(word: &str, texts: impl IntoIterator<Item = &'a str>) -> Option<
 /// Keeps the items whose name fits every word of `typed`.
 pub fn retain<T>(items: &mut Vec<T>, typed: &str, name: impl Fn(&T) -> String) {
     let typed = typed.to_lowercase();
+    if typed.trim().is_empty() {
+        return;
+    }
     let names: Vec<String> = items.iter().map(name).collect();
     let mut kept = vec![true; items.len()];
     for word in typed.split_whitespace() {

@@ -75,7 +75,7 @@ const LAG: &[Term] = &[
 ];
 
 const DIAGNOSIS: &[Term] = &[
-    ("R1, X2, …", "the rule that found it; docs/diagnosis.md explains each"),
+    ("R1, X2", "the rule that found it; docs/diagnosis.md explains each"),
     ("CRIT", "something breaks soon, or has; WARN: it will if nothing changes; INFO: worth knowing"),
     ("22m", "for how long it has been so; clearing: it is going away; ack: somebody works on it"),
 ];
@@ -85,7 +85,7 @@ const TABLES: &[Term] = &[
     ("DEST.~", "the same at the destination; = is counted by the run"),
     ("DRIFT", "rows at the source less rows at the destination: ~ as estimated, = as counted at one position"),
     ("PHASE", "where the run is with the table: waiting, copying, streaming"),
-    ("INS/S …", "rows inserted, updated and deleted in a second at the source"),
+    ("INS/S", "rows inserted, updated and deleted in a second at the source"),
     ("HOT%", "updates that needed no new index entry"),
     ("DEAD", "rows that vacuum has to remove"),
     ("RI", "replica identity: what an update or delete tells of the old row; nothing makes them fail"),
@@ -153,6 +153,14 @@ pub(super) fn of(panel: Option<Panel>) -> Vec<(&'static str, &'static [Term])> {
 mod tests {
     use super::*;
     use crate::monitor::state::SlotState;
+
+    #[test]
+    fn ascii_says_it_all_but_for_the_sign_that_is_spelled_out() {
+        let panels = Panel::ALL.into_iter().chain([Panel::Xmin, Panel::Visibility]).map(Some).chain([None]);
+        for (term, meaning) in panels.flat_map(of).flat_map(|(_, terms)| terms) {
+            assert!(term.is_ascii() && meaning.replace('≥', ">=").is_ascii(), "{term}: {meaning}");
+        }
+    }
 
     #[test]
     fn every_panel_and_every_state_is_explained() {

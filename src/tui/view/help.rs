@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Widget};
 
+use super::dashboard::paint::spelled;
 use super::dialog::framed;
 use super::glossary;
 use super::text::{put_lines, wrap};
@@ -55,7 +56,8 @@ fn words(app: &App, width: u16, theme: Theme) -> Vec<Line<'static>> {
         lines.push(Line::default());
         lines.push(Line::from(Span::styled(title, theme.style(Tone::Title))));
         for (term, meaning) in terms {
-            for (row, text) in wrap(meaning, width.saturating_sub(WORDS)).into_iter().enumerate() {
+            let meaning = spelled(meaning, theme);
+            for (row, text) in wrap(&meaning, width.saturating_sub(WORDS)).into_iter().enumerate() {
                 let term = if row == 0 { *term } else { "" };
                 let room = usize::from(WORDS) - 2;
                 lines.push(Line::from(vec![

@@ -1,6 +1,7 @@
 //! Which slots and tables are listed, and in which order.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::monitor::Watcher;
@@ -9,6 +10,7 @@ use crate::monitor::reading::SlotReading;
 use crate::monitor::report::TableLine;
 use crate::monitor::slot::Slot;
 use crate::monitor::table::Table;
+use crate::profile::TableName;
 use crate::tui::app::fuzzy::{self, Fit};
 
 /// What slots are sorted by. Of numbers the largest stands first, and before it what is not known: it may be the worst.
@@ -117,7 +119,11 @@ pub(super) fn sort_tables(
     order: TableOrder,
     reversed: bool,
 ) {
-    let here = |line: &TableLine| -> Option<&Table> { watcher.sample()?.tables.as_ref()?.find(&line.table) };
+    let tables = watcher.sample().and_then(|sample| sample.tables.as_ref());
+    // There may be ten thousand: each is found at once.
+    let known = || -> HashMap<&TableName, &Table> {
+        tables.into_iter().flat_map(|tables| &tables.tables).map(|table| (&table.name, table)).collect()
+    };
     let rate = |line: &TableLine| {
         let rates = watcher.history().table_rates(&line.table);
         let sum = |rates: TableRates| rates.inserts + rates.updates + rates.deletes;
@@ -126,13 +132,19 @@ pub(super) fn sort_tables(
     };
     let drift = |line: &TableLine| counted(line).or_else(|| Some(line.source_rows?.abs_diff(line.destination_rows?)));
     match order {
-        TableOrder::Rate => lines.sort_by_cached_key(|line| std::cmp::Reverse(rate(line))),
+        TableOrder::Rate => lines.sort_by_cached_key(|line| Reverse(rate(line))),
         TableOrder::Name => lines.sort_by(|a, b| a.table.cmp(&b.table)),
-        TableOrder::Rows => lines.sort_by_key(|line| std::cmp::Reverse(line.source_rows)),
-        TableOrder::Drift => lines.sort_by_cached_key(|line| std::cmp::Reverse(drift(line))),
+        TableOrder::Rows => lines.sort_by_key(|line| Reverse(line.source_rows)),
+        TableOrder::Drift => lines.sort_by_cached_key(|line| Reverse(drift(line))),
         TableOrder::Phase => lines.sort_by(|a, b| a.phase.cmp(&b.phase)),
-        TableOrder::Dead => lines.sort_by_cached_key(|line| std::cmp::Reverse(here(line).map(|table| table.dead_rows))),
-        TableOrder::Size => lines.sort_by_cached_key(|line| std::cmp::Reverse(here(line).map(|table| table.bytes))),
+        TableOrder::Dead => {
+            let known = known();
+            lines.sort_by_cached_key(|line| Reverse(known.get(&line.table).map(|table| table.dead_rows)));
+        }
+        TableOrder::Size => {
+            let known = known();
+            lines.sort_by_cached_key(|line| Reverse(known.get(&line.table).map(|table| table.bytes)));
+        }
     }
     if reversed {
         lines.reverse();

@@ -103,7 +103,7 @@ fn bound(reading: &XminReading, width: usize, theme: Theme) -> Vec<Line<'static>
     let mut say = |text: String, tone: Tone| {
         lines.extend(hang(&text, width).into_iter().map(|text| Line::styled(text, theme.style(tone))));
     };
-    let oldest = if reading.held_back > 0 { "the oldest transaction that still runs" } else { "nobody writes" };
+    let oldest = if reading.held_back > 0 { "the oldest transaction that still runs" } else { "no older one is open" };
     say(format!("safe upper bound   {}  ({oldest})", reading.safe_bound), Tone::Plain);
     say(format!("next transaction   {}", reading.next_xid), Tone::Plain);
     let mark = theme.mark(if reading.held_back > 0 { Tone::Warn } else { Tone::Good });
@@ -115,7 +115,7 @@ fn bound(reading: &XminReading, width: usize, theme: Theme) -> Vec<Line<'static>
     };
     say(held, if reading.held_back > 0 { Tone::Warn } else { Tone::Good });
     let naive = match reading.naive_would_skip {
-        0 => "No transaction is open: a watermark of max(xmin) would miss nothing now.".to_owned(),
+        0 => "No older transaction is open: a watermark of max(xmin) would miss nothing now.".to_owned(),
         count => format!(
             "{} open. A watermark of max(xmin) would skip what {} later, for ever; the safe upper bound does not.",
             if count == 1 {
