@@ -179,14 +179,14 @@ async fn a_permission_that_is_revoked_turns_numbers_into_questions() {
     let mut terminal = watch_source(&settings, &[]);
     terminal.wait_for("orphan");
     terminal.types("v");
-    terminal.wait_for("watcher sees everything that is shown here");
+    terminal.wait_for("Role watcher sees all 2");
     execute(&cluster.settings(), "REVOKE pg_monitor FROM watcher").await;
     // What the role may see is asked once a minute, or when somebody wants to know.
     terminal.types("r");
     terminal.wait_for("GRANT pg_monitor TO \"watcher\"");
     execute(&cluster.settings(), "GRANT pg_monitor TO watcher").await;
     terminal.types("r");
-    terminal.wait_for("watcher sees everything that is shown here");
+    terminal.wait_for("Role watcher sees all 2");
     terminal.types("\u{3}");
     assert_eq!(terminal.ends(), 0);
 }
