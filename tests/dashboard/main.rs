@@ -137,6 +137,34 @@ fn enter_leads_from_a_slot_to_its_reader_to_transactions_and_from_a_table_to_its
 }
 
 #[test]
+fn an_opened_page_never_shows_another_slot_or_table_than_was_opened() {
+    for (open, gone) in [
+        (Panel::Slots, "Slot dbz_orders is not there any more"),
+        (Panel::Tables, "Table public.orders is not in the list any more"),
+    ] {
+        let mut dashboard = fixture::full();
+        dashboard.act(Action::Show(open));
+        dashboard.select_slot("dbz_orders");
+        dashboard.select_table("orders");
+        dashboard.act(Action::Open);
+        if open == Panel::Slots {
+            dashboard.act(Action::Open);
+        }
+        let later = fixture::now() + Duration::from_secs(2);
+        let tables = Tables {
+            at: Moment::from(later),
+            publication_found: true,
+            tables: vec![Table { name: TableName::new("public", "other"), ..Table::default() }],
+        };
+        let slots = vec![Slot { name: "other".to_owned(), ..Slot::default() }];
+        let sample = Sample { at: Moment::from(later), slots, tables: Some(tables), ..Sample::default() };
+        dashboard.sampled(sample, later);
+        let shown = screen(&dashboard, (80, 22));
+        assert!(shown.contains(gone), "{shown}");
+    }
+}
+
+#[test]
 fn filtered_sorted_and_ten_minutes_ago() {
     let mut dashboard = fixture::full();
     dashboard.act(Action::Problems);

@@ -32,6 +32,12 @@ impl Dashboard {
         lines.get(self.selected_table(&lines)).map(|line| line.table.clone())
     }
 
+    /// The table that was chosen, also when it is not among the lines any more.
+    #[must_use]
+    pub fn chosen_table(&self) -> Option<&TableName> {
+        self.look.table.as_ref()
+    }
+
     /// The selected one of these lines: the table that was chosen, else the first.
     #[must_use]
     pub fn selected_table(&self, lines: &[TableLine]) -> usize {

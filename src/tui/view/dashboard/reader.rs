@@ -25,9 +25,16 @@ const LABEL: usize = 14;
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
     let listed = dashboard.slots();
     let chosen = listed.get(dashboard.selected_slot()).copied();
-    let name = chosen.map_or_else(String::new, |(slot, _)| format!(" of {}", printable(&slot.name)));
+    let gone = dashboard.dropped_slot().map(|(slot, _)| slot);
+    let name = gone.or(chosen.map(|(slot, _)| slot));
+    let name = name.map_or_else(String::new, |slot| format!(" of {}", printable(&slot.name)));
     let body =
         section(&format!("Reader{name}"), "Enter: who holds transactions open, Esc goes back", true, theme, area, buf);
+    if let Some(slot) = gone {
+        let text = format!("{} Slot {} is not there any more.", theme.mark(Tone::Bad), printable(&slot.name));
+        put(&Line::styled(fit(&text, usize::from(body.width), theme), theme.style(Tone::Bad)), 0, body, buf);
+        return;
+    }
     let (Some(sample), Some((slot, numbers))) = (dashboard.picture().watcher.sample(), chosen) else { return };
     let past = dashboard.picture().watcher.history().slot(&slot.name);
     let width = usize::from(body.width);

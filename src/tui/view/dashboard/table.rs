@@ -23,10 +23,21 @@ const NUMBER: usize = 16;
 /// Draws the page.
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
     let lines = dashboard.tables();
-    let chosen = lines.get(dashboard.selected_table(&lines));
+    // Never another one than was opened: it may have been dropped, or left out by a filter since.
+    let chosen = match dashboard.chosen_table() {
+        Some(name) => lines.iter().find(|line| &line.table == name),
+        None => lines.first(),
+    };
     let name = chosen.map_or_else(String::new, |line| format!(" {}", printable(&line.table.to_string())));
     let body = section(&format!("Table{name}"), "c counts exactly, Esc goes back", true, theme, area, buf);
-    let (Some(sample), Some(line)) = (dashboard.picture().watcher.sample(), chosen) else { return };
+    let Some(sample) = dashboard.picture().watcher.sample() else { return };
+    let Some(line) = chosen else {
+        let name =
+            dashboard.chosen_table().map_or_else(String::new, |name| format!(" {}", printable(&name.to_string())));
+        let text = format!("{} Table{name} is not in the list any more.", theme.mark(Tone::Warn));
+        put(&Line::styled(fit(&text, usize::from(body.width), theme), theme.style(Tone::Warn)), 0, body, buf);
+        return;
+    };
     let watcher = &dashboard.picture().watcher;
     let page = Page {
         dashboard,
