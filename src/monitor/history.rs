@@ -26,6 +26,9 @@ const RATES: usize = 600;
 const TABLE_WINDOW: Duration = Duration::from_secs(20);
 /// How long sizes of the WAL directory and counters of subscriptions are kept.
 const SIZES_FOR: Duration = Duration::from_secs(900);
+/// Over how long the share of whole pages in the log is taken, and what a page takes at the most, in bytes.
+const PAGES_FOR: Duration = Duration::from_secs(60);
+const BLOCK: f64 = 8192.0;
 /// How long a change of the server or the end of a slot is worth a finding.
 const CHANGE_FOR: Duration = Duration::from_secs(3600);
 /// The source's clock was set when it differs from both clocks of this machine by more than this.
@@ -49,6 +52,7 @@ pub struct History {
     errors: VecDeque<Errors>,
     published: BTreeMap<u64, Lsn>,
     rates: VecDeque<f64>,
+    pages: VecDeque<(Moment, u64, f64)>,
     events: VecDeque<Event>,
 }
 
@@ -143,6 +147,7 @@ impl History {
         self.push_tables(sample.tables.as_ref());
         self.push_pass(&sample);
         self.push_sizes(&sample);
+        self.push_pages(&sample);
         self.push_errors(&sample);
         self.push_published(&sample);
         self.events.extend(changes.iter().cloned());
@@ -237,6 +242,28 @@ impl History {
         while self.sizes.front().is_some_and(|(at, _)| files.at.since(*at) > SIZES_FOR) {
             self.sizes.pop_front();
         }
+    }
+
+    fn push_pages(&mut self, sample: &Sample) {
+        let Some(wal) = &sample.wal else { return };
+        if self.pages.back().is_some_and(|(_, pages, bytes)| wal.full_pages < *pages || wal.bytes < *bytes) {
+            // The statistics were reset.
+            self.pages.clear();
+        }
+        self.pages.push_back((sample.at, wal.full_pages, wal.bytes));
+        while self.pages.front().is_some_and(|(at, ..)| sample.at.since(*at) > PAGES_FOR) {
+            self.pages.pop_front();
+        }
+    }
+
+    /// Which share of the log of the last minute was whole pages, at the most: each takes up to a block. `None` before
+    /// 14, before two samples, and while nothing is written.
+    #[must_use]
+    pub fn full_page_share(&self) -> Option<f64> {
+        let ((_, pages, bytes), (_, later, more)) = (self.pages.front()?, self.pages.back()?);
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let written = (later - pages) as f64 * BLOCK;
+        (more > bytes).then(|| (written / (more - bytes)).min(1.0))
     }
 
     fn push_errors(&mut self, sample: &Sample) {

@@ -71,8 +71,24 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     let lines = dashboard.tables();
     let picture = dashboard.picture();
     let seen = picture.watcher.sample().is_some();
-    let title = if seen { format!("Tables {}", lines.len()) } else { "Tables".to_owned() };
-    let side = side(dashboard, &lines, usize::from(area.width).saturating_sub(title.len() + 8));
+    let selected = dashboard.selected_table(&lines);
+    // Title and head take two lines.
+    let height = usize::from(area.height.saturating_sub(2));
+    let first = first_line(selected, height);
+    let last = (first + height).min(lines.len());
+    let title = match seen {
+        true if height > 0 && last.saturating_sub(first) < lines.len() => {
+            format!("Tables {}-{last} of {}", first + 1, lines.len())
+        }
+        true => format!("Tables {}", lines.len()),
+        false => "Tables".to_owned(),
+    };
+    let (order, reversed) = dashboard.table_order();
+    let order = format!("sort: {}{}", order.words().1, if reversed { ", reversed" } else { "" });
+    let room = usize::from(area.width).saturating_sub(title.len() + 8);
+    let side = side(dashboard, &lines, room);
+    let long = format!("{order}, {side}");
+    let side = if long.len() <= room { long } else { side };
     let body = section(&title, &side, dashboard.panel() == Panel::Tables, theme, area, buf);
     let Some(sample) = picture.watcher.sample() else { return };
     if lines.is_empty() {
@@ -94,11 +110,9 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     let (name, columns) = layout(body.width, longest.unwrap_or(0), dashboard);
     let head: String = columns.iter().map(|(column, title, width)| cell(*column, title, *width, theme)).collect();
     put(&Line::styled(format!(" {}{head}", fit("TABLE", name, theme)), theme.style(Tone::Dim)), 0, body, buf);
-    let height = usize::from(body.height.saturating_sub(1));
     let focused = dashboard.panel() == Panel::Tables;
-    let first = first_line(dashboard.selected_table(), height);
     for (row, line) in lines.iter().enumerate().skip(first).take(height) {
-        let chosen = focused && row == dashboard.selected_table();
+        let chosen = focused && row == selected;
         let here = sample.tables.as_ref().and_then(|tables| tables.find(&line.table));
         let known = Row { line, here, rates: picture.watcher.history().table_rates(&line.table) };
         let shown = printable(&line.table.to_string()).into_owned();
@@ -230,7 +244,7 @@ fn there(line: &TableLine, dashboard: &Dashboard) -> String {
 
 /// Rows at the source that are not there, less rows that are there and not at the source: as counted (`=`), or as far
 /// as estimates tell (`~`). While a table is copied there is no drift yet.
-fn drift(line: &TableLine, dashboard: &Dashboard) -> (String, Tone) {
+pub(super) fn drift(line: &TableLine, dashboard: &Dashboard) -> (String, Tone) {
     let signed = |difference: i64| {
         let sign = if difference > 0 { "+" } else { "-" };
         format!("{sign}{}", units::count(difference.unsigned_abs()))
@@ -247,6 +261,15 @@ fn drift(line: &TableLine, dashboard: &Dashboard) -> (String, Tone) {
             Drift::Unknown(_) => ("?".to_owned(), Tone::Dim),
         };
     }
+    estimated_drift(line)
+}
+
+/// The difference of the estimates.
+pub(super) fn estimated_drift(line: &TableLine) -> (String, Tone) {
+    let signed = |difference: i64| {
+        let sign = if difference > 0 { "+" } else { "-" };
+        format!("{sign}{}", units::count(difference.unsigned_abs()))
+    };
     match (line.source_rows, line.destination_rows) {
         _ if line.phase.as_deref() == Some("copying") => ("-".to_owned(), Tone::Dim),
         (Some(here), Some(there)) if here == there => ("~0".to_owned(), Tone::Plain),
