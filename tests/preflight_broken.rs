@@ -146,7 +146,7 @@ const CASES: &[Case] = &[
     since(17, case("failover-slot-readiness", "SELECT pg_create_physical_replication_slot('standby_1')", Warning, "standby_1", Hand("SELECT pg_drop_replication_slot('standby_1')"))),
     case("dead-slots-present", "SELECT pg_create_logical_replication_slot('old', 'test_decoding')", Warning, "old (holds ", Fixes),
     case("autovacuum-wraparound-risk", "UPDATE pg_database SET datfrozenxid = '2794968046' WHERE datname = 'template1'", Warning, "database template1 is 1", Hand("UPDATE pg_database SET datfrozenxid = (SELECT datfrozenxid FROM pg_database WHERE datname = 'template0') WHERE datname = 'template1'")),
-    case("provider-detect", "CREATE ROLE rds_replication", Rank::Passed, "Amazon RDS", Hand("DROP ROLE rds_replication")),
+    case("provider-detect", "CREATE ROLE rds_replication", Info, "Amazon RDS", Hand("DROP ROLE rds_replication")),
     case("role-can-replicate", "CREATE ROLE rds_replication; ALTER ROLE repl NOREPLICATION", Blocker, "repl may not replicate", Fixes),
 ];
 

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::Lsn;
 pub use super::cluster::Cluster;
 pub use super::columns::{Column, Member};
 pub use super::probe::{Deep, OtherSide, SlotOrder};
 pub use super::relation::{Identity, Relation};
-use super::{Lsn, Provider};
 use crate::connection::Failure;
+use crate::profile::Provider;
 use crate::profile::TableName;
 
 /// A part of the facts that may be hidden.

@@ -15,10 +15,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_postgres::types::{ToSql, Type};
 
 use super::facts::{Activity, Facts, Link, Publication, Reader, Relation, ReplicationProbe, Role, Seen, Server};
-use super::{Provider, cluster, columns, order, queries};
+use super::{cluster, columns, order, queries};
 use crate::connection::login::server_error;
 use crate::connection::{Session, Settings, attempt, describe, printable};
-use crate::profile::{Method, Profile, Selection, TableName};
+use crate::profile::{Method, Profile, Provider, Selection, TableName};
 
 /// Why the facts could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -141,9 +141,10 @@ pub async fn gather(session: &Session, profile: &Profile) -> Result<Facts, Gathe
     };
     let ended = our_clock();
     facts.clock_skew = facts.cluster.get().map(|cluster| skew(cluster.clock, begun, ended));
-    if let Some(settings) = facts.settings.get() {
-        facts.provider = Provider::detect(&settings.keys().map(String::as_str).collect::<Vec<_>>(), &basics.signs);
-    }
+    facts.provider = profile.provider.unwrap_or_else(|| {
+        let settings: Vec<&str> = facts.settings.get().into_iter().flat_map(|s| s.keys().map(String::as_str)).collect();
+        Provider::detect(&settings, &basics.signs, &session.settings().host)
+    });
     if let Some(activity) = facts.activity.get() {
         facts.server.pid_changed = activity.pid != basics.pid;
     }

@@ -13,10 +13,8 @@ pub mod lsn;
 mod order;
 pub mod precedence;
 pub mod probe;
-pub mod provider;
 mod queries;
 pub mod relation;
 
 pub use facts::{Facts, Seen};
 pub use lsn::Lsn;
-pub use provider::Provider;

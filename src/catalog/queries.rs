@@ -9,7 +9,7 @@
 /// Well-known roles, the providers' and PostgreSQL's own, whose existence or membership means something.
 const KNOWN_ROLES: &str = "'rds_replication','rds_superuser','rdsadmin','azure_pg_admin','azuresu','cloudsqlsuperuser',\
     'cloudsqladmin','alloydbsuperuser','alloydbadmin','neon_superuser','cloud_admin','supabase_admin','tsdbadmin',\
-    'doadmin','_dodb','avnadmin','crunchy_superuser','pg_read_all_data','pg_monitor','pg_read_all_stats'";
+    'tsdbexplorer','doadmin','_dodb','avnadmin','crunchy_superuser','xata','xata_superuser','dbaas_replication','pg_read_all_data','pg_monitor','pg_read_all_stats'";
 
 /// Databases and a function that only one provider has; their names are told from roles' by a mark.
 const OTHER_SIGNS: &str = "SELECT 'database ' || datname FROM pg_database WHERE datname IN ('rdsadmin','cloudsqladmin',
@@ -50,7 +50,7 @@ FROM pg_database WHERE datname = current_database()";
 pub(super) const SETTINGS: &str = "SELECT coalesce(json_object_agg(name, json_build_object('value', coalesce(setting, ''),
   'unit', unit, 'pending_restart', pending_restart, 'initial', reset_val)), '{}')::text
 FROM pg_settings
-WHERE name = ANY($1) OR pending_restart OR name ~ '^(rds\\.|apg_|cloudsql\\.|alloydb\\.|azure\\.|neon\\.|supautils\\.|timescaledb\\.|aiven\\.)'";
+WHERE name = ANY($1) OR pending_restart OR name ~ '^(rds\\.|apg_|cloudsql\\.|alloydb\\.|azure\\.|neon\\.|supautils\\.|timescaledb\\.|aiven\\.|extwlist\\.|xata\\.)'";
 
 /// The names for [`SETTINGS`].
 pub(super) const SETTING_NAMES: [&str; 27] = [

@@ -1,7 +1,8 @@
 //! A report for other programs than people's eyes: JUnit XML for continuous integration, Markdown for a ticket.
 
+use super::report_text::counted;
 use crate::preflight::report::{Rank, rank};
-use crate::preflight::{Finding, Report, Severity, Status, Verdict, check};
+use crate::preflight::{Finding, FixKind, Report, Severity, Status, Verdict, check};
 
 /// JUnit XML: one test suite, one case for each check; blockers (and with `strict` warnings) are failures.
 #[must_use]
@@ -70,19 +71,15 @@ pub(super) fn markdown(report: &Report) -> String {
         Verdict::Warnings => "ready, with warnings",
         Verdict::Blocked => "blocked",
     };
-    let counts = report.counts();
     let source = &report.source;
     let text = |name: &str| source[name].as_str().unwrap_or("").to_owned();
     let mut out = format!(
-        "# Preflight: {verdict}\n\n{}@{}/{}, PostgreSQL {}: {} blockers, {} warnings, {} notes, {} passed.\n",
+        "# Preflight: {verdict}\n\n{}@{}/{}, PostgreSQL {}: {}.\n",
         cell(&text("user")),
         cell(&text("host")),
         cell(&text("database")),
         cell(&text("server_version")),
-        counts.blockers,
-        counts.warnings,
-        counts.infos,
-        counts.passed
+        counted(report)
     );
     let open: Vec<&Finding> =
         report.findings.iter().filter(|finding| !matches!(rank(finding), Rank::Passed | Rank::Skipped)).collect();
@@ -99,11 +96,12 @@ pub(super) fn markdown(report: &Report) -> String {
         out.push_str(&format!("| {weight} | `{}` | {} |\n", finding.id, cell(&finding.summary)));
     }
     for finding in open.iter().filter(|finding| !finding.fixes.is_empty()) {
-        out.push_str(&format!("\n## {}\n\n{}\n\n", finding.id, cell(&finding.why)));
+        out.push_str(&format!("\n## {}\n\n{} [Documentation]({})\n\n", finding.id, cell(&finding.why), finding.doc));
         for fix in &finding.fixes {
             let lock = fix.lock.as_ref().map_or_else(String::new, |lock| format!("; lock: {lock}"));
             let restart = if fix.restart { "; needs a restart" } else { "" };
-            out.push_str(&format!("- {} ({}{}{restart})\n", code(&fix.text), cell(&fix.who), cell(&lock)));
+            let text = if fix.kind == FixKind::Text { cell(&fix.text) } else { code(&fix.text) };
+            out.push_str(&format!("- {text} ({}{}{restart})\n", cell(&fix.who), cell(&lock)));
         }
     }
     out

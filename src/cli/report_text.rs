@@ -23,13 +23,18 @@ const FAMILY: usize = 25;
 /// One line: the verdict and how many findings there are of each rank.
 #[must_use]
 pub(super) fn verdict_line(report: &Report, output: Output) -> String {
-    let counts = report.counts();
     let (paint, word) = match report.verdict {
         Verdict::Ready => (Paint::Good, "READY"),
         Verdict::Warnings => (Paint::Warn, "READY, WITH WARNINGS"),
         Verdict::Blocked => (Paint::Bad, "BLOCKED"),
     };
-    let word = output.paint(paint, word);
+    format!("{}: {}", output.paint(paint, word), counted(report))
+}
+
+/// How many findings there are of each rank.
+#[must_use]
+pub(super) fn counted(report: &Report) -> String {
+    let counts = report.counts();
     let of = |number: usize, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
     let mut parts = vec![of(counts.blockers, "blocker"), of(counts.warnings, "warning")];
     if counts.infos > 0 {
@@ -39,7 +44,7 @@ pub(super) fn verdict_line(report: &Report, output: Output) -> String {
         parts.push(format!("{} not judged", counts.skipped));
     }
     parts.push(format!("{} passed", counts.passed));
-    format!("{word}: {}", parts.join(", "))
+    parts.join(", ")
 }
 
 /// The whole report.

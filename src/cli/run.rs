@@ -33,6 +33,7 @@ const ASK_PAUSE: Duration = Duration::from_secs(1);
 /// may be stopped or killed at any moment and started again. Without --tables or --schemas the whole publication is
 /// replicated. With --method xmin, changed rows of all tables are read again and again, without slot and publication.
 #[derive(clap::Args, Clone, Debug)]
+#[command(mut_arg("provider", |arg| arg.hide(true)))]
 pub struct RunArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]

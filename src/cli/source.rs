@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use zeroize::Zeroizing;
 
 use super::exit::{Exit, Stop};
@@ -14,7 +15,7 @@ use crate::connection::{Secret, Settings, parameters, printable};
 use crate::profile::saved::{PasswordSource, Saved};
 use crate::profile::secrets::{self, Found};
 use crate::profile::store::Store;
-use crate::profile::{Method, Profile, Selection, TableName, schema_name, split_list};
+use crate::profile::{Method, Profile, Provider, Selection, TableName, schema_name, split_list};
 
 /// The source and what is wanted from it, for every command that takes a URI.
 #[derive(Args, Clone, Debug, Default)]
@@ -114,6 +115,9 @@ pub struct WantedArgs {
     /// Follow changes only, without copying the rows that exist
     #[arg(long)]
     pub no_initial_copy: bool,
+    /// Word fixes for this platform, whatever the server looks like
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Provider::ALL.map(|(_, key, _)| key)), hide_possible_values = true)]
+    pub provider: Option<String>,
 }
 
 impl SourceArgs {
@@ -121,7 +125,10 @@ impl SourceArgs {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let wanted = &self.wanted;
-        let named = wanted.method.is_none() && wanted.publication.is_none() && wanted.slot.is_none();
+        let named = wanted.method.is_none()
+            && wanted.publication.is_none()
+            && wanted.slot.is_none()
+            && wanted.provider.is_none();
         let nothing =
             self.uri.is_none() && self.profile.is_none() && self.password_file.is_none() && self.ssh.ssh.is_none();
         nothing && named && wanted.schemas.is_empty() && wanted.tables.is_empty() && !wanted.no_initial_copy
@@ -260,6 +267,7 @@ impl WantedArgs {
             )));
         }
         profile.initial_copy &= !self.no_initial_copy;
+        profile.provider = self.provider.as_deref().and_then(Provider::of_key).or(profile.provider);
         Ok(profile)
     }
 }

@@ -20,7 +20,7 @@ use crate::replication::verify::{self, Difference, TableVerdict, Verdict, Verifi
 /// a writing application: a key is called different only when its row stood still while the destination caught up. Exit
 /// code 1 tells that rows differ.
 #[derive(clap::Args, Clone, Debug)]
-#[command(mut_arg("no_initial_copy", |arg| arg.hide(true)))]
+#[command(mut_arg("no_initial_copy", |arg| arg.hide(true)), mut_arg("provider", |arg| arg.hide(true)))]
 pub struct VerifyArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "flattened arguments; a doc comment would replace the command's help")]

@@ -4,7 +4,7 @@
 //! commands follow the providers' documentation; none of them could be tried here.
 
 use super::finding::{Fix, FixKind};
-use crate::catalog::Provider;
+use crate::profile::Provider;
 
 /// What to do in the console of a platform so that `name` becomes `value`, in the setting's own unit. For `wal_level` it is
 /// the platform's own switch.
@@ -29,7 +29,8 @@ fn enable_decoding(provider: Provider) -> Vec<Fix> {
     let commands = match provider {
         Provider::AmazonRds | Provider::AmazonAurora => commands(provider, "rds.logical_replication", "1", true),
         Provider::CloudSql => commands(provider, "cloudsql.logical_decoding", "on", true),
-        Provider::AlloyDb => commands(provider, "alloydb.logical_decoding", "on", true),
+        // Flags that are given replace all that were set, so both come in one command.
+        Provider::AlloyDb => commands(provider, "alloydb.logical_decoding", "on,alloydb.enable_pglogical=on", true),
         Provider::Neon => vec![
             "curl -X PATCH https://console.neon.tech/api/v2/projects/PROJECT -H \"Authorization: Bearer $NEON_API_KEY\" \
              -H 'Content-Type: application/json' -d '{\"project\":{\"settings\":{\"enable_logical_replication\":true}}}'"
@@ -54,8 +55,13 @@ fn switch(provider: Provider) -> &'static str {
              then reboot the writer"
         }
         Provider::CloudSql => "Set the database flag cloudsql.logical_decoding = on; the instance restarts",
-        Provider::AlloyDb => "Set the database flag alloydb.logical_decoding = on; the primary instance restarts",
+        Provider::AlloyDb => {
+            "Set the database flags alloydb.logical_decoding and alloydb.enable_pglogical to on; the primary instance restarts"
+        }
         Provider::AzureFlexible => "Set the server parameter wal_level = logical, then restart the server",
+        Provider::AzureSingle => {
+            "Single Server has been retired and has no publications: move to Flexible Server, or use the method xmin"
+        }
         Provider::Supabase => "Ask Supabase's support: wal_level is logical there unless it was changed",
         Provider::Heroku => "Heroku does not offer logical replication; use the method xmin",
         Provider::Neon => {
@@ -65,6 +71,9 @@ fn switch(provider: Provider) -> &'static str {
         | Provider::DigitalOcean
         | Provider::Timescale
         | Provider::CrunchyBridge
+        | Provider::PlanetScale
+        | Provider::Xata
+        | Provider::Selectel
         | Provider::SelfHosted => "Set wal_level = logical in the service's settings, or ask the provider's support",
     }
 }
@@ -119,17 +128,29 @@ fn commands(provider: Provider, name: &str, value: &str, restart: bool) -> Vec<S
             "doctl databases configuration update DATABASE_ID --engine pg --config-json '{{\"{name}\": \"{value}\"}}'"
         )),
         Provider::CrunchyBridge => own(format!("cb config-param set --cluster CLUSTER {name}={value}")),
-        Provider::Neon | Provider::Timescale | Provider::SelfHosted => Vec::new(),
+        Provider::AzureSingle => {
+            own(format!("az postgres server configuration set -g GROUP -s SERVER --name {name} --value {value}"))
+        }
+        Provider::Neon
+        | Provider::Timescale
+        | Provider::PlanetScale
+        | Provider::Xata
+        | Provider::Selectel
+        | Provider::SelfHosted => Vec::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{enable_decoding, set};
-    use crate::catalog::Provider;
     use crate::preflight::finding::FixKind;
+    use crate::profile::Provider;
 
-    const MANAGED: [Provider; 12] = [
+    const MANAGED: [Provider; 16] = [
+        Provider::AzureSingle,
+        Provider::PlanetScale,
+        Provider::Xata,
+        Provider::Selectel,
         Provider::AmazonRds,
         Provider::AmazonAurora,
         Provider::CloudSql,
@@ -170,7 +191,7 @@ mod tests {
             (Provider::AmazonRds, "aws rds reboot-db-instance"),
             (Provider::AmazonAurora, "aws rds modify-db-cluster-parameter-group --db-cluster-parameter-group-name"),
             (Provider::CloudSql, "gcloud sql instances patch INSTANCE --database-flags=cloudsql.logical_decoding=on"),
-            (Provider::AlloyDb, "--database-flags=alloydb.logical_decoding=on"),
+            (Provider::AlloyDb, "--database-flags=alloydb.logical_decoding=on,alloydb.enable_pglogical=on"),
             (
                 Provider::AzureFlexible,
                 "az postgres flexible-server parameter set -g GROUP -s SERVER --name wal_level --value logical",

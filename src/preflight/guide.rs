@@ -24,7 +24,7 @@ const GUIDE: &[(&str, &str, &str)] = &[
     ("connect-tls", "The connection is encrypted and the server's name verified, or does not leave the machine.", "ssl = on at the server, and sslmode=verify-full."),
     ("server-version", "server_version_num is 13 or later, and not newer than what was tested; its support has not ended, by the server's clock.", "Upgrade the server."),
     ("server-is-fork", "version() does not name a known fork.", "Test on a copy; where logical slots are missing, use the method xmin."),
-    ("provider-detect", "Settings and roles that only one provider has.", "None: it words the other fixes."),
+    ("provider-detect", "Settings, roles, databases, schemas and functions that only one provider has, and the host's name; --provider says otherwise.", "None: it words the other fixes, and tells what surprises people on that platform."),
     ("in-recovery", "pg_is_in_recovery() is false; standbys from PostgreSQL 16 on are a warning.", "Connect to the primary."),
     ("standby-decoding-prereqs", "On a standby hot_standby_feedback is on and wal_level is logical.", "ALTER SYSTEM SET hot_standby_feedback = on at the standby."),
     ("standby-idle-primary", "On a standby whose slot is missing.", "SELECT pg_log_standby_snapshot() on the primary while the slot is made."),

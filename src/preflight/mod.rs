@@ -5,6 +5,7 @@ mod console;
 pub mod finding;
 pub mod guide;
 pub mod report;
+mod traps;
 mod unreachable;
 
 pub use checks::{CATALOGUE, Check, Family, check};

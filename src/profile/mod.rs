@@ -5,6 +5,7 @@ pub mod alerts;
 pub mod configuration;
 pub mod keyring;
 pub mod password_command;
+mod provider;
 pub mod saved;
 pub mod secrets;
 mod setup;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connection::Settings;
 use alerts::Alerts;
+pub use provider::Provider;
 pub use setup::{Coverage, SetupChoices};
 pub use table::{BadTableName, TableName, schema_name, split_list};
 
@@ -76,6 +78,8 @@ pub struct Profile {
     pub setup: SetupChoices,
     /// From when on something is worth a word.
     pub alerts: Alerts,
+    /// Whose platform the source runs on, where the user knows better than what it looks like.
+    pub provider: Option<Provider>,
 }
 
 impl Profile {
@@ -96,6 +100,7 @@ impl Profile {
             initial_copy: true,
             setup: SetupChoices::default(),
             alerts: Alerts::default(),
+            provider: None,
         }
     }
 }

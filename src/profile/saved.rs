@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::alerts::Alerts;
-use super::{Method, Profile, Selection, SetupChoices, TableName};
+use super::{Method, Profile, Provider, Selection, SetupChoices, TableName};
 use crate::connection::keyword::{self, Pair};
 use crate::connection::parameters;
 use crate::connection::printable;
@@ -86,6 +86,9 @@ pub struct Saved {
     pub slot: Option<String>,
     /// Whether changes are followed without copying the rows that exist.
     pub no_initial_copy: bool,
+    /// Whose platform the source runs on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Provider>,
     /// What the setup makes beyond what is missing.
     #[serde(skip_serializing_if = "SetupChoices::is_default")]
     pub setup: SetupChoices,
@@ -126,6 +129,7 @@ impl Saved {
             publication: Some(profile.publication.clone()),
             slot: Some(profile.slot.clone()),
             no_initial_copy: !profile.initial_copy,
+            provider: profile.provider,
             setup: profile.setup,
             source: source.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             password,
@@ -227,6 +231,7 @@ impl Saved {
         profile.initial_copy = !self.no_initial_copy;
         profile.setup = self.setup;
         profile.alerts = self.alerts.clone();
+        profile.provider = self.provider;
         Ok(profile)
     }
 }

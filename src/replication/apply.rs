@@ -93,7 +93,7 @@ pub(super) struct Applier<'a> {
     /// What is read and not ordered to be committed.
     tally: Tally,
     oldest: Option<Instant>,
-    /// When rows were written last.
+    /// When rows were sent last.
     written: Instant,
     /// As ordered; what is committed is in `flushed`.
     checkpoint: Lsn,
@@ -407,6 +407,10 @@ impl<'a> Applier<'a> {
     async fn order(&mut self, end: End, tally: Tally) -> Result<(), Halt> {
         self.land().await?;
         self.collected_bytes = 0;
+        // A position alone is cheap, and must not hold up the row that comes next.
+        if !matches!(end, End::Commit(_, None)) {
+            self.written = Instant::now();
+        }
         let (changes, held) = (std::mem::take(&mut self.collected), std::mem::take(&mut self.held));
         self.carrier.send(Order { changes, held, end, tally });
         Ok(())
@@ -427,10 +431,6 @@ impl<'a> Applier<'a> {
             self.tell_once(&missed.table, what, |table| {
                 format!("A row that the source wanted to {what} in table {table} is not at the destination; it was passed over.")
             });
-        }
-        // A position alone is cheap, and must not hold up the row that comes next.
-        if !matches!(end, End::Commit(_, None)) {
-            self.written = Instant::now();
         }
         let End::Commit(lsn, _) = end else { return };
         self.progress.send_modify(|progress| {

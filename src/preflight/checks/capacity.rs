@@ -5,10 +5,10 @@ use super::outcome::{Judged, Outcome, duration, settle, size, some_of};
 use super::setting::Value;
 use super::unseen::unseen_setting;
 use super::{Check, Family};
+use crate::catalog::Facts;
 use crate::catalog::probe::Probe;
-use crate::catalog::{Facts, Provider};
 use crate::preflight::finding::Severity;
-use crate::profile::{Method, Profile};
+use crate::profile::{Method, Profile, Provider};
 
 /// The server's default; below it even small transactions are written to disk while they are decoded.
 const DECODING_KB: i64 = 64 * 1024;

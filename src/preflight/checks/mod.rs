@@ -40,6 +40,7 @@ pub(super) use connection::owner_of as connection_owner;
 use outcome::Outcome;
 
 use super::finding::{Finding, Severity};
+use super::traps;
 use crate::catalog::Facts;
 use crate::profile::{Method, Profile};
 
@@ -103,7 +104,13 @@ impl Check {
         if self.method.is_some_and(|method| method != profile.method) {
             return None;
         }
-        (self.judge)(facts, profile).map(|outcome| outcome.finding(self))
+        let mut finding = (self.judge)(facts, profile)?.finding(self);
+        for fix in &mut finding.fixes {
+            if let Some(who) = traps::in_words_of(facts.provider, &fix.who) {
+                fix.who = who;
+            }
+        }
+        Some(finding)
     }
 }
 

@@ -3,15 +3,16 @@
 use super::fixture::{
     Case, deep, destination, keyless, no, partitioned, publication, quiet, relations, role, set, slot, slots, table,
 };
+use crate::catalog::Lsn;
 use crate::catalog::cluster::{
     ConnectionLimit, EventTrigger, FrozenAge, HeldLock, OtherPublication, Override, Snapshot,
 };
 use crate::catalog::facts::{Cluster, Column, Facts, Member, OtherSide, Relation, ReplicationProbe, Seen, Slot};
 use crate::catalog::facts::{Link, Prepared};
 use crate::catalog::probe::{Probe, Rate, SnapshotProbe};
-use crate::catalog::{Lsn, Provider};
 use crate::connection::SslMode;
 use crate::preflight::{Severity, Status};
+use crate::profile::Provider;
 use crate::profile::{Method, Profile, Selection};
 
 use Severity::{Blocker, Info, Warning};
@@ -98,7 +99,10 @@ pub(super) const CASES: &[Case] = &[
     ("server-is-fork", |f, _| cluster(f).full_version = "PostgreSQL 11.2-YB-2.1".into(), Warn, Warning, "YugabyteDB"),
     ("server-is-fork", |f, _| cluster(f).full_version = "CockroachDB CCL v23".into(), Fail, Blocker, "CockroachDB"),
     ("server-is-fork", |f, _| f.cluster = Seen::No(no()), Unseen, Warning, "permission denied"),
-    ("provider-detect", |f, _| f.provider = Provider::Neon, Pass, Info, "Neon"),
+    ("provider-detect", |f, _| f.provider = Provider::Neon, Warn, Info, "removed after about 40 hours"),
+    ("provider-detect", |f, p| { f.provider = Provider::Neon; p.provider = Some(Provider::Neon); }, Warn, Info, "as you said"),
+    ("provider-detect", |_, p| p.provider = Some(Provider::SelfHosted), Pass, Info, "taken for self-hosted"),
+    ("role-can-replicate", |f, _| { role(f).replication = false; f.provider = Provider::CloudSql; }, Fail, Blocker, "REPLICATION"),
     ("single-instance-endpoint", |f, _| { deep(f); }, Pass, Blocker, "4 further"),
     ("single-instance-endpoint", |f, _| deep(f).snapshot = SnapshotProbe::Lost { reason: "gone".into(), other_server: true }, Fail, Blocker, "another server"),
     ("single-instance-endpoint", |f, _| deep(f).snapshot = SnapshotProbe::NotTried("too many".into()), Unseen, Info, "too many"),

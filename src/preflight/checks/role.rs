@@ -41,7 +41,7 @@ fn can_replicate(facts: &Facts, profile: &Profile) -> Judged {
     }
     let outcome = evidence(Outcome::fail(format!("{user} may not replicate: it lacks REPLICATION")));
     if facts.provider.grants_rds_replication() {
-        return Ok(Some(outcome.sql(ddl::grant_role("rds_replication", user), "a member of rds_superuser")));
+        return Ok(Some(outcome.sql(ddl::grant_role("rds_replication", user), "superuser")));
     }
     let who = if facts.server.major() >= 16 {
         "superuser, or a role with CREATEROLE, REPLICATION and ADMIN OPTION on it"

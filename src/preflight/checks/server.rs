@@ -5,11 +5,12 @@ use super::outcome::{Judged, Outcome, settle};
 use super::setting::Value;
 use super::unseen::unseen_setting;
 use super::{Check, Family};
+use crate::catalog::Facts;
 use crate::catalog::ident::quote_ident;
 use crate::catalog::probe::SnapshotProbe;
-use crate::catalog::{Facts, Provider};
 use crate::preflight::finding::{Fix, FixKind, Severity};
-use crate::profile::{Method, Profile};
+use crate::preflight::traps::traps;
+use crate::profile::{Method, Profile, Provider};
 
 /// A mark in `version()`, the product, and whether it lacks PostgreSQL's logical replication.
 const FORKS: [(&str, &str, bool); 7] = [
@@ -62,12 +63,26 @@ pub(crate) static PROVIDER: Check = Check {
     judge: |facts, profile| settle(provider(facts, profile)),
 };
 
-fn provider(facts: &Facts, _: &Profile) -> Judged {
-    if facts.settings.get().is_none() && facts.provider == Provider::SelfHosted {
+fn provider(facts: &Facts, profile: &Profile) -> Judged {
+    if facts.settings.get().is_none() && facts.provider == Provider::SelfHosted && profile.provider.is_none() {
         return Err(unseen_setting(facts, "of the platform's own"));
     }
     let name = facts.provider.name();
-    Ok(Some(Outcome::pass(format!("looks like {name}")).evidence("provider", name)))
+    let text = match profile.provider {
+        Some(_) => format!("is taken for {name}, as you said"),
+        None => format!("looks like {name}"),
+    };
+    // What is good to know there is no fault of the database.
+    let advice = traps(facts.provider);
+    let mut outcome = if advice.is_empty() { Outcome::pass(text) } else { Outcome::warn(text) };
+    outcome = outcome.severity(Severity::Info).evidence("provider", name);
+    for text in advice {
+        outcome = outcome.advice(*text, "you");
+    }
+    if profile.provider.is_none() && !advice.is_empty() {
+        outcome = outcome.advice("If it is something else, say so with --provider, for example self-hosted.", "you");
+    }
+    Ok(Some(outcome))
 }
 
 pub(crate) static SINGLE_INSTANCE: Check = Check {

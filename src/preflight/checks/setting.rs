@@ -1,8 +1,9 @@
 //! How a server's setting is mended: by ALTER SYSTEM, or in the console of the platform that takes that away.
 
-use crate::catalog::{Facts, Provider};
+use crate::catalog::Facts;
 use crate::preflight::console;
 use crate::preflight::finding::{Fix, FixKind};
+use crate::profile::Provider;
 
 /// A value for a setting.
 #[derive(Clone, Copy, Debug)]
