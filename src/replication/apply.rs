@@ -78,6 +78,8 @@ pub(super) struct Applier<'a> {
     described: Described<'a>,
     /// See [`Scope::fence`].
     fence: Option<Lsn>,
+    /// Until so many changes have come, each source transaction is committed by itself ([`Scope::apart`]).
+    apart: u64,
     progress: watch::Sender<Progress>,
     flushed: watch::Sender<Lsn>,
     tell: &'a Teller,
@@ -115,6 +117,7 @@ impl<'a> Applier<'a> {
             carrier: Carrier::new(Writer::new(client, part.slot()).await?),
             part,
             fence: scope.fence,
+            apart: if scope.apart { COMMIT_CHANGES } else { 0 },
             described: Described::new(client, scope),
             progress,
             flushed,
@@ -278,7 +281,9 @@ impl<'a> Applier<'a> {
                 self.tally.transactions += 1;
                 self.uncommitted = Some((end, time));
                 let old = self.oldest.is_some_and(|oldest| oldest.elapsed() >= COMMIT_AGE);
-                if self.tally.changes >= COMMIT_CHANGES || old {
+                let apart = self.apart > 0;
+                self.apart = self.apart.saturating_sub(self.tally.changes.max(1));
+                if self.tally.changes >= COMMIT_CHANGES || old || apart {
                     self.commit().await?;
                 }
             }
