@@ -103,9 +103,13 @@ async fn main() {
 }
 
 /// A fresh pair whose source has this schema and a publication for all of it.
+///
+/// A subscription that is enabled soon after another has started waits for `wal_retrieve_retry_interval` (5 s unless
+/// set): that would be counted as work.
 async fn pair(schema: &str) -> Pair {
     let source = started(roomy(source_builder())).await;
-    let destination = started(roomy(support::source_builder().setting("wal_level", "replica"))).await;
+    let destination = roomy(support::source_builder().setting("wal_level", "replica"));
+    let destination = started(destination.setting("wal_retrieve_retry_interval", "10ms")).await;
     let pair = Pair { source, destination };
     execute(&pair.from(), schema).await;
     execute(&pair.from(), &format!("CREATE PUBLICATION {PUBLICATION} FOR ALL TABLES")).await;

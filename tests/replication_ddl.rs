@@ -99,7 +99,25 @@ async fn what_can_not_be_followed_stops_with_the_statement_and_goes_on_after_it(
     pair.catch_up().await;
     pair.expect_equal().await;
 
-    execute(&pair.from(), r#"ALTER TABLE t DROP COLUMN "B"; INSERT INTO t VALUES (5, 5)"#).await;
+    // Both values are in one batch, and each fits only on its side of the new name.
+    let enums =
+        "CREATE TYPE mood AS ENUM ('so', 'la'); ALTER TABLE t ADD m mood; INSERT INTO t VALUES (5, 'five', 5, 'la')";
+    execute(&pair.from(), enums).await;
+    pair.catch_up().await;
+    for sql in [
+        "INSERT INTO t VALUES (6, 'six', 6, 'la')",
+        "ALTER TYPE mood RENAME VALUE 'la' TO 'lala'",
+        "INSERT INTO t VALUES (7, 'seven', 7, 'lala')",
+    ] {
+        execute(&pair.from(), sql).await;
+    }
+    stops(&["public.t", "ALTER TYPE public.mood RENAME VALUE 'la' TO 'lala'", "ADD VALUE"]).await;
+    assert_eq!(value(&pair.to(), "SELECT max(id) FROM t").await, "6");
+    execute(&pair.to(), "ALTER TYPE mood RENAME VALUE 'la' TO 'lala'").await;
+    pair.catch_up().await;
+    pair.expect_equal().await;
+
+    execute(&pair.from(), r#"ALTER TABLE t DROP COLUMN "B"; INSERT INTO t VALUES (8, 8)"#).await;
     stops(&[r#"ALTER TABLE "public"."t" ALTER COLUMN "B" DROP NOT NULL"#]).await;
     execute(&pair.to(), r#"ALTER TABLE t ALTER COLUMN "B" DROP NOT NULL"#).await;
     pair.catch_up().await;

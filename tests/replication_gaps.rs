@@ -266,6 +266,12 @@ async fn defaults_of_roles_and_databases_change_nothing() {
             }
         }
     }
+    // On at the source alone, and off for the comparison: with it on both sides the text would be the same again.
+    let quoting = async |on: &str| {
+        let open = "SET default_transaction_read_only = off; SET statement_timeout = 0;";
+        execute(&pair.from(), &format!("{open} ALTER DATABASE postgres SET quote_all_identifiers = {on}")).await;
+    };
+    quoting("on").await;
     let open = "SET default_transaction_read_only = off; SET statement_timeout = 0; SET array_nulls = on; SET xmloption = content;
         SET standard_conforming_strings = on; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY';";
     let rows = r#"SELECT i, '2024-02-03', '2024-02-03 04:05:06.789+05:45', '1 year -3 days', 0.1::float8 / 3, '\x00ff5c',
@@ -274,18 +280,26 @@ async fn defaults_of_roles_and_databases_change_nothing() {
         &pair.from(),
         &format!(
             "{open} CREATE TABLE z (id int PRIMARY KEY, d date, t timestamptz, i interval, f float8, b bytea, x xml, a text[],
-             m money, r tstzrange, ba bytea[], fa float8[]); INSERT INTO z {rows} generate_series(1, 30) i"
+             m money, r tstzrange, ba bytea[], fa float8[]); INSERT INTO z {rows} generate_series(1, 30) i;
+             CREATE TABLE n (r regclass, v text); ALTER TABLE n REPLICA IDENTITY FULL;
+             INSERT INTO n VALUES ('pg_class', 'a'), ('pg_type', 'b')"
         ),
     )
     .await;
     pair.catch_up().await;
+    quoting("off").await;
     pair.expect_equal().await;
+    quoting("on").await;
     execute(
         &pair.from(),
-        &format!("{open} INSERT INTO z {rows} generate_series(31, 50) i; UPDATE z SET f = f / 7, m = m / 7"),
+        &format!(
+            "{open} INSERT INTO z {rows} generate_series(31, 50) i; UPDATE z SET f = f / 7, m = m / 7;
+             UPDATE n SET v = 'c' WHERE v = 'a'; DELETE FROM n WHERE v = 'b'"
+        ),
     )
     .await;
     pair.catch_up().await;
+    quoting("off").await;
     pair.expect_equal().await;
 }
 

@@ -3,6 +3,12 @@
 mod replicating;
 mod support;
 
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::Command;
+
 use replicating::{Pair, execute, value};
 use support::{await_until, destination, session, source_builder, started};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -74,6 +80,96 @@ async fn a_full_disk_at_the_destination_is_waited_for_in_copy_and_stream() {
     execute(&pair.to(), "ALTER TABLE t DISABLE TRIGGER full_disk").await;
     pair.await_equal().await;
     child.kill().await.expect("it runs");
+}
+
+/// A file system of a few megabytes; it goes with its guard.
+struct SmallDisk {
+    dir: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    /// `None` where this account may not mount one.
+    fn mount(owner: &Path) -> Option<Self> {
+        let dir = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().expect("a directory");
+        let owner = std::fs::metadata(owner).expect("the server's directory");
+        let options = format!("size=12m,mode=0700,uid={},gid={}", owner.uid(), owner.gid());
+        mount(&["-t", "tmpfs", "-o", &options, "tmpfs"], dir.path()).then(|| Self { dir })
+    }
+
+    fn grow(&self) {
+        assert!(mount(&["-o", "remount,size=48m"], self.dir.path()));
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.dir.path()).status();
+    }
+}
+
+fn mount(options: &[&str], at: &Path) -> bool {
+    let output = Command::new("mount").args(options).arg(at).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_in_truth_is_waited_for_in_copy_and_stream() {
+    let rows = |from: u32, to: u32| {
+        format!("INSERT INTO t SELECT i, repeat(md5(i::text), 30) FROM generate_series({from}, {to}) i")
+    };
+    let schema = format!("CREATE TABLE t (id int PRIMARY KEY, v text); {}", rows(1, 20_000));
+    let pair = pair(&[], &schema).await;
+    let Some(disk) = SmallDisk::mount(&pair.destination.data_directory()) else {
+        let _ = std::io::stderr().write_all(b"not run: this account may not mount a file system\n");
+        return;
+    };
+    execute(&pair.to(), &format!("CREATE TABLESPACE small LOCATION '{}'", disk.dir.path().display())).await;
+    execute(&pair.to(), "ALTER DATABASE postgres SET default_tablespace = small").await;
+    let (mut child, _home) = pair.command(&[]).spawn();
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut told = async || {
+        loop {
+            let line = lines.next_line().await.expect("UTF-8").expect("it waits");
+            if line.contains("No space left on device") {
+                assert!(line.starts_with("! The destination reported while "), "{line}");
+                assert!(line.contains("public.t") && line.contains("Trying again in"), "{line}");
+                return;
+            }
+        }
+    };
+    told().await;
+    disk.grow();
+    pair.await_streaming().await;
+    pair.await_equal().await;
+    for from in [20_001, 40_001] {
+        execute(&pair.from(), &rows(from, from + 19_999)).await;
+    }
+    told().await;
+    execute(&pair.from(), "DELETE FROM t WHERE id > 100").await;
+    assert!(mount(&["-o", "remount,size=2g"], disk.dir.path()));
+    pair.await_equal().await;
+    child.kill().await.expect("it runs");
+    drop(pair);
+}
+
+#[tokio::test]
+async fn rows_that_share_a_deferrable_key_for_a_while_are_told_apart() {
+    let key = "id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, u int UNIQUE DEFERRABLE INITIALLY DEFERRED, v text";
+    let there = format!("CREATE TABLE t ({key}); ALTER TABLE t REPLICA IDENTITY FULL;");
+    let made = format!("CREATE TABLE made ({key}); ALTER TABLE made REPLICA IDENTITY FULL;");
+    let rows = "INSERT INTO t SELECT i, i, 'v' FROM generate_series(1, 50) i; INSERT INTO made SELECT * FROM t";
+    let pair = pair(&[], &format!("{there} {made} {rows}")).await;
+    execute(&pair.to(), &there).await;
+    pair.catch_up().await;
+    for table in ["t", "made"] {
+        let changes = format!(
+            "UPDATE {table} SET id = id + 1; UPDATE {table} SET u = 51 - u; BEGIN; UPDATE {table} SET id = id - 1, v = 'w'; \
+             DELETE FROM {table} WHERE id = 7; UPDATE {table} SET u = u + 1; COMMIT"
+        );
+        execute(&pair.from(), &changes).await;
+    }
+    pair.catch_up().await;
+    pair.expect_equal().await;
 }
 
 #[tokio::test]

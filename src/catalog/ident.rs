@@ -59,6 +59,14 @@ pub fn quote_table(table: &TableName) -> String {
     format!("{}.{}", quote_ident(&table.schema), quote_ident(&table.name))
 }
 
+/// A table or sequence as the text of a `regclass`: plain double quotes, for `regclass` reads no `U&` ([`quote_ident`]). It
+/// goes into a parameter or through [`quote_literal`].
+#[must_use]
+pub fn regclass_text(table: &TableName) -> String {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    format!("{}.{}", quoted(&table.schema), quoted(&table.name))
+}
+
 /// Whether `name` may name a replication slot: `[a-z0-9_]`, 1 to 63 bytes (PostgreSQL source,
 /// `ReplicationSlotValidateName`).
 #[must_use]
@@ -69,7 +77,8 @@ pub fn is_slot_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_slot_name, quote_ident, quote_literal};
+    use super::{is_slot_name, quote_ident, quote_literal, regclass_text};
+    use crate::profile::TableName;
 
     #[test]
     fn quotes_are_doubled_and_backslashes_are_escaped() {
@@ -79,6 +88,11 @@ mod tests {
         assert_eq!(quote_literal("o'clock"), "'o''clock'");
         assert_eq!(quote_literal(r"a\b"), r"E'a\\b'");
         assert_eq!(quote_literal("a'\\\n"), r"E'a''\\\U0000000A'");
+    }
+
+    #[test]
+    fn regclass_gets_plain_quotes() {
+        assert_eq!(regclass_text(&TableName::new("a\\", "b\"\n")), "\"a\\\".\"b\"\"\n\"");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::output::{Output, Paint};
 use super::run_view;
 use super::xmin;
 use crate::monitor::units;
-use crate::replication::{Phase, Progress, Rates, RunEvent, Summary};
+use crate::replication::{Phase, Progress, Rates, RunEvent, Summary, counted};
 
 /// The format of a run's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, ValueEnum)]
@@ -94,12 +94,13 @@ impl Lines {
             RunFormat::Text => {
                 let copied: u64 = summary.progress.tables.iter().map(|table| table.rows_copied).sum();
                 self.output.line(&format!(
-                    "stopped at {}: {} tables, {copied} rows copied, {} transactions and {} changes applied; the next \
+                    "stopped at {}: {}, {} copied, {} and {} applied; the next \
                      run goes on from here",
                     summary.checkpoint,
-                    summary.progress.tables.len(),
-                    summary.progress.transactions,
-                    summary.progress.changes
+                    counted(summary.progress.tables.len() as u64, "table"),
+                    counted(copied, "row"),
+                    counted(summary.progress.transactions, "transaction"),
+                    counted(summary.progress.changes, "change")
                 ))?;
             }
         }
@@ -151,8 +152,9 @@ fn line(progress: &Progress, before: Option<&Progress>) -> String {
             let rows = copied(progress);
             let rate = rows.saturating_sub(before.map_or(0, copied));
             format!(
-                "copying    {done}/{} tables, {rows} rows ({rate}/s), {}",
-                progress.tables.len(),
+                "copying    {done}/{}, {} ({rate}/s), {}",
+                counted(progress.tables.len() as u64, "table"),
+                counted(rows, "row"),
                 units::bytes(bytes)
             )
         }
@@ -165,13 +167,14 @@ fn line(progress: &Progress, before: Option<&Progress>) -> String {
                 0 => String::new(),
                 tables => {
                     let rows: u64 = beside.iter().map(|table| table.rows_copied).sum();
-                    format!("; copying {tables} more tables, {rows} rows")
+                    let tables = counted(tables as u64, "more table");
+                    format!("; copying {tables}, {}", counted(rows, "row"))
                 }
             };
             format!(
-                "streaming  {} transactions, {} changes ({rate}/s), lag {} {:.1} s, at {}{beside}",
-                progress.transactions,
-                progress.changes,
+                "streaming  {}, {} ({rate}/s), lag {} {:.1} s, at {}{beside}",
+                counted(progress.transactions, "transaction"),
+                counted(progress.changes, "change"),
                 units::bytes(progress.lag_bytes),
                 Duration::from_millis(progress.lag_millis).as_secs_f32(),
                 progress.checkpoint

@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 use super::xmin;
 use crate::connection::printable;
 use crate::monitor::units;
-use crate::replication::{Phase, Progress, Rates, TablePhase, TableProgress};
+use crate::replication::{Phase, Progress, Rates, TablePhase, TableProgress, plural};
 
 /// Cells of a bar.
 const BAR: usize = 20;
@@ -32,7 +32,7 @@ pub(super) fn lines(progress: &Progress, rates: &Rates, width: usize, height: us
     let name_width = tables.iter().take(room).map(|table| name(table).width()).max().unwrap_or(0).min(width / 3);
     lines.extend(tables.iter().take(room).map(|table| row(table, rates, name_width)));
     if tables.len() > room {
-        lines.push(format!("  and {} more tables", tables.len() - room));
+        lines.push(format!("  and {}", many((tables.len() - room) as u64, "more table")));
     }
     lines.iter().map(|line| cut(line, width.saturating_sub(1))).collect()
 }
@@ -51,18 +51,18 @@ fn heading(progress: &Progress, rates: &Rates) -> String {
             let left =
                 rates.eta_seconds(progress).map_or_else(String::new, |left| format!(", about {} left", time(left)));
             format!(
-                "copying    {done} of {} tables, {} rows, {}, {} rows/s{left}",
-                progress.tables.len(),
-                count(rows),
+                "copying    {done} of {}, {}, {}, {} rows/s{left}",
+                many(progress.tables.len() as u64, "table"),
+                many(rows, "row"),
                 units::bytes(bytes),
-                count(rates.rows_per_second() as u64)
+                units::grouped(rates.rows_per_second() as u64)
             )
         }
         Phase::Streaming => format!(
-            "streaming  {} transactions, {} changes, {} changes/s, lag {} and {:.1} s, at {}",
-            count(progress.transactions),
-            count(progress.changes),
-            count(rates.changes_per_second() as u64),
+            "streaming  {}, {}, {} changes/s, lag {} and {:.1} s, at {}",
+            many(progress.transactions, "transaction"),
+            many(progress.changes, "change"),
+            units::grouped(rates.changes_per_second() as u64),
             units::bytes(progress.lag_bytes),
             Duration::from_millis(progress.lag_millis).as_secs_f32(),
             progress.checkpoint
@@ -75,26 +75,26 @@ fn row(table: &TableProgress, rates: &Rates, name_width: usize) -> String {
     let pad = " ".repeat(name_width.saturating_sub(name.width()));
     match table.phase {
         TablePhase::Waiting => {
-            let rows = table.rows_estimated.map_or_else(String::new, |rows| format!(", about {} rows", count(rows)));
+            let rows = table.rows_estimated.map_or_else(String::new, |rows| format!(", about {}", many(rows, "row")));
             format!("  {name}{pad}  waiting{rows}")
         }
         TablePhase::Copying => {
             let rate = rates.table(&table.table).unwrap_or_default();
             let left = rate.eta_seconds.map_or_else(String::new, |left| format!(", about {} left", time(left)));
             format!(
-                "  {name}{pad}  {}{} rows, {} rows/s{left}",
+                "  {name}{pad}  {}{}, {} rows/s{left}",
                 bar(table.rows_copied, table.rows_estimated),
-                count(table.rows_copied),
-                count(rate.rows_per_second as u64)
+                many(table.rows_copied, "row"),
+                units::grouped(rate.rows_per_second as u64)
             )
         }
         TablePhase::Reading => format!("  {name}{pad}  being read"),
         TablePhase::Streaming | TablePhase::Current => format!(
-            "  {name}{pad}  {} rows copied, {} inserts, {} updates, {} deletes",
-            count(table.rows_copied),
-            count(table.inserts),
-            count(table.updates),
-            count(table.deletes)
+            "  {name}{pad}  {} copied, {}, {}, {}",
+            many(table.rows_copied, "row"),
+            many(table.inserts, "insert"),
+            many(table.updates, "update"),
+            many(table.deletes, "delete")
         ),
     }
 }
@@ -115,17 +115,9 @@ fn bar(done: u64, of: Option<u64>) -> String {
     format!("[{}{}] {:>3} %  ", "#".repeat(full), "-".repeat(BAR - full), (share * 100.0) as u64)
 }
 
-/// With a comma after each three digits.
-fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+/// `1 row`, `12,345 rows`.
+fn many(number: u64, one: &str) -> String {
+    format!("{} {}", units::grouped(number), plural(number, one))
 }
 
 fn time(seconds: u64) -> String {
@@ -157,7 +149,7 @@ mod tests {
 
     use unicode_width::UnicodeWidthStr;
 
-    use super::{count, lines, time};
+    use super::{lines, many, time};
     use crate::profile::TableName;
     use crate::replication::{Phase, Progress, Rates, TablePhase, TableProgress};
 
@@ -198,7 +190,7 @@ mod tests {
 
     #[test]
     fn numbers_are_easy_to_read() {
-        assert_eq!([count(7), count(1234), count(1_234_567)], ["7", "1,234", "1,234,567"]);
+        assert_eq!([many(1, "row"), many(1_234_567, "row")], ["1 row", "1,234,567 rows"]);
         assert_eq!([time(9), time(65), time(3700)], ["9 s", "1 min 05 s", "1 h 01 min"]);
     }
 }

@@ -11,6 +11,7 @@ use super::pair::PairArgs;
 use super::run;
 
 use crate::connection::printable;
+use crate::replication::counted;
 use crate::replication::verify::{self, Difference, TableVerdict, Verdict, Verification, VerifyOptions};
 
 /// Compare the rows of source and destination
@@ -71,7 +72,7 @@ pub async fn run(args: VerifyArgs, output: Output) -> Result<Exit, Stop> {
 }
 
 fn lines(table: &TableVerdict, output: Output) -> std::io::Result<()> {
-    let rows = |count| if count == 1 { "1 row".to_owned() } else { format!("{count} rows") };
+    let rows = |count| counted(count, "row");
     let (paint, text) = match table.verdict {
         Verdict::Equal => (Paint::Good, format!("equal      {}: {}", table.table, rows(table.source_rows))),
         Verdict::Missing => (Paint::Bad, format!("missing    {}: the destination has no such table", table.table)),

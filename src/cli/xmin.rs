@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::duration;
-use crate::replication::{PassProgress, Progress, Summary, TablePhase, XminOptions};
+use crate::replication::{PassProgress, Progress, Summary, TablePhase, XminOptions, counted};
 
 /// How the method xmin runs.
 #[derive(Args, Clone, Debug)]
@@ -71,25 +71,25 @@ pub fn summary(summary: &Summary) -> String {
         format!("at {}", summary.checkpoint)
     };
     format!(
-        "stopped {at}: {} tables, {} passes in this run, the last one with {}; the next run goes on from here",
-        summary.progress.tables.len(),
-        pass.passes,
+        "stopped {at}: {}, {} in this run, the last one with {}; the next run goes on from here",
+        counted(summary.progress.tables.len() as u64, "table"),
+        counted(pass.passes, "pass"),
         rows(&pass)
     )
 }
 
 fn rows(pass: &PassProgress) -> String {
     let held = pass.snapshot_xmax.saturating_sub(pass.snapshot_xmin);
-    let mut text = format!("{} rows read, {} written", pass.rows_read, pass.rows_written);
+    let mut text = format!("{} read, {} written", counted(pass.rows_read, "row"), pass.rows_written);
     if pass.rows_removed > 0 {
         text.push_str(&format!(", {} removed", pass.rows_removed));
     }
     match pass.deletes_unseen {
         Some(0) | None => {}
-        Some(unseen) => text.push_str(&format!(", {unseen} deletes not seen")),
+        Some(unseen) => text.push_str(&format!(", {} not seen", counted(unseen, "delete"))),
     }
     if held > 1 {
-        text.push_str(&format!(", {held} transactions since the oldest open one"));
+        text.push_str(&format!(", {} since the oldest open one", counted(held, "transaction")));
     }
     text
 }

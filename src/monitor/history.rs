@@ -12,7 +12,7 @@ use super::sample::Sample;
 use super::seen::Seen;
 use super::slot::Slot;
 use super::subscription::Subscription;
-use super::table::{Table, Tables};
+use super::table::{self, Table, Tables};
 use super::xmin;
 use crate::catalog::Lsn;
 use crate::profile::TableName;
@@ -45,6 +45,7 @@ pub struct History {
     changes: Vec<ServerChange>,
     tables: VecDeque<Arc<Tables>>,
     table_rates: Arc<HashMap<TableName, TableRates>>,
+    wrote: Moment,
     first_tables: Option<Arc<Tables>>,
     at_pass: Option<(u64, Option<Arc<Tables>>)>,
     sizes: VecDeque<(Moment, u64)>,
@@ -114,10 +115,14 @@ impl History {
                 self.follow_clock(&before, &sample, &mut changes);
                 changes.extend(events::between(&before, &sample));
                 self.follow_server(&before, &sample);
+                if before.next_xid != sample.next_xid {
+                    self.wrote = sample.at;
+                }
                 self.rates.extend(wal_rate(&before, &sample));
                 trim(&mut self.rates, RATES);
             }
-            None => self.began = sample.at,
+            // Who knows what was written just before.
+            None => (self.began, self.wrote) = (sample.at, sample.at),
         }
         if let Some(lsn) = sample.lsn {
             self.clock.push(lsn, sample.at, sample.next_xid);
@@ -130,6 +135,9 @@ impl History {
             if let Some(departure) = history.departure().filter(|departure| departure.at == sample.at) {
                 changes.extend(events::departed(&slot.name, departure));
             }
+        }
+        if first {
+            self.gone_before(&sample);
         }
         self.slots.retain(|name, _| sample.slots.iter().any(|slot| &slot.name == name));
         self.gone.retain(|name, gone| {
@@ -191,6 +199,14 @@ impl History {
                 self.gone.insert(slot.name.clone(), Gone { at, slot: slot.clone() });
             }
         }
+    }
+
+    /// Slots that an earlier run has seen and that are not there any more.
+    fn gone_before(&mut self, sample: &Sample) {
+        let there = |name: &str| sample.slots.iter().any(|slot| slot.name == name);
+        let gone = sample.slots_before.iter().filter(|before| !there(&before.slot.name));
+        self.gone
+            .extend(gone.map(|before| (before.slot.name.clone(), Gone { at: before.at, slot: before.slot.clone() })));
     }
 
     fn push_tables(&mut self, tables: Option<&Tables>) {
@@ -362,11 +378,25 @@ impl History {
         count(self.errors.back()).unwrap_or(0).saturating_sub(count(self.errors.front()).unwrap_or(0))
     }
 
-    /// Changes of a table per second; `None` before there are two readings, or after the counters were reset. From 15
-    /// on the counters of a session may trail its commits by ten seconds, so 0 means: none that was told of yet.
+    /// Changes of a table per second; `None` before there are two readings, or after the counters were reset. While
+    /// [`Self::counters_trail`] 0 means: none that was told of yet.
     #[must_use]
     pub fn table_rates(&self, name: &TableName) -> Option<TableRates> {
         self.table_rates.get(name).copied()
+    }
+
+    /// Whether something was written so shortly before the tables' counters were read (or since then) that they may not
+    /// tell of it yet: then a rate of 0 is no fact. `false` without any counters.
+    #[must_use]
+    pub fn counters_trail(&self) -> bool {
+        let (Some(latest), Some(first), Some(last)) = (&self.latest, self.tables.front(), self.tables.back()) else {
+            return false;
+        };
+        match table::counters_trail_by(latest.server.version) {
+            Some(by) => last.at.since(self.wrote) < by,
+            // Whatever was written within the window of the rates, or just before it.
+            None => first.at.since(self.wrote) < Duration::from_secs(1),
+        }
     }
 
     /// Inserts, updates and deletes of a table per second, together.

@@ -78,6 +78,8 @@ pub(super) struct Applier<'a> {
     described: Described<'a>,
     /// See [`Scope::fence`].
     fence: Option<Lsn>,
+    /// Until so many changes have come, each source transaction is committed by itself ([`Scope::apart`]).
+    apart: u64,
     progress: watch::Sender<Progress>,
     flushed: watch::Sender<Lsn>,
     tell: &'a Teller,
@@ -91,7 +93,7 @@ pub(super) struct Applier<'a> {
     /// What is read and not ordered to be committed.
     tally: Tally,
     oldest: Option<Instant>,
-    /// When rows were written last.
+    /// When rows were sent last.
     written: Instant,
     /// As ordered; what is committed is in `flushed`.
     checkpoint: Lsn,
@@ -115,6 +117,7 @@ impl<'a> Applier<'a> {
             carrier: Carrier::new(Writer::new(client, part.slot()).await?),
             part,
             fence: scope.fence,
+            apart: if scope.apart { COMMIT_CHANGES } else { 0 },
             described: Described::new(client, scope),
             progress,
             flushed,
@@ -278,7 +281,9 @@ impl<'a> Applier<'a> {
                 self.tally.transactions += 1;
                 self.uncommitted = Some((end, time));
                 let old = self.oldest.is_some_and(|oldest| oldest.elapsed() >= COMMIT_AGE);
-                if self.tally.changes >= COMMIT_CHANGES || old {
+                let apart = self.apart > 0;
+                self.apart = self.apart.saturating_sub(self.tally.changes.max(1));
+                if self.tally.changes >= COMMIT_CHANGES || old || apart {
                     self.commit().await?;
                 }
             }
@@ -402,6 +407,10 @@ impl<'a> Applier<'a> {
     async fn order(&mut self, end: End, tally: Tally) -> Result<(), Halt> {
         self.land().await?;
         self.collected_bytes = 0;
+        // A position alone is cheap, and must not hold up the row that comes next.
+        if !matches!(end, End::Commit(_, None)) {
+            self.written = Instant::now();
+        }
         let (changes, held) = (std::mem::take(&mut self.collected), std::mem::take(&mut self.held));
         self.carrier.send(Order { changes, held, end, tally });
         Ok(())
@@ -422,10 +431,6 @@ impl<'a> Applier<'a> {
             self.tell_once(&missed.table, what, |table| {
                 format!("A row that the source wanted to {what} in table {table} is not at the destination; it was passed over.")
             });
-        }
-        // A position alone is cheap, and must not hold up the row that comes next.
-        if !matches!(end, End::Commit(_, None)) {
-            self.written = Instant::now();
         }
         let End::Commit(lsn, _) = end else { return };
         self.progress.send_modify(|progress| {

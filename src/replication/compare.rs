@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::catalog::ident::{quote_ident, quote_literal, quote_table};
+use crate::catalog::ident::{quote_ident, quote_literal, quote_table, regclass_text};
 use crate::connection::{Session, describe};
 use crate::profile::TableName;
 
@@ -67,7 +67,7 @@ async fn columns(session: &Session, table: &TableName) -> Result<Vec<String>, to
     let sql = format!(
         "SELECT attname::text FROM pg_attribute WHERE attrelid = {}::regclass AND attnum > 0 AND NOT attisdropped \
          ORDER BY attnum",
-        quote_literal(&quote_table(table))
+        quote_literal(&regclass_text(table))
     );
     Ok(session.client.query(&sql, &[]).await?.iter().map(|row| row.get(0)).collect())
 }

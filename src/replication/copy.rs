@@ -117,7 +117,11 @@ impl Carry<'_> {
             }
         }
         if piece.by_key() {
-            source.wire.query("SET LOCAL enable_seqscan = on; SET LOCAL jit = on").await.map_err(reading)?;
+            source
+                .wire
+                .query("SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL jit TO DEFAULT")
+                .await
+                .map_err(reading)?;
         }
         steady::check(&mut source.wire, table).await?;
         // Messages and rows need not be the same (a binary copy ends with a message of its own).

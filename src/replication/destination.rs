@@ -6,7 +6,7 @@ use super::formats;
 use super::halt::{self, Halt, Side};
 use super::lossless::Kind;
 use super::source::SourceTable;
-use crate::catalog::ident::{quote_ident, quote_table};
+use crate::catalog::ident::{quote_ident, quote_table, regclass_text};
 use crate::connection::{self, Session, SessionOptions, Settings, printable};
 use crate::profile::TableName;
 
@@ -47,7 +47,7 @@ pub(super) struct DestinationColumn {
 pub(super) struct DestinationTable {
     pub(super) partitioned: bool,
     pub(super) columns: Vec<DestinationColumn>,
-    /// The primary key's columns.
+    /// The primary key's columns; none if it is deferrable, because two rows may have such a key for a while.
     pub(super) primary_key: Vec<String>,
     /// The columns of each index (also of its partitions) that refuses rows because of others: unique and exclusion
     /// constraints. An expression has no name.
@@ -100,7 +100,7 @@ pub(super) async fn describe(client: &Client, table: &TableName) -> Result<Optio
             "SELECT c.oid, c.relkind::text, ARRAY(SELECT a.attname::text FROM pg_index i \
                  CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place) \
                  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum \
-                 WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts ORDER BY k.place), \
+                 WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate AND k.place <= i.indnkeyatts ORDER BY k.place), \
                  c.relhasrules OR EXISTS (SELECT 1 FROM pg_trigger g \
                      WHERE g.tgrelid IN (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) p) \
                      AND g.tgenabled::text IN ('A', left(current_setting('session_replication_role'), 1), \
@@ -255,7 +255,7 @@ pub(super) async fn empty(client: &Client, table: &TableName, there: &Destinatio
                 "SELECT EXISTS (SELECT 1 FROM {name}), EXISTS (SELECT 1 FROM pg_constraint WHERE contype = 'f' \
                  AND confrelid = $1::text::regclass AND conrelid <> confrelid), has_table_privilege($1::text, 'TRUNCATE')"
             ),
-            &[&name],
+            &[&regclass_text(table)],
         )
         .await
         .map_err(failed)?;
@@ -314,7 +314,7 @@ mod tests {
             type_modifier: -1,
             type_name: "integer".into(),
             not_null: true,
-            identity: false,
+            identity: None,
             generated: None,
             published,
         };

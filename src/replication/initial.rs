@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{self, Amount, TableState};
 use super::copy::{Carry, SnapshotSession, writing};
+use super::counted::counted;
 use super::create;
 use super::destination::{self, DestinationTable};
 use super::halt::{self, Halt, Side};
@@ -224,7 +225,7 @@ impl Initial<'_> {
         }
         let snapshot = slot::export_snapshot(source, &ready.source.client, ready.version, self.tell, self.stop).await?;
         let sessions = self.sessions(source, &snapshot, workers).await?;
-        self.tell.note(format!("Copying {} tables as of {}.", missing.len(), snapshot.at));
+        self.tell.note(format!("Copying {} as of {}.", counted(missing.len() as u64, "table"), snapshot.at));
         let tables: Vec<&SourceTable> = missing.iter().map(|at| &ready.tables[*at].source).collect();
         let sizes = source::sizes(&ready.source.client, ready.version, &tables).await?;
         let plans = tables
@@ -459,7 +460,7 @@ impl Worker<'_> {
         self.client.batch_execute(&finish).await.map_err(failed)?;
         self.initial.report(name, if beside { TablePhase::Copying } else { TablePhase::Streaming }, copied);
         self.count().await.map_err(failed)?;
-        self.initial.tell.note(format!("Copied table {name}: {} rows.", copied.rows));
+        self.initial.tell.note(format!("Copied table {name}: {}.", counted(copied.rows, "row")));
         self.board.lock().unwrap_or_else(PoisonError::into_inner).finished.push((at, state));
         Ok(())
     }

@@ -112,7 +112,7 @@ impl Work {
             .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
         let destination = Arc::new(destination::open(&self.destination).await?);
         let checkpoint = Lsn::INVALID;
-        let mut ready = Ready { destination, source, version: self.version, checkpoint, tables };
+        let mut ready = Ready { destination, source, version: self.version, checkpoint, tables, doubt: None };
         let initial = Initial {
             profile: &self.profile,
             destination: &self.destination,
@@ -153,6 +153,7 @@ impl Work {
             elsewhere: Elsewhere::Others,
             look: look::at(profile, self.version),
             fence: None,
+            apart: false,
         };
         let goal = self.progress.borrow().checkpoint;
         let part = Part::Copy(Follower { tables: joined, goal, words: self.words.clone() });

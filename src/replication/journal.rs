@@ -52,7 +52,11 @@ pub(super) async fn close(settings: &Settings, slot: &str, progress: &Progress) 
 fn statements(slot: &str, progress: &Progress, rates: &Rates, phase: Option<&str>) -> String {
     let slot = quote_literal(slot);
     let phase = phase.unwrap_or(progress.phase.name());
-    let mut sql = format!("BEGIN; {}", upsert("progress", "slot", RUN, &[run(&slot, progress, rates, phase)]));
+    // It must not make the rows' commits wait for the disk: what a crash takes away is written anew.
+    let mut sql = format!(
+        "BEGIN; SET LOCAL synchronous_commit = off; {}",
+        upsert("progress", "slot", RUN, &[run(&slot, progress, rates, phase)])
+    );
     if !progress.tables.is_empty() {
         let rows: Vec<String> = progress.tables.iter().map(|one| table(&slot, one, rates.table(&one.table))).collect();
         sql.push_str(&upsert("table_progress", "slot, schema_name, table_name", TABLE, &rows));

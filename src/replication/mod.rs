@@ -26,6 +26,7 @@ mod checkpoint;
 mod coalesce;
 pub mod compare;
 mod copy;
+mod counted;
 mod create;
 mod described;
 mod destination;
@@ -67,6 +68,7 @@ mod walsender;
 mod wire;
 mod xmin;
 
+pub use counted::{counted, plural};
 pub use progress::{PassProgress, Phase, Progress, RunEvent, TablePhase, TableProgress};
 pub use rates::{Rates, TableRate};
 pub use run::{RunError, RunOptions, Summary, create_schema, forget, run, sync_sequences};

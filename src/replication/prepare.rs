@@ -16,7 +16,7 @@ use super::destination::{self, Destination, DestinationTable};
 use super::follow::Follow;
 use super::halt::{self, Halt, Side};
 use super::membership::Membership;
-use super::progress::Teller;
+use super::progress::{TablePhase, TableProgress, Teller};
 use super::slot::{self, SlotState};
 use super::source::{self, SourceTable};
 use super::stream::StreamError;
@@ -45,6 +45,31 @@ impl Table {
     pub(super) fn complete(&self) -> bool {
         self.state.as_ref().is_some_and(|state| state.complete)
     }
+
+    /// As the progress shows it; `before` are the numbers of an earlier attempt.
+    pub(super) fn shown(&self, before: &mut HashMap<TableName, TableProgress>) -> TableProgress {
+        let state = self.state.as_ref();
+        let complete = self.complete();
+        let old = before.remove(&self.source.name);
+        let copied = |old: &TableProgress| (TablePhase::Copying, old.rows_copied, old.bytes_copied);
+        let (phase, rows_copied, bytes_copied) = match (&old, state) {
+            // Its copy may be at work.
+            (Some(old), _) if !complete && old.phase == TablePhase::Copying => copied(old),
+            (_, Some(state)) if complete => (TablePhase::Streaming, state.rows, state.bytes),
+            _ => (TablePhase::Waiting, 0, 0),
+        };
+        // A table that is copied anew has its changes in the copy.
+        let old = old.filter(|_| complete || phase == TablePhase::Copying);
+        let old = old.unwrap_or_else(|| TableProgress::of(self.source.name.clone()));
+        TableProgress {
+            phase,
+            rows_copied,
+            bytes_copied,
+            rows_estimated: self.source.rows,
+            copied_by_this_run: !complete || old.copied_by_this_run,
+            ..old
+        }
+    }
 }
 
 /// Both sides, checked.
@@ -55,6 +80,8 @@ pub(super) struct Ready {
     pub(super) version: i32,
     pub(super) checkpoint: Lsn,
     pub(super) tables: Vec<Table>,
+    /// A difference between types that may explain why a value is refused; one sentence with the next step.
+    pub(super) doubt: Option<String>,
 }
 
 /// What decides how patient the checks are.
@@ -111,6 +138,10 @@ impl Wish<'_> {
         let found = source::tables(&source.client, version, &self.profile.publication, &self.profile.selection).await?;
         let there = self.slot(&source.client, remembered.as_ref(), &identity).await?;
         // The slot is made when nothing else can be refused, so that none is left behind by a wish that can't be met.
+        let doubt = types::add_labels(&source.client, client, &found, self.tell).await?;
+        if let Some(doubt) = doubt.as_ref().filter(|_| !self.reconnecting) {
+            self.tell.trouble(doubt.clone());
+        }
         let tables = self.tables(&source.client, client, found).await?;
         let state = match there {
             Some(state) => state,
@@ -131,7 +162,7 @@ impl Wish<'_> {
             checkpoint::begin(client, slot, publication, &identity, state.confirmed).await?;
             state.confirmed
         };
-        Ok(Ready { destination, source, version, checkpoint, tables })
+        Ok(Ready { destination, source, version, checkpoint, tables, doubt })
     }
 
     /// Creates and checks the tables, and returns the statements that were run.
@@ -145,7 +176,9 @@ impl Wish<'_> {
         let found = source::tables(&source.client, version, &self.profile.publication, &self.profile.selection).await?;
         let client = &destination.session.client;
         let mut creator = Creator::new(&source.client, client, &self.destination.user, self.tell);
-        types::add_labels(&source.client, client, &found, self.tell).await?;
+        if let Some(doubt) = types::add_labels(&source.client, client, &found, self.tell).await? {
+            return Err(Halt::Refused(doubt));
+        }
         for table in &found {
             match destination::describe(client, &table.name).await? {
                 Some(there) => {
@@ -246,7 +279,6 @@ impl Wish<'_> {
                 table.name
             )));
         }
-        types::add_labels(source, client, &found, self.tell).await?;
         let mut creator = Creator::new(source, client, &self.destination.user, self.tell);
         let mut tables = Vec::new();
         for table in found {

@@ -67,12 +67,8 @@ impl Reader {
                 permit = Arc::clone(&room).acquire_many_owned(cost), if cost > 0 => {
                     let Ok(permit) = permit else { return Err(StreamError::Ended) };
                     cost = 0;
-                    let frames = std::mem::take(&mut waiting);
-                    if self.queue.send(Chunk { frames, permit }).is_err() {
+                    if !self.hand_over(&mut waiting, permit) {
                         return self.farewell(stream, received).await;
-                    }
-                    if let Some(rest) = rest.take() {
-                        line::sleep(rest);
                     }
                 }
                 read = receive(&mut stream, &mut waiting), if cost == 0 => {
@@ -90,6 +86,13 @@ impl Reader {
                     }
                     cost = u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
                     rest = pace.after(Instant::now(), waiting.len(), bytes);
+                    // First the rows: those who watch the progress wake up, too.
+                    if let Ok(permit) = Arc::clone(&room).try_acquire_many_owned(cost) {
+                        cost = 0;
+                        if !self.hand_over(&mut waiting, permit) {
+                            return self.farewell(stream, received).await;
+                        }
+                    }
                     self.progress.send_modify(|progress| {
                         progress.source_reaches(received);
                         progress.ages(lag.age(clock()));
@@ -115,8 +118,19 @@ impl Reader {
                 told = Instant::now();
                 due = told + self.every;
             }
+            if cost == 0
+                && let Some(rest) = rest.take()
+            {
+                line::sleep(rest);
+            }
         }
     }
+
+    /// Puts what was read into the queue; false when nobody takes it any more.
+    fn hand_over(&self, waiting: &mut Vec<Frame>, permit: OwnedSemaphorePermit) -> bool {
+        self.queue.send(Chunk { frames: std::mem::take(waiting), permit }).is_ok()
+    }
+
     /// The applying task has ended: tells the source the last checkpoint and ends the stream in an orderly way.
     async fn farewell(&mut self, mut stream: impl ChangeStream, received: Lsn) -> Result<(), StreamError> {
         let flushed = *self.flushed.borrow_and_update();

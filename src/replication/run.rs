@@ -123,6 +123,7 @@ pub async fn run(
         fence: None,
         made_slot: AtomicBool::new(false),
         again: None,
+        doubt: None,
         held: None,
         statistics: None,
         ours: None,
@@ -148,10 +149,11 @@ pub async fn run(
             }
             (Ok(Ended::Cut), streamed) => (apply::ended(), streamed),
             (Err(Halt::Again(text)), _) => {
-                // Once for each checkpoint; what comes before the trouble may be committed meanwhile.
+                // Once for each checkpoint; what comes before the trouble is committed meanwhile.
                 let checkpoint = progress.borrow().checkpoint;
                 if run.again.replace(checkpoint) == Some(checkpoint) {
-                    return Err(Halt::Refused(text).into());
+                    let reasons: Vec<String> = [Some(text), run.doubt.take()].into_iter().flatten().collect();
+                    return Err(Halt::Refused(reasons.join(" ")).into());
                 }
                 tracing::warn!("starting anew once: {text}");
                 run.let_go();
@@ -265,6 +267,8 @@ struct Run<'a> {
     made_slot: AtomicBool,
     /// The checkpoint at which an attempt ended with [`Halt::Again`].
     again: Option<Lsn>,
+    /// See [`Ready::doubt`].
+    doubt: Option<String>,
     /// The snapshot of a copy that a broken connection has interrupted.
     held: Option<Held>,
     /// Gathers statistics of what was copied.
@@ -300,6 +304,7 @@ impl Run<'_> {
         };
         self.ours = Some(Arc::clone(&ready.destination));
         self.started = true;
+        self.doubt = ready.doubt.take();
         self.grown.clear();
         self.journal.get_or_insert_with(|| {
             let slot = self.options.profile.slot.clone();
@@ -395,7 +400,7 @@ impl Run<'_> {
         self.progress.send_modify(|progress| {
             let mut before: HashMap<TableName, TableProgress> =
                 progress.tables.drain(..).map(|table| (table.table.clone(), table)).collect();
-            progress.tables = ready.tables.iter().map(|table| shown(table, &mut before)).collect();
+            progress.tables = ready.tables.iter().map(|table| table.shown(&mut before)).collect();
             progress.destination_reaches(ready.checkpoint);
         });
     }
@@ -445,6 +450,7 @@ impl Run<'_> {
             elsewhere: Elsewhere::Joining(joining.collect()),
             look: look::at(profile, ready.version),
             fence: self.fence,
+            apart: self.again.is_some(),
         };
         let known = ready.tables.iter().map(|table| table.source.name.clone()).collect();
         let words = self.words.0.clone();
@@ -468,29 +474,5 @@ impl Run<'_> {
                 Ok(ended)
             }
         }
-    }
-}
-
-fn shown(table: &Table, before: &mut HashMap<TableName, TableProgress>) -> TableProgress {
-    let state = table.state.as_ref();
-    let complete = state.is_some_and(|state| state.complete);
-    let old = before.remove(&table.source.name);
-    let copied = |old: &TableProgress| (TablePhase::Copying, old.rows_copied, old.bytes_copied);
-    let (phase, rows_copied, bytes_copied) = match (&old, state) {
-        // Its copy may be at work.
-        (Some(old), _) if !complete && old.phase == TablePhase::Copying => copied(old),
-        (_, Some(state)) if complete => (TablePhase::Streaming, state.rows, state.bytes),
-        _ => (TablePhase::Waiting, 0, 0),
-    };
-    // A table that is copied anew has its changes in the copy.
-    let old = old.filter(|_| complete || phase == TablePhase::Copying);
-    let old = old.unwrap_or_else(|| TableProgress::of(table.source.name.clone()));
-    TableProgress {
-        phase,
-        rows_copied,
-        bytes_copied,
-        rows_estimated: table.source.rows,
-        copied_by_this_run: !complete || old.copied_by_this_run,
-        ..old
     }
 }

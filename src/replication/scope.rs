@@ -17,6 +17,9 @@ pub(super) struct Scope {
     pub(super) look: Look,
     /// The transaction with this commit record begins a destination transaction of its own.
     pub(super) fence: Option<Lsn>,
+    /// Each of the first transactions is one at the destination, too: one of them may be refused there, and what comes
+    /// before it may fit only as long as the destination is as it is.
+    pub(super) apart: bool,
 }
 
 impl Scope {

@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use super::halt::{self, Halt, Side};
 use super::progress::Teller;
 use super::source;
-use crate::catalog::ident::{quote_ident, quote_literal, quote_table};
+use crate::catalog::ident::{quote_ident, quote_literal, quote_table, regclass_text};
 use crate::connection::{self, SessionOptions, Settings, printable};
 use crate::profile::{Profile, TableName};
 
@@ -50,7 +50,7 @@ pub(super) async fn sync(profile: &Profile, destination: &Settings, tell: &Telle
                 column = printable(&quote_ident(row.get(1))),
                 name = table.name,
                 quoted = printable(&quote_table(&sequence)),
-                literal = printable(&quote_literal(&quote_table(&sequence))),
+                literal = printable(&quote_literal(&regclass_text(&sequence))),
                 table = printable(&quote_table(&table.name)),
             ));
             continue;
@@ -61,7 +61,7 @@ pub(super) async fn sync(profile: &Profile, destination: &Settings, tell: &Telle
             continue;
         }
         there
-            .execute("SELECT setval($1::text::regclass, $2, $3)", &[&quote_table(&other), &last, &called])
+            .execute("SELECT setval($1::text::regclass, $2, $3)", &[&regclass_text(&other), &last, &called])
             .await
             .map_err(|error| halt::query(Side::Destination, &format!("setting sequence {other}"), &error))?;
         tell.note(format!("Set sequence {other} at the destination to {last}."));
@@ -88,7 +88,7 @@ async fn counterpart(
     let sql = "SELECT n.nspname::text, s.relname::text FROM pg_class s JOIN pg_namespace n ON n.oid = s.relnamespace \
                WHERE s.relkind = 'S' AND s.oid IN (pg_get_serial_sequence($1::text, $2::text)::regclass, to_regclass($3::text)) \
                ORDER BY s.oid = pg_get_serial_sequence($1::text, $2::text)::regclass DESC NULLS LAST LIMIT 1";
-    let row = client.query_opt(sql, &[&quote_table(table), &column, &quote_table(sequence)]).await;
+    let row = client.query_opt(sql, &[&regclass_text(table), &column, &regclass_text(sequence)]).await;
     let row = row.map_err(|error| halt::query(Side::Destination, "looking for a sequence", &error))?;
     Ok(row.map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1))))
 }

@@ -21,8 +21,8 @@ pub(super) struct Column {
     /// With its modifier, as `format_type` writes it: qualified unless in pg_catalog.
     pub(super) type_name: String,
     pub(super) not_null: bool,
-    /// It has an identity, of either kind.
-    pub(super) identity: bool,
+    /// The options of its identity's sequence where they are not the usual ones, if it has an identity, of either kind.
+    pub(super) identity: Option<String>,
     /// The expression of a generated column.
     pub(super) generated: Option<String>,
     /// Its values come with the copy and with the stream.
@@ -40,7 +40,8 @@ pub(super) struct SourceTable {
     /// The publication's row filter.
     pub(super) filter: Option<String>,
     pub(super) columns: Vec<Column>,
-    /// The primary key's columns, or else those of the replica identity's index.
+    /// The primary key's columns, or else those of the replica identity's index. A deferrable key does not count: within a
+    /// transaction two rows may have it.
     pub(super) key: Vec<String>,
     /// Whether `key` is the primary key.
     pub(super) key_is_primary: bool,
@@ -252,6 +253,18 @@ fn wanted(selection: &Selection, table: &TableName, ancestors: &[String]) -> boo
     }
 }
 
+/// The options of the sequence behind the identity of column `a`, as CREATE TABLE takes them, but for the usual ones.
+const SEQUENCE_OPTIONS: &str = "SELECT concat_ws(' ', \
+     CASE WHEN q.seqincrement <> 1 THEN 'INCREMENT BY ' || q.seqincrement END, \
+     CASE WHEN q.seqmin <> 1 THEN 'MINVALUE ' || q.seqmin END, \
+     CASE WHEN q.seqmax <> CASE q.seqtypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 \
+                           ELSE 9223372036854775807 END THEN 'MAXVALUE ' || q.seqmax END, \
+     CASE WHEN q.seqstart <> 1 THEN 'START WITH ' || q.seqstart END, \
+     CASE WHEN q.seqcache <> 1 THEN 'CACHE ' || q.seqcache END, CASE WHEN q.seqcycle THEN 'CYCLE' END) \
+     FROM pg_depend o JOIN pg_sequence q ON q.seqrelid = o.objid \
+     WHERE o.classid = 'pg_class'::regclass AND o.refclassid = 'pg_class'::regclass AND o.deptype = 'i' \
+       AND o.refobjid = a.attrelid AND o.refobjsubid = a.attnum";
+
 /// Reads the columns of `tables`; `lists` are the publication's column lists, by oid.
 pub(super) async fn columns(
     client: &Client,
@@ -262,10 +275,10 @@ pub(super) async fn columns(
     let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
     let rows = client
         .query(
-            "SELECT a.attrelid, a.attname::text, a.atttypid, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
-             a.attidentity <> '', CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END, a.atttypmod \
+            &format!("SELECT a.attrelid, a.attname::text, a.atttypid, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
+             CASE WHEN a.attidentity <> '' THEN coalesce(({SEQUENCE_OPTIONS}), '') END, CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END, a.atttypmod \
              FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
-             WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum",
+             WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum"),
             &[&oids],
         )
         .await
@@ -306,7 +319,8 @@ async fn keys(client: &Client, tables: &mut [SourceTable]) -> Result<(), Halt> {
                  FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place) \
                  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
                  WHERE k.place <= i.indnkeyatts ORDER BY k.place) \
-             FROM pg_index i WHERE i.indrelid = ANY($1) AND i.indisvalid AND (i.indisprimary OR i.indisreplident) \
+             FROM pg_index i WHERE i.indrelid = ANY($1) AND i.indisvalid AND i.indimmediate \
+               AND (i.indisprimary OR i.indisreplident) \
              ORDER BY i.indisprimary",
             &[&oids],
         )

@@ -101,13 +101,15 @@ const ENUMS: &str = "WITH RECURSIVE needed(oid) AS ( \
      SELECT format_type(t.oid, NULL), ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = t.oid \
          ORDER BY e.enumsortorder) FROM needed d JOIN pg_type t ON t.oid = d.oid WHERE t.typtype = 'e'";
 
-/// Adds the labels that enums of the source have and those of the destination lack, at their place.
+/// Adds the labels that enums of the source have and those of the destination lack, at their place. Returns a sentence
+/// about an enum whose label may have got another name: what the stream brings from before would not fit any more.
 pub(super) async fn add_labels(
     source: &Client,
     destination: &Client,
     tables: &[SourceTable],
     tell: &Teller,
-) -> Result<(), Halt> {
+) -> Result<Option<String>, Halt> {
+    let mut doubt = None;
     let mut needed: Vec<u32> = tables
         .iter()
         .flat_map(|table| &table.columns)
@@ -117,7 +119,7 @@ pub(super) async fn add_labels(
     needed.sort_unstable();
     needed.dedup();
     if needed.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let rows = source.query(ENUMS, &[&needed]).await;
     let rows = rows.map_err(|error| halt::query(Side::Source, "reading the labels of enums", &error))?;
@@ -125,7 +127,8 @@ pub(super) async fn add_labels(
     let names: Vec<&String> = wanted.keys().collect();
     let there = destination
         .query(
-            "SELECT w.name, ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = to_regtype(w.name)) \
+            "SELECT w.name, ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = to_regtype(w.name) \
+                 ORDER BY e.enumsortorder) \
              FROM unnest($1::text[]) w(name) JOIN pg_type t ON t.oid = to_regtype(w.name) WHERE t.typtype = 'e'",
             &[&names],
         )
@@ -133,7 +136,24 @@ pub(super) async fn add_labels(
         .map_err(|error| halt::query(Side::Destination, "reading the labels of enums", &error))?;
     for row in &there {
         let (name, labels): (&str, Vec<String>) = (row.get(0), row.get(1));
-        for statement in missing_labels(name, wanted.get(name).map_or(&[], Vec::as_slice), &labels) {
+        let wanted = wanted.get(name).map_or(&[][..], Vec::as_slice);
+        let missing = missing_labels(name, wanted, &labels);
+        // No label ever leaves an enum, so one that only the destination has may have got another name at the source.
+        let new = wanted.iter().find(|label| !labels.contains(label));
+        let old = labels.iter().find(|label| !wanted.contains(label));
+        if let (Some(new), Some(old), Some(add)) = (new, old, missing.first()) {
+            doubt = Some(format!(
+                "The enum {name} at the source has the new label {new}, and not the label {old} of the destination. If it \
+                 was renamed, run at the destination: ALTER TYPE {name} RENAME VALUE {old} TO {new}; if it is new: {add}; \
+                 then start again, nothing is lost.",
+                name = printable(name),
+                new = printable(&quote_literal(new)),
+                old = printable(&quote_literal(old)),
+                add = printable(add),
+            ));
+            continue;
+        }
+        for statement in missing {
             destination.batch_execute(&statement).await.map_err(|error| {
                 let reason = error.as_db_error().map(halt::shown).unwrap_or_default();
                 Halt::refused(format!(
@@ -146,7 +166,7 @@ pub(super) async fn add_labels(
             tell.note(format!("Added a label to the enum {} at the destination.", printable(name)));
         }
     }
-    Ok(())
+    Ok(doubt)
 }
 
 fn missing_labels(name: &str, wanted: &[String], labels: &[String]) -> Vec<String> {

@@ -22,7 +22,7 @@ use crate::connection::{Failure, Settings};
 
 /// Formats that the text of values must not inherit from the role or the database, and limits: creating a slot waits
 /// for transactions, which `lock_timeout` bounds.
-const PARAMETERS: [(&str, &str); 14] = [
+const PARAMETERS: [(&str, &str); 15] = [
     ("replication", "database"),
     ("application_name", "walpilot run"),
     ("DateStyle", "ISO"),
@@ -30,6 +30,7 @@ const PARAMETERS: [(&str, &str); 14] = [
     ("extra_float_digits", "3"),
     ("bytea_output", "hex"),
     ("lc_monetary", "C"),
+    ("quote_all_identifiers", "off"),
     ("TimeZone", "UTC"),
     ("search_path", "pg_catalog"),
     ("statement_timeout", "0"),

@@ -4,7 +4,7 @@
 //! error. Names stand in them as string constants, never as identifiers: a table that is gone is an answer, not an error.
 
 use crate::catalog::ddl;
-use crate::catalog::ident::quote_literal;
+use crate::catalog::ident::{quote_literal, regclass_text};
 use crate::profile::TableName;
 
 /// The role exists.
@@ -52,7 +52,7 @@ pub(super) fn schema(name: &str) -> String {
 
 /// The table's object identifier, NULL when there is none of the name.
 pub(super) fn table_oid(table: &TableName) -> String {
-    format!("pg_catalog.to_regclass({})", quote_literal(&plain(table)))
+    format!("pg_catalog.to_regclass({})", quote_literal(&regclass_text(table)))
 }
 
 /// The table exists.
@@ -97,7 +97,7 @@ pub(super) fn usage(user: &str, schema: &str) -> String {
 
 /// The role may read the tables.
 pub(super) fn select(user: &str, tables: &[TableName]) -> String {
-    let names = tables.iter().map(|table| quote_literal(&plain(table))).collect::<Vec<_>>().join(", ");
+    let names = tables.iter().map(|table| quote_literal(&regclass_text(table))).collect::<Vec<_>>().join(", ");
     holds(
         user,
         &format!(
@@ -201,12 +201,6 @@ fn block(text: &str, declare: &str) -> String {
         tag.push('_');
     }
     format!("DO ${tag}$ {declare}BEGIN {text} END ${tag}$")
-}
-
-/// A table's name as `to_regclass` reads it: plain double quotes, without escapes, for it reads no `U&`.
-fn plain(table: &TableName) -> String {
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    format!("{}.{}", quoted(&table.schema), quoted(&table.name))
 }
 
 #[cfg(test)]

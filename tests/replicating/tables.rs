@@ -28,7 +28,7 @@ pub struct Table {
     extra: Vec<&'static str>,
 }
 
-const NAMES: [&str; 6] = ["plain", "Quoted Name", "sel\"ect", "ünï🧾", "a.b", "it's"];
+const NAMES: [&str; 6] = ["plain", "Quoted\nName", "sel\"ect", "ünï🧾", "a.b", "it's"];
 
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))

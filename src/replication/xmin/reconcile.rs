@@ -19,6 +19,7 @@ use super::state::Record;
 use super::tables::Job;
 use crate::catalog::ident::{quote_ident, quote_table};
 use crate::profile::TableName;
+use crate::replication::counted::counted;
 use crate::replication::halt::{self, Halt, Side};
 use crate::replication::progress::Teller;
 
@@ -55,7 +56,10 @@ impl Reconcile<'_> {
             let (rows, whole) = self.table(job, give_up).await?;
             let name = &job.wanted.source.name;
             if rows > 0 {
-                self.tell.note(format!("Removed {rows} rows of {name} that the source does not have any more."));
+                self.tell.note(format!(
+                    "Removed {} of {name} that the source does not have any more.",
+                    counted(rows, "row")
+                ));
             }
             removed.push((name.clone(), rows));
             if !whole {

@@ -10,6 +10,7 @@ use super::range::Position;
 use super::tables::Job;
 use crate::connection::printable;
 use crate::profile::TableName;
+use crate::replication::counted::counted;
 use crate::replication::progress::{PassProgress, Phase, Progress, TablePhase, TableProgress, Teller};
 
 /// Tells through the progress and in sentences.
@@ -95,14 +96,15 @@ impl Telling<'_> {
         });
         let name = &job.wanted.source.name;
         if job.fresh {
-            self.tell.note(format!("Copied table {name}: {rows} rows."));
+            self.tell.note(format!("Copied table {name}: {}.", counted(rows, "row")));
         }
         if let Some(unseen) =
             unseen.filter(|unseen| *unseen > job.state.deletes_unseen.unwrap_or(0) && !self.reconciles)
         {
             self.tell.note(format!(
-                "The source has counted {unseen} deletes in {name} that the method xmin can't see; --reconcile finds the \
-                 rows."
+                "The source has counted {} in {name} that the method xmin can't see; --reconcile finds the \
+                 rows.",
+                counted(unseen.unsigned_abs(), "delete")
             ));
         }
     }
