@@ -115,7 +115,7 @@ pub(super) fn clocks(at: &Case<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let evidence = format!(
-        "The source's clock is {} {way} this machine's. Lags and ages here are right, they come from the source's clock alone; so do the times of day, which differ from those in logs of other machines by that much.",
+        "The source's clock is {} {way} this machine's. Lags and ages are right: they are differences on the source's clock. The times of day are the source's too, and differ from those in other machines' logs by that much.",
         units::span(apart)
     );
     let actions =
