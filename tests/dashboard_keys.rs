@@ -59,7 +59,7 @@ async fn what_is_on_the_screen_is_recorded_and_replayed_and_leaving_asks() {
     terminal.types(ESC);
     terminal.wait_until("the question is gone", |screen| !screen.contents().contains("End the recording"));
     terminal.types("R");
-    terminal.wait_for("samples, ");
+    terminal.wait_for(": walpilot replay");
     terminal.types("R");
     terminal.wait_for("walpilot replay shows it");
     terminal.types(&format!("\u{15}{file}\r"));
@@ -120,9 +120,18 @@ async fn commands_columns_times_sizes_and_exports() {
     terminal.types(":times relative\r");
     terminal.wait_for("newest first, ago");
     terminal.types("s");
-    terminal.wait_for("by name");
+    terminal.wait_for("Sort by");
+    // The twelfth column, by its number; a menu takes digits one after the other.
+    terminal.types("12");
+    terminal.wait_for("> 12  WAL held");
+    terminal.types("\r");
+    terminal.wait_for("sort: WAL held");
     terminal.types("S");
-    terminal.wait_for("by name, reversed");
+    terminal.wait_for("sort: WAL held, reversed");
+    terminal.types(":sort mauve\r");
+    terminal.wait_for("sort takes risk, name, state");
+    terminal.types("\u{15}sort name\r");
+    terminal.wait_for("sort: name");
     terminal.types("Y");
     terminal.wait_for("the slot's name");
     terminal.types("\r");
@@ -138,8 +147,12 @@ async fn commands_columns_times_sizes_and_exports() {
     });
     terminal.types("/nothing\r");
     terminal.wait_for("No slot fits the filter");
-    terminal.types(":filter orp\r");
-    terminal.wait_for("filter: orp");
+    // Letters in their order find it where nothing contains the word.
+    terminal.types(":filter rphn\r");
+    terminal.wait_for("filter: rphn");
+    terminal.wait_until("the slot", |screen| {
+        screen.contents().contains("> orphan") || screen.contents().contains(">orphan")
+    });
     terminal.types("q");
     assert_eq!(terminal.ends(), 0);
 }

@@ -299,6 +299,13 @@ async fn a_fleet_shows_the_worst_first_and_opens_what_is_chosen() {
     });
     terminal.types("g\r");
     terminal.wait_for("orphan");
+    // Where there is room the others stand in a line above the one that is open.
+    terminal.resizes(200, 60);
+    terminal.wait_until("a line with both sources", |screen| {
+        let text = screen.contents();
+        let line = text.lines().next().unwrap_or_default();
+        line.contains("fleet, 2 sources") && line.contains("b-troubled ✖") && line.contains("a-calm")
+    });
     terminal.types("f");
     terminal.wait_for("Fleet");
     terminal.wait_for("a-calm");

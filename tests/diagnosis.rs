@@ -425,26 +425,7 @@ async fn x1_x2_what_the_method_xmin_cannot_do() {
     let (source, other) = (source().await, destination().await);
     let (from, to) = (source.settings(), other.settings());
     execute_each(&from, SCHEMA).await;
-    // As `replication::xmin` writes it.
-    execute(
-        &to,
-        "CREATE SCHEMA walpilot;
-        CREATE TABLE walpilot.source (slot text PRIMARY KEY, system_identifier text NOT NULL, timeline integer NOT NULL,
-            database text NOT NULL, publication text NOT NULL, method text NOT NULL, started_at timestamptz NOT NULL DEFAULT now());
-        CREATE TABLE walpilot.checkpoint (slot text PRIMARY KEY, lsn pg_lsn NOT NULL, commit_time timestamptz, applied_at timestamptz);
-        CREATE TABLE walpilot.progress (slot text PRIMARY KEY, updated_at timestamptz);
-        CREATE TABLE walpilot.table_progress (slot text, schema_name text, table_name text);
-        CREATE TABLE walpilot.xmin_pass (slot text PRIMARY KEY, passes bigint NOT NULL, running boolean NOT NULL,
-            resumed boolean NOT NULL, snapshot_xmin bigint NOT NULL, snapshot_xmax bigint NOT NULL, seen_lsn pg_lsn NOT NULL,
-            began_at timestamptz NOT NULL, ended_at timestamptz, next_at timestamptz);
-        CREATE TABLE walpilot.xmin_table (slot text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL,
-            state text NOT NULL, rows_read bigint NOT NULL DEFAULT 0, rows_written bigint NOT NULL DEFAULT 0,
-            deletes_counter bigint, deletes_unseen bigint, deletes_since timestamptz);
-        INSERT INTO walpilot.source VALUES ('s', '1', 1, 'postgres', '', 'xmin');
-        INSERT INTO walpilot.xmin_pass VALUES ('s', 3, false, false, 700, 720, '0/1', now(), now(), now());
-        INSERT INTO walpilot.xmin_table VALUES ('s', 'public', 't', 'current', 10, 4, 1, 7, now());",
-    )
-    .await;
+    execute(&to, include_str!("fixtures/xmin_run.sql")).await;
     let mut scene = Scene::of(Target { destination: Some(to.clone()), ..watching::target(&from) }).await;
     assert!(scene.on("X2").await.evidence.starts_with("7 rows were deleted"));
     execute(&to, "UPDATE walpilot.xmin_table SET deletes_unseen = 0").await;

@@ -186,6 +186,25 @@ async fn r17c_the_volume_will_be_full() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r17_wal_keep_size_holds_the_most() {
+    let builder = source_builder().setting("min_wal_size", "32MB").setting("max_wal_size", "32MB");
+    let source = started(builder.setting("wal_keep_size", "64MB")).await;
+    let settings = source.settings();
+    let mut scene = Scene::of(Target { source: settings.clone(), ..Target::default() }).await;
+    for _ in 0..20 {
+        scene.step().await;
+    }
+    assert!(scene.finding("R17").is_none(), "there is not so much yet: {:?}", scene.finding("R17"));
+    segments(&settings, 6).await;
+    execute(&settings, "CHECKPOINT").await;
+    let finding = scene.on("R17").await;
+    assert_eq!((finding.severity, finding.object.as_str()), (Severity::Info, "wal_keep_size"));
+    assert!(finding.evidence.starts_with("It keeps 64 MB; whatever else needs WAL needs"), "{}", finding.evidence);
+    execute_each(&settings, "ALTER SYSTEM SET wal_keep_size = '16MB'; SELECT pg_reload_conf();").await;
+    scene.off("R17").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r21b_r21c_settings_that_are_wanting() {
     let mut source = started(source_builder().setting("wal_level", "replica")).await;
     let settings = source.settings();

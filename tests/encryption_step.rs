@@ -143,7 +143,7 @@ async fn a_secret_of_a_whole_wizard_stands_nowhere() {
     terminal.types(&format!("\t\t\t{client}\t{key}\t{PASSPHRASE}{F5}"));
     terminal.wait_for("more below: PgDn");
     terminal.types("\r");
-    for (seen, keys) in [("of 1 tables", "\r"), ("blockers", "\r"), ("Administrator", "")] {
+    for (seen, keys) in [("of 1 table", "\r"), ("blockers", "\r"), ("Administrator", "")] {
         terminal.wait_for(seen);
         terminal.types(keys);
     }
@@ -167,7 +167,7 @@ async fn a_secret_of_a_whole_wizard_stands_nowhere() {
     terminal.types("\r");
     terminal.wait_for("more below: PgDn");
     terminal.types("\r");
-    for (seen, keys) in [("1 of 1 tables", "\r"), ("blockers", "\r"), ("statements are missing", "\r")] {
+    for (seen, keys) in [("1 of 1 table", "\r"), ("blockers", "\r"), ("statements are missing", "\r")] {
         terminal.wait_for(seen);
         terminal.types(keys);
     }

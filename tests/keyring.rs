@@ -163,7 +163,7 @@ async fn the_wizard_keeps_and_finds_it() {
     terminal.types(&format!("{F9}\r"));
     for (seen, keys) in [
         ("How the connection is encrypted", "\r"),
-        ("1 of 1 tables", "\r"),
+        ("1 of 1 table", "\r"),
         ("blockers", "\r"),
         ("statements are missing", "\r"),
         ("Go on without applying?", "\r"),

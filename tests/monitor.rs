@@ -64,6 +64,103 @@ async fn no_tier_waits_for_a_lock_of_another_session() {
         panic!("{:?}", seen.destination)
     };
     assert!(there.subscriptions.known().is_some(), "{:?}", there.subscriptions);
+
+    // Samples keep coming, each of them new in all its parts, as long as the lock is held; and nobody waits for it.
+    execute(&settings, "CREATE TABLE public.free (id int)").await;
+    let mut end = scene.step().await.lsn;
+    for number in 0..15 {
+        execute(&settings, &format!("INSERT INTO public.free VALUES ({number})")).await;
+        let seen = scene.step().await;
+        assert!(seen.lsn > end, "sample {number}: {:?} after {end:?}", seen.lsn);
+        end = seen.lsn;
+        let read =
+            seen.context.known().is_some() && seen.files.known().is_some() && seen.publications.known().is_some();
+        assert!(read && seen.tables_unread.is_none(), "sample {number}: {seen:?}");
+        assert_eq!(value(&settings, "SELECT count(*) FROM pg_locks WHERE NOT granted").await, "0");
+    }
+    assert_ne!(
+        value(&settings, "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted").await,
+        "0"
+    );
+    other.client.batch_execute("ROLLBACK").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tier_whose_catalog_is_locked_gives_up_by_its_own_time_limit() {
+    let source = source().await;
+    let settings = source.settings();
+    execute(&settings, TABLE).await;
+    execute(&settings, "CREATE PUBLICATION p FOR TABLE public.t").await;
+    execute(&settings, "CREATE TABLE public.free (id int)").await;
+    let mut scene = Scene::of(target(&settings)).await;
+    scene.step().await;
+    // As VACUUM FULL does.
+    let other = session(&settings).await;
+    other
+        .client
+        .batch_execute("BEGIN; LOCK TABLE pg_catalog.pg_publication_rel IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let mut end = scene.watcher.sample().unwrap().lsn;
+    for _ in 0..3 {
+        execute(&settings, "INSERT INTO public.free VALUES (1)").await;
+        let seen = scene.step().await;
+        assert!(seen.lsn > end, "{:?} after {end:?}", seen.lsn);
+        end = seen.lsn;
+        let Seen::Failed(reason) = &seen.publications else { panic!("{:?}", seen.publications) };
+        assert!(reason.contains("lock timeout"), "{reason}");
+        assert!(seen.tables_unread.as_ref().is_some_and(|reason| reason.contains("lock timeout")), "{seen:?}");
+        assert!(seen.context.known().is_some() && seen.files.known().is_some(), "{seen:?}");
+    }
+    other.client.batch_execute("ROLLBACK").await.unwrap();
+    let seen = scene.step().await;
+    assert!(seen.publications.known().is_some() && seen.tables.is_some(), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_is_not_counted_yet_is_not_told_as_no_change() {
+    let source = source().await;
+    let settings = source.settings();
+    let told_while_idle = value(&settings, "SHOW server_version_num").await.parse::<u32>().unwrap() >= 150_000;
+    execute(&settings, TABLE).await;
+    execute(&settings, "CREATE TABLE public.u (id int)").await;
+    execute(&settings, "CREATE PUBLICATION p FOR TABLE public.t, public.u").await;
+    let mut scene = Scene::of(target(&settings)).await.unhurried();
+    scene.step().await;
+    let table = TableName::new("public", "t");
+    let mut writer = Some(session(&settings).await);
+    let (mut committed, mut trailed) = (0, false);
+    // Two commits of one session within half a second: from 15 on the second one is told of after ten seconds, before that
+    // by the session's next statement.
+    await_until("a zero that is none", async || {
+        committed += 1;
+        let client = &writer.as_ref().expect("it is there").client;
+        client.batch_execute("INSERT INTO public.u VALUES (1)").await.unwrap();
+        client.batch_execute(&format!("INSERT INTO public.t (id) VALUES ({committed})")).await.unwrap();
+        let seen = scene.step().await;
+        let counted = seen.tables.as_ref().and_then(|tables| tables.find(&table)).expect("it is there").inserts;
+        let history = scene.watcher.history();
+        if counted < committed {
+            assert!(history.counters_trail(), "{counted} of {committed} are counted and nothing is said of the rest");
+            trailed |= history.table_rates(&table).is_some_and(|rates| rates.inserts == 0.0);
+        }
+        trailed
+    })
+    .await;
+    assert!(walpilot::monitor::report::Report::of(&scene.watcher).unwrap().counters_trail);
+    // Then it is idle: ten seconds later everything is counted, and a zero is a fact.
+    if !told_while_idle {
+        drop(writer.take());
+    }
+    scene
+        .until("all is counted", |scene| {
+            let tables = scene.watcher.sample().unwrap().tables.clone().expect("the tables");
+            let counted = tables.find(&table).expect("it is there").inserts;
+            let trail = scene.watcher.history().counters_trail();
+            assert!(counted == committed || trail, "{counted} of {committed}");
+            counted == committed && !trail
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,7 +272,8 @@ async fn exact_counts_tell_drift_from_movement() {
                 true
             }
             ref other => {
-                assert_eq!(*other, Drift::Exact(3), "{moving:?}");
+                // Before 15 nobody can tell that the writer stands still.
+                assert!(matches!(other, Drift::Exact(3) | Drift::Unknown(_)), "{moving:?}");
                 false
             }
         }

@@ -13,7 +13,7 @@ use walpilot::monitor::destination::{Destination, RunState};
 use walpilot::monitor::report::{Report, TableLine, known_run, table_lines};
 use walpilot::monitor::slot::WalStatus;
 use walpilot::monitor::state::SlotState;
-use walpilot::monitor::{Sample, Sampler, Target, Watcher};
+use walpilot::monitor::{Moment, Sample, Sampler, Target, Watcher};
 use walpilot::profile::TableName;
 
 const SCHEMA: &str = "SET search_path = public; CREATE TABLE orders (id int PRIMARY KEY, note text);
@@ -349,6 +349,68 @@ async fn one_report_says_what_does_not_exist() {
     // Without a terminal there is no dashboard.
     let piped = walpilot(["watch", &uri(&settings)]).password(&settings).run().await.expect_code(2);
     assert!(piped.stderr.contains("--once") && piped.stderr.contains("--interval"), "{}", piped.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_look_knows_what_the_first_one_saw() {
+    let source = source().await;
+    let settings = source.settings();
+    execute(&settings, SCHEMA).await;
+    for name in ["s", "dropped", "old", "remade"] {
+        execute(&settings, &format!("SELECT pg_create_logical_replication_slot('{name}', 'pgoutput')")).await;
+    }
+    execute(&settings, "INSERT INTO public.orders VALUES (1, 'x')").await;
+    execute(&settings, "SELECT pg_replication_slot_advance('remade', pg_current_wal_lsn())").await;
+    // A role without any privilege, which sees no WAL files: all that it knows of the past is its own.
+    let plain = plain_role(&source).await;
+    let home = tempfile::tempdir().expect("a folder");
+    let look = async || -> serde_json::Value {
+        let home = home.path().to_string_lossy().into_owned();
+        let said = walpilot(["watch", &uri(&plain), "--once", "--format", "json"]).password(&plain).env("HOME", &home);
+        serde_json::from_str(&said.run().await.expect_code(0).stdout).expect("JSON")
+    };
+    let slot = |report: &serde_json::Value, name: &str| -> serde_json::Value {
+        let slots = report["slots"].as_array().expect("slots");
+        slots.iter().find(|one| one["slot"]["name"] == name).unwrap_or_else(|| panic!("{report}"))["reading"].clone()
+    };
+    let at = |report: &serde_json::Value| report["at"].as_str().expect("a time").parse::<Moment>().expect("a time");
+    let said = |report: &serde_json::Value, rule: &str| -> Vec<String> {
+        let findings = report["findings"].as_array().expect("findings").iter().filter(|one| one["rule"] == rule);
+        findings.map(|one| format!("{}: {}", one["object"].as_str().unwrap_or("?"), one["evidence"])).collect()
+    };
+    // What the server writes by itself may come between the slot's position and the first look.
+    let mut first = serde_json::Value::Null;
+    await_until("the look begins where the slot stands", async || {
+        execute(&settings, "SELECT pg_replication_slot_advance('s', pg_current_wal_lsn())").await;
+        first = look().await;
+        slot(&first, "s")["lag"]["confidence"] != "at_least"
+    })
+    .await;
+    assert_eq!(slot(&first, "old")["lag"]["confidence"], "at_least", "{first}");
+    assert!(said(&first, "R18").is_empty() && said(&first, "R22").is_empty(), "{first}");
+
+    execute(&settings, "INSERT INTO public.orders SELECT g, repeat('x', 100) FROM generate_series(2, 2000) g").await;
+    execute(&settings, "SELECT pg_drop_replication_slot('dropped'), pg_drop_replication_slot('remade')").await;
+    execute(&settings, "SELECT pg_copy_logical_replication_slot('old', 'remade')").await;
+    let second = look().await;
+    let between = at(&second).since(at(&first)).as_millis();
+    assert!(between > 0);
+    // When the byte after its position was written: between the two looks.
+    let lag = &slot(&second, "s")["lag"];
+    assert!(
+        lag["confidence"] != "at_least" && u128::from(lag["millis"].as_u64().unwrap()) <= between + 60_000,
+        "{lag}"
+    );
+    // Since when nobody reads it: at least since the first look.
+    let alone = &slot(&second, "s")["inactive"];
+    assert!(u128::from(alone["millis"].as_u64().unwrap()) >= between, "{alone} {between}");
+    let gone = said(&second, "R18");
+    assert!(gone.len() == 1 && gone[0].starts_with("dropped: ") && gone[0].contains("somebody dropped it"), "{gone:?}");
+    let back = said(&second, "R22");
+    assert!(back.len() == 1 && back[0].starts_with("remade: "), "{back:?}");
+    // What went back was told, what is gone is told for an hour.
+    let third = look().await;
+    assert_eq!((said(&third, "R18").len(), said(&third, "R22").len()), (1, 0), "{third}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,7 +36,7 @@ impl ScreenArgs {
     #[must_use]
     pub fn theme(self, output: Output) -> Theme {
         let found = Theme::detect(var);
-        Theme { color: found.color && output.has_color(), ascii: found.ascii || self.ascii }
+        Theme { color: found.color && output.has_color(), ascii: found.ascii || self.ascii, ..found }
     }
 
     /// The terminal, the user's keys and the time zone.

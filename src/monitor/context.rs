@@ -182,6 +182,23 @@ impl Context {
         let request = self.requests.iter().find(|request| request.pid == pid)?;
         publication_names(&request.query)
     }
+
+    /// The plain options that the reader with process `pid` gave, without its publications: `proto_version 1`. `None`
+    /// when its statement can't be seen.
+    #[must_use]
+    pub fn requested_options(&self, pid: i32) -> Option<Vec<String>> {
+        let request = self.requests.iter().find(|request| request.pid == pid)?;
+        Some(
+            ["proto_version", "streaming", "two_phase", "binary", "messages", "origin"]
+                .into_iter()
+                .filter_map(|name| {
+                    let rest = &request.query[request.query.find(name)? + name.len()..];
+                    let value = rest.trim_start_matches(['"', ' ']).strip_prefix('\'')?;
+                    Some(format!("{name} {}", &value[..value.find('\'')?]))
+                })
+                .collect(),
+        )
+    }
 }
 
 /// The value of `publication_names` in a `START_REPLICATION` command: a quoted literal that holds quoted identifiers.

@@ -16,6 +16,7 @@ use super::ask::{NoAnswer, ask};
 use super::moment::Moment;
 use super::sample::Target;
 use super::side::count_tables;
+use super::table::counters_trail_by;
 use crate::catalog::Lsn;
 use crate::catalog::ident::{quote_ident, quote_table};
 use crate::connection::{Session, SessionOptions, Settings, connect, printable};
@@ -96,6 +97,9 @@ impl Drift {
     }
 }
 
+/// Before 15 a session that goes on tells of its commits within this time.
+const SOON: Duration = Duration::from_millis(1_500);
+
 #[derive(serde::Deserialize)]
 struct Counted {
     rows: u64,
@@ -110,11 +114,6 @@ struct Movement {
     version: u32,
     confirmed: Option<Lsn>,
     files: Option<i64>,
-}
-
-/// Counters of a session may trail its commits by this much: half a second before 15, ten seconds from then on.
-fn trailing(version: u32) -> Duration {
-    if version >= 150_000 { Duration::from_millis(10_500) } else { Duration::from_millis(1_500) }
 }
 
 const MOVEMENT: &str = "SELECT json_build_object('version', current_setting('server_version_num')::int,
@@ -169,7 +168,7 @@ pub async fn count(target: &Target, table: &TableName, patience: Patience) -> Re
     let moved = if quiet {
         Some(0)
     } else {
-        sleep(trailing(after.version)).await;
+        sleep(counters_trail_by(after.version).unwrap_or(SOON)).await;
         let now = self::counters(&source, table).await?;
         after = movement(&source, slot, table).await?;
         now.checked_sub(counters)
@@ -179,6 +178,9 @@ pub async fn count(target: &Target, table: &TableName, patience: Patience) -> Re
             Drift::Unknown("The table was truncated or rewritten meanwhile.".to_owned())
         }
         None => Drift::Unknown("The table's statistics were reset meanwhile.".to_owned()),
+        Some(0) if !quiet && difference != 0 && counters_trail_by(after.version).is_none() => Drift::Unknown(format!(
+            "The counts differ by {difference}, and something was written meanwhile: before version 15 a session that idles may keep its counters to itself, so this may be movement. Count again when nothing is written."
+        )),
         Some(0) => Drift::Exact(difference),
         Some(moved) => Drift::Within { difference, moved },
     };

@@ -12,7 +12,7 @@ use super::sample::Sample;
 use super::seen::Seen;
 use super::slot::Slot;
 use super::subscription::Subscription;
-use super::table::{Table, Tables};
+use super::table::{self, Table, Tables};
 use super::xmin;
 use crate::catalog::Lsn;
 use crate::profile::TableName;
@@ -26,6 +26,9 @@ const RATES: usize = 600;
 const TABLE_WINDOW: Duration = Duration::from_secs(20);
 /// How long sizes of the WAL directory and counters of subscriptions are kept.
 const SIZES_FOR: Duration = Duration::from_secs(900);
+/// Over how long the share of whole pages in the log is taken, and what a page takes at the most, in bytes.
+const PAGES_FOR: Duration = Duration::from_secs(60);
+const BLOCK: f64 = 8192.0;
 /// How long a change of the server or the end of a slot is worth a finding.
 const CHANGE_FOR: Duration = Duration::from_secs(3600);
 /// The source's clock was set when it differs from both clocks of this machine by more than this.
@@ -42,12 +45,14 @@ pub struct History {
     changes: Vec<ServerChange>,
     tables: VecDeque<Arc<Tables>>,
     table_rates: Arc<HashMap<TableName, TableRates>>,
+    wrote: Moment,
     first_tables: Option<Arc<Tables>>,
     at_pass: Option<(u64, Option<Arc<Tables>>)>,
     sizes: VecDeque<(Moment, u64)>,
     errors: VecDeque<Errors>,
     published: BTreeMap<u64, Lsn>,
     rates: VecDeque<f64>,
+    pages: VecDeque<(Moment, u64, f64)>,
     events: VecDeque<Event>,
 }
 
@@ -110,10 +115,14 @@ impl History {
                 self.follow_clock(&before, &sample, &mut changes);
                 changes.extend(events::between(&before, &sample));
                 self.follow_server(&before, &sample);
+                if before.next_xid != sample.next_xid {
+                    self.wrote = sample.at;
+                }
                 self.rates.extend(wal_rate(&before, &sample));
                 trim(&mut self.rates, RATES);
             }
-            None => self.began = sample.at,
+            // Who knows what was written just before.
+            None => (self.began, self.wrote) = (sample.at, sample.at),
         }
         if let Some(lsn) = sample.lsn {
             self.clock.push(lsn, sample.at, sample.next_xid);
@@ -127,6 +136,9 @@ impl History {
                 changes.extend(events::departed(&slot.name, departure));
             }
         }
+        if first {
+            self.gone_before(&sample);
+        }
         self.slots.retain(|name, _| sample.slots.iter().any(|slot| &slot.name == name));
         self.gone.retain(|name, gone| {
             sample.at.since(gone.at) <= CHANGE_FOR && sample.slots.iter().all(|slot| &slot.name != name)
@@ -135,6 +147,7 @@ impl History {
         self.push_tables(sample.tables.as_ref());
         self.push_pass(&sample);
         self.push_sizes(&sample);
+        self.push_pages(&sample);
         self.push_errors(&sample);
         self.push_published(&sample);
         self.events.extend(changes.iter().cloned());
@@ -188,6 +201,14 @@ impl History {
         }
     }
 
+    /// Slots that an earlier run has seen and that are not there any more.
+    fn gone_before(&mut self, sample: &Sample) {
+        let there = |name: &str| sample.slots.iter().any(|slot| slot.name == name);
+        let gone = sample.slots_before.iter().filter(|before| !there(&before.slot.name));
+        self.gone
+            .extend(gone.map(|before| (before.slot.name.clone(), Gone { at: before.at, slot: before.slot.clone() })));
+    }
+
     fn push_tables(&mut self, tables: Option<&Tables>) {
         let Some(tables) = tables else { return };
         if self.tables.back().is_some_and(|last| last.at == tables.at) {
@@ -221,6 +242,28 @@ impl History {
         while self.sizes.front().is_some_and(|(at, _)| files.at.since(*at) > SIZES_FOR) {
             self.sizes.pop_front();
         }
+    }
+
+    fn push_pages(&mut self, sample: &Sample) {
+        let Some(wal) = &sample.wal else { return };
+        if self.pages.back().is_some_and(|(_, pages, bytes)| wal.full_pages < *pages || wal.bytes < *bytes) {
+            // The statistics were reset.
+            self.pages.clear();
+        }
+        self.pages.push_back((sample.at, wal.full_pages, wal.bytes));
+        while self.pages.front().is_some_and(|(at, ..)| sample.at.since(*at) > PAGES_FOR) {
+            self.pages.pop_front();
+        }
+    }
+
+    /// Which share of the log of the last minute was whole pages, at the most: each takes up to a block. `None` before
+    /// 14, before two samples, and while nothing is written.
+    #[must_use]
+    pub fn full_page_share(&self) -> Option<f64> {
+        let ((_, pages, bytes), (_, later, more)) = (self.pages.front()?, self.pages.back()?);
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let written = (later - pages) as f64 * BLOCK;
+        (more > bytes).then(|| (written / (more - bytes)).min(1.0))
     }
 
     fn push_errors(&mut self, sample: &Sample) {
@@ -335,11 +378,25 @@ impl History {
         count(self.errors.back()).unwrap_or(0).saturating_sub(count(self.errors.front()).unwrap_or(0))
     }
 
-    /// Changes of a table per second; `None` before there are two readings, or after the counters were reset. From 15
-    /// on the counters of a session may trail its commits by ten seconds, so 0 means: none that was told of yet.
+    /// Changes of a table per second; `None` before there are two readings, or after the counters were reset. While
+    /// [`Self::counters_trail`] 0 means: none that was told of yet.
     #[must_use]
     pub fn table_rates(&self, name: &TableName) -> Option<TableRates> {
         self.table_rates.get(name).copied()
+    }
+
+    /// Whether something was written so shortly before the tables' counters were read (or since then) that they may not
+    /// tell of it yet: then a rate of 0 is no fact. `false` without any counters.
+    #[must_use]
+    pub fn counters_trail(&self) -> bool {
+        let (Some(latest), Some(first), Some(last)) = (&self.latest, self.tables.front(), self.tables.back()) else {
+            return false;
+        };
+        match table::counters_trail_by(latest.server.version) {
+            Some(by) => last.at.since(self.wrote) < by,
+            // Whatever was written within the window of the rates, or just before it.
+            None => first.at.since(self.wrote) < Duration::from_secs(1),
+        }
     }
 
     /// Inserts, updates and deletes of a table per second, together.

@@ -412,6 +412,18 @@ fn passes(page: &mut Exposition, xmin: &XminReading) {
             Some(number(xmin.naive_would_skip)),
         ),
         (
+            "walpilot_xmin_bound",
+            Kind::Gauge,
+            "The transaction id, with its epoch, from which on the next pass reads.",
+            Some(number(run.watermark)),
+        ),
+        (
+            "walpilot_xmin_behind_transactions",
+            Kind::Gauge,
+            "Transactions since the bound of the last pass.",
+            Some(number(run.behind)),
+        ),
+        (
             "walpilot_xmin_wraparound_ratio",
             Kind::Gauge,
             "Transactions since the bound of the last pass, as a share of those after which it can't be compared.",

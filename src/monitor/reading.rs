@@ -155,7 +155,10 @@ impl Reading {
         let Some(sample) = history.latest() else { return Self::default() };
         let mut slots: Vec<SlotReading> =
             sample.slots.iter().map(|slot| SlotReading::of(slot, sample, history)).collect();
-        slots.sort_by_key(|slot| (slot.state, std::cmp::Reverse(slot.lag_bytes)));
+        // Of equally bad ones what is lost soonest, then what is furthest behind.
+        let order =
+            |slot: &SlotReading| (slot.state, slot.dies_in.unwrap_or(Duration::MAX), std::cmp::Reverse(slot.lag_bytes));
+        slots.sort_by_key(order);
         let rate = |seconds| history.clock().rate(Duration::from_secs(seconds));
         let wal_holders = wal_holders(sample);
         for slot in &mut slots {
@@ -239,6 +242,7 @@ impl SlotReading {
             stalled: reading.stalled_for.is_some(),
             rewound: past.rewound().is_some_and(|rewind| sample.at.since(rewind.at) < thresholds::REWOUND_FOR),
             flapping: flapping(slot, past, sample),
+            polled: past.is_polled(),
             wal_moves,
         };
         reading.state = SlotState::of(slot, signs);
@@ -347,11 +351,17 @@ fn wal_holders(sample: &Sample) -> Vec<WalHolder> {
     let segment = sample.server.bytes("wal_segment_size").unwrap_or(0);
     let mut holders: Vec<WalHolder> = slots
         .chain(other("checkpoint", redo))
-        .chain(other("wal_keep_size", sample.server.bytes("wal_keep_size")))
+        .chain(other("wal_keep_size", kept(sample)))
         .chain(other("archiver", ready.map(|ready| ready.saturating_mul(segment))))
         .collect();
     holders.sort_by_key(|holder| std::cmp::Reverse(holder.bytes));
     holders
+}
+
+/// What `wal_keep_size` keeps: no more than there is, where that can be seen.
+fn kept(sample: &Sample) -> Option<u64> {
+    let there = sample.files.known().and_then(|files| files.behind);
+    Some(sample.server.bytes("wal_keep_size")?.min(there.unwrap_or(u64::MAX)))
 }
 
 /// What would be free if the slot went: from its position to that of whoever holds the most beside it.
@@ -397,7 +407,7 @@ fn stalled_for(slot: &Slot, past: &SlotHistory, sample: &Sample) -> Option<Durat
 /// Whether its readers come and go so often that it is worth a word.
 fn flapping(slot: &Slot, past: &SlotHistory, sample: &Sample) -> bool {
     let times = u64::try_from(past.readers().saturating_sub(1)).unwrap_or(u64::MAX);
-    at_least(sample, &alerts::RECONNECTS, &slot.name, times)
+    at_least(sample, &alerts::RECONNECTS, &slot.name, times) && !past.is_polled()
 }
 
 /// Whether `value` reaches what is worth a word, whatever it is called then.

@@ -31,6 +31,9 @@ pub struct Report {
     pub slots: Vec<SlotReport>,
     /// The tables at both sides.
     pub tables: Vec<TableLine>,
+    /// Whether something was written so recently that the counters of tables may not tell of it yet (up to ten seconds from
+    /// 15 on, before that until the session's next statement): then a table's 0 changes per second are no fact.
+    pub counters_trail: bool,
     /// Whether the publication exists; `None` when the tables could not be read.
     pub publication_found: Option<bool>,
     /// Why the tables could not be read.
@@ -114,7 +117,7 @@ pub struct TableLine {
     pub rows_copied: Option<u64>,
     /// Changes that a run has applied.
     pub changes_applied: Option<u64>,
-    /// Changes per second at the source.
+    /// Changes per second at the source; see [`Report::counters_trail`].
     pub changes_per_second: Option<f64>,
 }
 
@@ -164,6 +167,7 @@ impl Report {
             wal: Wal { lsn: reading.lsn, bytes_per_second: reading.wal_rate },
             slots: slots.collect(),
             tables: table_lines(watcher),
+            counters_trail: watcher.history().counters_trail(),
             publication_found: sample.tables.as_ref().map(|tables| tables.publication_found),
             tables_unread: sample.tables_unread.clone(),
             destination: sample.destination.as_ref().map(|side| match side {

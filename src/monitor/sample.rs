@@ -4,12 +4,10 @@
 //! transaction with a time limit, nothing that waits behind another session's lock. The pulse is read each time, and
 //! the dearer tiers at their own pace: context, files, tables, catalog.
 
-use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio_postgres::types::Type;
 
@@ -17,8 +15,8 @@ use super::ask::{NoAnswer, Tier, ask, micros_since, options};
 use super::context::Context;
 use super::destination::Destination;
 use super::files::{Files, WireFiles};
-use super::lsn_clock::{LsnClock, Mark};
-use super::memory;
+use super::lsn_clock::Mark;
+use super::memory::{Left, Remembering, SlotMark};
 use super::moment::Moment;
 use super::publications::Publications;
 use super::seen::Seen;
@@ -116,6 +114,9 @@ pub struct Sample {
     /// When the log ended where before this sample: by what an earlier run has left, and by the times of the WAL files.
     /// Once for each connection.
     pub before: Vec<Mark>,
+    /// The slots as an earlier run has last seen them. Once for each connection.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub slots_before: Vec<SlotMark>,
 }
 
 /// What a tier costs.
@@ -136,8 +137,6 @@ const TABLES_EVERY: Duration = Duration::from_secs(10);
 const MANY_TABLES_EVERY: Duration = Duration::from_secs(60);
 const CATALOG_EVERY: Duration = Duration::from_secs(60);
 const LARGE_CATALOG_EVERY: Duration = Duration::from_secs(600);
-/// How often the times of the log are written down.
-const SAVE_EVERY: Duration = Duration::from_secs(60);
 /// From so many WAL files or tables on a tier is asked more seldom (100 ms and more at the server).
 const MANY_FILES: u64 = 5000;
 const MANY_TABLES: usize = 1000;
@@ -152,36 +151,11 @@ pub struct Sampler {
     context: Tier<Context>,
     files: Tier<Files>,
     written: Option<Vec<Mark>>,
-    clock: Remembering,
+    remembering: Option<Remembering>,
     publications: Tier<Publications>,
     list: Tier<TableList>,
     tables: Tier<Tables>,
     destination: Option<Side>,
-}
-
-/// The times of the log of one cluster and timeline, to be written down.
-#[derive(Default)]
-struct Remembering {
-    of: Option<(String, u32)>,
-    times: LsnClock,
-    saved: Option<Instant>,
-}
-
-impl Remembering {
-    /// The writing, to be done where it may block.
-    fn save(&self, directory: PathBuf) -> Option<impl FnOnce() -> io::Result<()> + Send + use<>> {
-        let (cluster, timeline) = self.of.clone()?;
-        let marks: Vec<Mark> = self.times.marks().copied().collect();
-        Some(move || memory::save(&directory, &cluster, timeline, marks))
-    }
-}
-
-impl Drop for Sampler {
-    fn drop(&mut self) {
-        if let Some(save) = self.target.memory.take().and_then(|directory| self.clock.save(directory)) {
-            let _ = save();
-        }
-    }
 }
 
 impl Sampler {
@@ -191,6 +165,7 @@ impl Sampler {
     /// When the source can't be reached.
     pub async fn connect(target: Target) -> Result<Self, Failure> {
         let destination = target.destination.as_ref().map(Side::connect);
+        let remembering = target.memory.clone().map(Remembering::new);
         let source = connect(&target.source, &options()).await?;
         let now = Instant::now();
         Ok(Self {
@@ -202,7 +177,7 @@ impl Sampler {
             context: Tier::new(CONTEXT_EVERY),
             files: Tier::new(FILES_EVERY),
             written: None,
-            clock: Remembering::default(),
+            remembering,
             publications: Tier::new(CATALOG_EVERY),
             list: Tier::new(CATALOG_EVERY),
             tables: Tier::new(TABLES_EVERY),
@@ -247,7 +222,15 @@ impl Sampler {
             self.probe().await?;
             self.server.in_recovery = pulse.in_recovery;
         }
-        let mut before = self.remember(&pulse).await;
+        let (at, slots) = (Moment::from_epoch(pulse.at), pulse.slots());
+        let left = match (&mut self.remembering, pulse.lsn) {
+            (Some(remembering), Some(lsn)) => {
+                let here = (self.server.system_identifier.as_str(), self.server.timeline);
+                remembering.follow(here, (at, lsn, pulse.next_xid()), &slots).await
+            }
+            _ => Left::default(),
+        };
+        let mut before = left.marks;
         before.extend(self.read_tiers().await?);
         let (tables, tables_unread) = match (self.tables.value(), self.list.value()) {
             (_, Seen::Failed(reason)) | (Seen::Failed(reason), _) => (None, Some(reason.clone())),
@@ -255,14 +238,14 @@ impl Sampler {
         };
         let cost = |tier: &str, micros| Cost { tier: tier.to_owned(), micros };
         Ok(Sample {
-            at: Moment::from_epoch(pulse.at),
+            at,
             heard,
             steady,
             lsn: pulse.lsn,
             next_xid: pulse.next_xid(),
             oldest_xid: pulse.oldest_xid(),
             open_transactions: pulse.open_transactions,
-            slots: pulse.slots(),
+            slots,
             walsenders: pulse.walsenders(),
             wal: pulse.wal.take(),
             creation_blockers: pulse.blockers(),
@@ -280,6 +263,7 @@ impl Sampler {
                 cost("catalog", self.publications.micros() + self.list.micros()),
             ],
             before,
+            slots_before: left.slots,
             wanted: Wanted {
                 slot: self.target.slot.clone(),
                 publication: self.target.publication.clone(),
@@ -288,33 +272,6 @@ impl Sampler {
             },
             server: self.server.clone(),
         })
-    }
-
-    /// Notes where the log ended, in memory and now and then on disk. What comes back is what an earlier run has left, once.
-    async fn remember(&mut self, pulse: &Pulse) -> Vec<Mark> {
-        let (Some(directory), Some(lsn)) = (&self.target.memory, pulse.lsn) else { return Vec::new() };
-        let mut left = Vec::new();
-        let of = (self.server.system_identifier.clone(), self.server.timeline);
-        if self.clock.of.as_ref() != Some(&of) {
-            let (from, (cluster, timeline)) = (directory.clone(), of.clone());
-            left = spawn_blocking(move || memory::load(&from, &cluster, timeline)).await.unwrap_or_default();
-            // The server was restored, or its clock set, since then: those times are of another world.
-            let now = Moment::from_epoch(pulse.at);
-            if left.iter().any(|mark| mark.lsn > lsn || mark.last > now) {
-                left.clear();
-            }
-            self.clock = Remembering { of: Some(of), saved: Some(Instant::now()), ..Remembering::default() };
-            self.clock.times.remember(left.clone());
-        }
-        self.clock.times.push(lsn, Moment::from_epoch(pulse.at), pulse.next_xid());
-        if self.clock.saved.is_none_or(|saved| saved.elapsed() >= SAVE_EVERY) {
-            self.clock.saved = Some(Instant::now());
-            if let Some(save) = self.clock.save(directory.clone()) {
-                // A full disk must not end the watching; the next minute tries again.
-                let _ = spawn_blocking(save).await;
-            }
-        }
-        left
     }
 
     async fn probe(&mut self) -> Result<(), String> {
@@ -366,8 +323,8 @@ impl Sampler {
         let segment = self.server.bytes("wal_segment_size").unwrap_or(16 << 20);
         let (files, written) = wire.read(segment, self.server.rights.slot_files);
         if first {
-            if self.target.memory.is_some() {
-                self.clock.times.remember(written.clone());
+            if let Some(remembering) = &mut self.remembering {
+                remembering.remember(written.clone());
             }
             self.written = Some(written);
         }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::lsn_clock::{Age, Confidence};
+use super::memory::SlotMark;
 use super::moment::Moment;
 use super::ring::Ring;
 use super::sample::Sample;
@@ -135,10 +136,14 @@ impl SlotHistory {
     /// `first`: nothing is known of the time before. `restarted`: the server was, since the last sample.
     pub(super) fn push(&mut self, slot: &Slot, sample: &Sample, first: bool, restarted: bool) {
         let at = sample.at;
-        self.follow_reader(slot, sample, first);
+        let before = sample.slots_before.iter().find(|before| first && before.slot.name == slot.name);
+        self.follow_reader(slot, sample, first, before);
         // A standby's copy goes where the primary's slot goes, and after a crash a slot is what it was at its last
         // save: neither is a loss.
-        if let (Some(before), Some(now)) = (self.points.back().and_then(|point| point.reached), slot.reached())
+        let restarted = restarted || before.is_some_and(|before| sample.server.started > before.at);
+        let known =
+            self.points.back().map_or_else(|| before.and_then(|before| before.slot.reached()), |last| last.reached);
+        if let (Some(before), Some(now)) = (known, slot.reached())
             && now < before
             && slot.synced != Some(true)
             && !restarted
@@ -164,7 +169,8 @@ impl SlotHistory {
         }
     }
 
-    fn follow_reader(&mut self, slot: &Slot, sample: &Sample, first: bool) {
+    /// `before`: the slot as an earlier run has left it.
+    fn follow_reader(&mut self, slot: &Slot, sample: &Sample, first: bool, before: Option<&SlotMark>) {
         let at = sample.at;
         let reached = slot.reached();
         match &slot.consumer {
@@ -176,12 +182,16 @@ impl SlotHistory {
                 self.inactive = None;
             }
             None => {
-                if self.inactive.is_none() {
+                let was_alone = self.inactive.is_some();
+                if !was_alone {
                     if !first {
                         self.departure = Some(self.departure_at(sample));
                     }
                     let confidence = if first { Confidence::AtLeast } else { Confidence::Exact };
-                    self.inactive = Some((at, confidence));
+                    // Nobody has brought it on since then: most likely nobody has read it either.
+                    let stood = before.filter(|before| before.slot.reached() == reached);
+                    let since = stood.and_then(|before| before.unread_since).unwrap_or(at);
+                    self.inactive = Some((since, confidence));
                 }
                 // From 17 on the server knows it itself; and when it moves, a reader came and went between two samples.
                 if let Some(since) = slot.inactive_since {
@@ -190,6 +200,10 @@ impl SlotHistory {
                     }
                     self.released = Some(since);
                     self.inactive = Some((since, Confidence::Exact));
+                } else if was_alone && self.points.back().is_some_and(|last| last.reached < reached) {
+                    // Before that its position tells: somebody has brought it on.
+                    self.readers.push_back(Reader { seen: at, pid: None, reached });
+                    self.inactive = Some((at, Confidence::Exact));
                 }
             }
         }
@@ -251,6 +265,15 @@ impl SlotHistory {
     #[must_use]
     pub fn readers(&self) -> usize {
         self.readers.len()
+    }
+
+    /// Whether it is polled: its readers come for a moment (by `pg_logical_slot_get_changes`, or too short to be seen) and
+    /// bring it on. That they come and go is as it should be.
+    #[must_use]
+    pub fn is_polled(&self) -> bool {
+        let unseen = self.readers.iter().all(|reader| reader.pid.is_none());
+        let polls = self.last_reader.as_ref().is_some_and(Consumer::polls);
+        (unseen || polls) && self.readers_got_on() == Some(true)
     }
 
     /// Whether what those readers confirmed brought the slot forward; `None` without two of them.

@@ -105,6 +105,8 @@ pub(super) struct Signs {
     pub(super) rewound: bool,
     /// Its readers come and go.
     pub(super) flapping: bool,
+    /// They come for a moment and bring it on.
+    pub(super) polled: bool,
     pub(super) wal_moves: bool,
 }
 
@@ -126,7 +128,7 @@ impl SlotState {
             Self::Synced
         } else if slot.is_table_sync() && !slot.active {
             Self::Copying
-        } else if slot.consumer.as_ref().is_some_and(Consumer::polls) {
+        } else if slot.consumer.as_ref().map_or(signs.polled, Consumer::polls) {
             Self::Polling
         } else if signs.flapping {
             Self::Flapping
@@ -186,6 +188,7 @@ mod tests {
             (SlotState::Detached, alone.clone(), calm),
             (SlotState::Flapping, read.clone(), Signs { flapping: true, ..calm }),
             (SlotState::Polling, Slot { consumer: Some(polled), ..read.clone() }, Signs { flapping: true, ..calm }),
+            (SlotState::Polling, alone.clone(), Signs { polled: true, ..calm }),
             (SlotState::Copying, Slot { name: "pg_1_sync_2_3".into(), ..alone.clone() }, calm),
             (SlotState::Synced, Slot { synced: Some(true), ..alone.clone() }, calm),
             (SlotState::Creating, Slot { confirmed_flush_lsn: None, ..read.clone() }, calm),

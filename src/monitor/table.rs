@@ -1,6 +1,8 @@
 //! Tables as both sides estimate them. No table is ever counted here: `count(*)` reads it all, and asking for its
 //! size waits behind whoever locks it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
@@ -52,6 +54,14 @@ impl Tables {
     pub fn find(&self, name: &TableName) -> Option<&Table> {
         self.tables.iter().find(|table| &table.name == name)
     }
+}
+
+/// The counters of a session may trail its commits by this much: from 15 on one that commits twice within a second and goes
+/// idle tells of the second commit ten seconds later. Before 15 it tells of it at its next statement, or its end, however
+/// late that is: `None` (PostgreSQL source, `pgstat_report_stat`).
+#[must_use]
+pub fn counters_trail_by(version: u32) -> Option<Duration> {
+    (version >= 150_000).then_some(Duration::from_millis(10_500))
 }
 
 /// What the catalog and the counters say about one relation.

@@ -29,8 +29,10 @@ pub(super) const REWOUND_FOR: Duration = Duration::from_secs(3600);
 pub(super) const WAIT_SHARE: f64 = 0.6;
 /// How many samples are looked at for that.
 pub(super) const WAIT_SAMPLES: usize = 30;
-/// So much kept by `wal_keep_size` is worth a word.
-pub(super) const KEPT_WORTH_KNOWING: u64 = 10 << 30;
+/// What is lost within this time goes before everything else that is as bad: it can still be saved.
+pub(super) const URGENT: Duration = Duration::from_secs(6 * 3600);
+/// Clocks further apart than this are worth a word: two machines that are kept in time differ by far less.
+pub(super) const CLOCKS_APART: Duration = Duration::from_secs(5);
 /// An open transaction that pins a slot: from here on somebody may have forgotten it.
 pub(super) const OPEN_WORTH_KNOWING: Duration = Duration::from_secs(60);
 /// The time for which vacuum is held back counts when there were so many transactions.

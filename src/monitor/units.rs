@@ -66,6 +66,18 @@ pub fn count(number: u64) -> String {
     }
 }
 
+/// A number with what it counts, which takes an `s` from two on: `1 row`, `1,204 rows`.
+#[must_use]
+pub fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// The same to the last one: `2,301,044 rows`.
+#[must_use]
+pub fn exactly(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
 /// With a comma between groups of three digits: `2,301,044`.
 #[must_use]
 pub fn grouped(number: u64) -> String {

@@ -1,4 +1,4 @@
-//! New files for what the interface writes: nobody else may read them, and what is there already stays.
+//! Files of the interface. What it writes is new: nobody else may read it, and what is there already stays.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -6,11 +6,27 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::connection::printable;
+use crate::profile::alerts::Alerts;
+use crate::profile::store::{Store, StoreError};
 use crate::setup;
 
 /// The file's name; safe to print.
 pub(super) fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy()).into_owned()
+}
+
+/// The thresholds of a profile over those of the configuration.
+///
+/// # Errors
+/// One sentence, when the configuration can't be used; the profile's own thresholds hold then.
+pub(super) fn alerts(own: &Alerts) -> Result<Alerts, String> {
+    let lead = "The thresholds of the configuration do not count here";
+    match Store::of_user().and_then(|store| store.configuration()) {
+        // Whoever has no home directory has no configuration.
+        Err(StoreError::NoHome) => Ok(own.clone()),
+        Err(error) => Err(format!("{lead}. {error}")),
+        Ok(configured) => own.clone().over(&configured.alerts).map_err(|error| format!("{lead}: {error}.")),
+    }
 }
 
 /// Makes a file.

@@ -96,7 +96,12 @@ impl Outcome {
     #[must_use]
     pub fn recorded(&self) -> Option<String> {
         let made = self.recording.as_ref()?;
-        Some(format!("{} samples, {}: walpilot replay {}", made.samples, units::bytes(made.bytes), made.file))
+        Some(format!(
+            "{}, {}: walpilot replay {}",
+            units::exactly(made.samples, "sample"),
+            units::bytes(made.bytes),
+            made.file
+        ))
     }
 
     /// One line for the shell about the replication; `None` when none ran.
@@ -108,9 +113,11 @@ impl Outcome {
         let how =
             self.failure.as_ref().map_or_else(|| format!("The replication {how}"), |error| format!("{error} It ended"));
         Some(format!(
-            "{how} at {}: {copied} rows copied, {} changes in {} transactions applied. The checkpoint is kept; walpilot \
-             run goes on from there.",
-            progress.checkpoint, progress.changes, progress.transactions
+            "{how} at {}: {} copied, {} in {} applied. The checkpoint is kept; walpilot run goes on from there.",
+            progress.checkpoint,
+            units::exactly(copied, "row"),
+            units::exactly(progress.changes, "change"),
+            units::exactly(progress.transactions, "transaction")
         ))
     }
 }

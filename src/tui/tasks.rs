@@ -285,10 +285,9 @@ impl Desk {
     /// Samples until it is stopped, and connects again with growing pauses when the source is lost.
     async fn watch(mut self, mut target: Target) {
         target.memory = target.memory.or_else(memory::directory);
-        // A wizard does not stop for a configuration that can't be read: every command that watches says so.
-        let configured = Store::of_user().and_then(|store| store.configuration());
-        if let Some(Ok(alerts)) = configured.ok().map(|configured| target.alerts.clone().over(&configured.alerts)) {
-            target.alerts = alerts;
+        match files::alerts(&target.alerts) {
+            Ok(alerts) => target.alerts = alerts,
+            Err(reason) => self.say(Answer::Unconfigured(reason)).await,
         }
         let cancel = self.cancel.clone();
         let sampling = async {

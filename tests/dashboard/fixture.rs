@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use walpilot::catalog::Lsn;
 use walpilot::connection::Settings;
-use walpilot::monitor::context::{Context, Copying, Database, Holder, HolderKind};
+use walpilot::monitor::context::{Context, Copying, Database, Holder, HolderKind, Request};
+use walpilot::monitor::count::{Count, Drift, Fence};
 use walpilot::monitor::destination::{Account, Destination, Reached, Run, RunState, RunTable};
 use walpilot::monitor::files::{Files, Spill};
 use walpilot::monitor::server::{Rights, Server, Setting};
@@ -80,6 +81,21 @@ pub(crate) fn full() -> Dashboard {
     dashboard
 }
 
+/// Table `name` as it was counted at both sides.
+pub(crate) fn count(name: &str) -> Count {
+    let (_, source, there, _) = TABLES.into_iter().find(|one| one.0 == name).expect("one of the tables");
+    let position = Lsn(lsn_at(SAMPLES - 1));
+    Count {
+        table: TableName::new("public", name),
+        at: Moment::from(now()),
+        source,
+        position,
+        destination: Some(there),
+        fence: Fence::Checkpoint(position),
+        drift: Drift::Exact(i64::try_from(source - there).expect("small")),
+    }
+}
+
 /// The end of the log, growing by a rate that swings like a shop's afternoon: 2.6 to 5.4 MB/s.
 fn lsn_at(number: u64) -> u64 {
     const WAVE: [u64; 15] = [26, 29, 31, 36, 41, 44, 48, 54, 51, 47, 43, 38, 35, 31, 28];
@@ -145,6 +161,12 @@ fn context(at: Moment, lsn: u64) -> Context {
             application: Some("walpilot run".to_owned()),
             ..Copying::default()
         }],
+        requests: vec![Request {
+            pid: 22_190,
+            query: "START_REPLICATION SLOT \"dbz_orders\" LOGICAL 6A/0 (\"proto_version\" '1', \"publication_names\" \
+                    'dbz_publication', \"messages\" 'true')"
+                .to_owned(),
+        }],
         oldest_database: Some(Database { name: "shop".to_owned(), age: 91_200_000 }),
         redo: Some(Lsn(lsn - 300 * MB)),
         checkpointed: Some(at.minus(Duration::from_secs(134))),
@@ -190,6 +212,7 @@ fn server() -> Server {
             monitor: true,
             wal_files: true,
             archive_files: true,
+            slot_files: true,
             ..Rights::default()
         },
         settings: settings.into_iter().map(set).collect(),

@@ -15,7 +15,7 @@ use walpilot::monitor::table::{Table, Tables};
 use walpilot::monitor::{Moment, Sample};
 use walpilot::profile::TableName;
 use walpilot::tui::app::action::{Action, Panel};
-use walpilot::tui::app::dashboard::{Dashboard, Recording, Times};
+use walpilot::tui::app::dashboard::{Dashboard, Recording, SlotOrder, Times};
 use walpilot::tui::view::Theme;
 use walpilot::tui::view::dashboard::draw;
 
@@ -112,10 +112,35 @@ fn the_worst_slot_opened_on_a_large_terminal() {
 }
 
 #[test]
+fn enter_leads_from_a_slot_to_its_reader_to_transactions_and_from_a_table_to_its_rows() {
+    let mut dashboard = fixture::full();
+    dashboard.act(Action::Show(Panel::Slots));
+    dashboard.select_slot("dbz_orders");
+    for panel in [Panel::Slot, Panel::Reader, Panel::Horizon] {
+        dashboard.act(Action::Open);
+        assert_eq!(dashboard.panel(), panel);
+        if panel == Panel::Reader {
+            insta::assert_snapshot!("reader", screen(&dashboard, (80, 22)));
+        }
+    }
+    for panel in [Panel::Reader, Panel::Slot, Panel::Slots] {
+        dashboard.act(Action::Back);
+        assert_eq!(dashboard.panel(), panel);
+    }
+    dashboard.act(Action::Show(Panel::Tables));
+    assert!(dashboard.select_table("orders"));
+    dashboard.act(Action::Open);
+    dashboard.counted(fixture::count("orders"));
+    insta::assert_snapshot!("table", screen(&dashboard, (80, 22)));
+    dashboard.act(Action::Back);
+    assert_eq!(dashboard.panel(), Panel::Tables);
+}
+
+#[test]
 fn filtered_sorted_and_ten_minutes_ago() {
     let mut dashboard = fixture::full();
     dashboard.act(Action::Problems);
-    dashboard.act(Action::Sort);
+    dashboard.sort_by(SlotOrder::Name);
     dashboard.act(Action::Reverse);
     dashboard.act(Action::Step(-120));
     dashboard.act(Action::Measure);
@@ -141,7 +166,7 @@ fn recorded_while_the_source_answers_slowly() {
     let last = shown.lines().last().unwrap().trim();
     assert_eq!(
         last,
-        "recording 4.2 MB, every 8s, not 2s: the source answers slowly, 2.1 ms each (0.0 %), 1 connection, read-only"
+        "looks every 8s, not 2s: the source answers slowly: 2.1 ms, 0.0 % of a core; sees all 24 facts; recording 4.2 MB; 1 connection, read-only"
     );
     assert!(shown.contains("The source answers slowly: it is asked every 8s, not every 2s."), "{shown}");
 }
@@ -179,7 +204,7 @@ fn hostile_names_stay_text_and_wide_ones_keep_the_columns() {
     sample.server.role = hostile.to_owned();
     sample.server.database = wide.clone();
     dashboard.sampled(sample, fixture::now());
-    for panel in Panel::ALL.into_iter().chain([Panel::Xmin, Panel::Visibility]) {
+    for panel in Panel::ALL.into_iter().chain([Panel::Reader, Panel::Table, Panel::Xmin, Panel::Visibility]) {
         dashboard.act(Action::Show(panel));
         for size in [(80, 24), (120, 40), (200, 60)] {
             let shown = screen(&dashboard, size);
@@ -193,7 +218,7 @@ fn hostile_names_stay_text_and_wide_ones_keep_the_columns() {
 
 #[test]
 fn in_ascii_without_colours() {
-    let theme = Theme { color: false, ascii: true };
+    let theme = Theme { color: false, ascii: true, ..Theme::default() };
     let buffer = drawn(&fixture::full(), theme, (120, 38), fixture::now());
     let shown = text(&buffer);
     assert!(shown.is_ascii(), "{shown}");
@@ -210,7 +235,7 @@ fn no_size_is_too_small_or_too_large_to_draw() {
     for panel in 0..Panel::ALL.len() {
         for &width in &sizes {
             for &height in &sizes {
-                for theme in [Theme::default(), Theme { color: false, ascii: true }] {
+                for theme in [Theme::default(), Theme { color: false, ascii: true, ..Theme::default() }] {
                     drawn(&full, theme, (width, height), fixture::now());
                     drawn(&empty, theme, (width, height), fixture::now());
                 }

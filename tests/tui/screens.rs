@@ -128,7 +128,7 @@ fn every_screen_is_as_in_its_picture() {
 
 #[test]
 fn without_colour_and_unicode_it_says_the_same() {
-    let theme = Theme { color: false, ascii: true };
+    let theme = Theme { color: false, ascii: true, ..Theme::default() };
     for (name, mut person) in screens() {
         let buffer = person.buffer(theme, 80, 24);
         for cell in buffer.content() {

@@ -1,9 +1,13 @@
 //! Rules about the server's limits, and about what this role can't see.
 
+use std::time::Duration;
+
 use super::case::{Case, percent};
 use super::finding::{Action, Finding, Severity};
 use crate::connection::printable;
+use crate::monitor::moment::Moment;
 use crate::monitor::slot::SlotKind;
+use crate::monitor::{thresholds, units};
 use crate::profile::alerts;
 
 /// R21: slots or walsenders run out; R21b: nothing limits what slots hold; R21c: `wal_level` is too low or will be.
@@ -94,6 +98,30 @@ pub(super) fn blind(at: &Case<'_>) -> Vec<Finding> {
         format!("Not visible: {}; shown as \"?\". {}", what.join("; "), cannot_tell(at)),
         vec![Action::run("Open it", first.grant.clone(), "a superuser, or the provider's administrator role")],
     )]
+}
+
+/// V2: the source's clock and this machine's are apart. Lags and ages are not wrong for that, they are differences on one
+/// clock; the times of day are, beside those of other machines.
+pub(super) fn clocks(at: &Case<'_>) -> Vec<Finding> {
+    // A recording of an early version does not say when it was heard.
+    if at.sample.heard == Moment::default() {
+        return Vec::new();
+    }
+    let (source, here) = (at.sample.at, at.sample.heard);
+    let (apart, way) = if source > here { (source.since(here), "ahead of") } else { (here.since(source), "behind") };
+    // The answer was under way for a part of that.
+    let apart = apart.saturating_sub(Duration::from_micros(at.sample.pulse_micros));
+    if apart < thresholds::CLOCKS_APART {
+        return Vec::new();
+    }
+    let evidence = format!(
+        "The source's clock is {} {way} this machine's. Lags and ages here are right, they come from the source's clock alone; so do the times of day, which differ from those in logs of other machines by that much.",
+        units::span(apart)
+    );
+    let actions =
+        vec![Action::advice("Synchronise both machines (chronyc tracking, timedatectl status): one of them is wrong")];
+    let title = "the clocks are apart".to_owned();
+    vec![Finding::new("V2", Severity::Info, "clock", title, evidence, actions)]
 }
 
 /// The rules that see nothing without a privilege: their silence is no good news.

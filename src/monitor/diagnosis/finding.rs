@@ -1,10 +1,13 @@
 //! What a rule says.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::monitor::moment::Moment;
+use crate::monitor::reading::in_seconds;
+use crate::monitor::thresholds;
 
 /// How bad it is, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -55,6 +58,10 @@ pub struct Finding {
     pub evidence: String,
     /// Since when; the source's clock.
     pub since: Option<Moment>,
+    /// How long until what it warns of has happened: a slot that is lost, a volume that is full. `None` where no time can
+    /// be told.
+    #[serde(rename = "left_seconds", serialize_with = "in_seconds")]
+    pub left: Option<Duration>,
     /// What to do, the best first.
     pub actions: Vec<Action>,
     /// What a person decided about it.
@@ -104,6 +111,7 @@ impl Finding {
             title: title.into(),
             evidence,
             since: None,
+            left: None,
             actions,
             handling: Handling::Open,
             clearing: false,
@@ -119,6 +127,19 @@ impl Finding {
     /// Since when it stands, where the rule knows it.
     pub(super) fn since(self, since: Option<Moment>) -> Self {
         Self { since, ..self }
+    }
+
+    /// How long until it has happened.
+    pub(super) fn left(self, left: Option<Duration>) -> Self {
+        Self { left, ..self }
+    }
+
+    /// The order in which findings are told: the worse one first; of equally bad ones what is lost soonest, while it can
+    /// still be saved; the rest by rule and object, so that nothing jumps about.
+    pub(super) fn worse_first(&self, other: &Self) -> Ordering {
+        let urgent = |finding: &Self| finding.left.filter(|left| *left <= thresholds::URGENT).unwrap_or(Duration::MAX);
+        let order = |finding: &Self| (finding.severity, urgent(finding), finding.rule);
+        order(self).cmp(&order(other)).then_with(|| self.object.cmp(&other.object))
     }
 
     /// Whether somebody has acknowledged it.

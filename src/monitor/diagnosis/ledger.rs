@@ -100,10 +100,7 @@ impl Diagnosis {
         let (muted, mut shown): (Vec<_>, Vec<_>) =
             told.partition(|finding| matches!(finding.handling, Handling::Muted { .. }));
         // What somebody works on stands behind what nobody has seen yet.
-        shown.sort_by(|a, b| {
-            let order = |finding: &Finding| (finding.is_acknowledged(), finding.severity, finding.rule);
-            order(a).cmp(&order(b)).then_with(|| a.object.cmp(&b.object))
-        });
+        shown.sort_by(|a, b| a.is_acknowledged().cmp(&b.is_acknowledged()).then_with(|| a.worse_first(b)));
         (self.findings, self.muted) = (shown, muted);
     }
 
@@ -150,7 +147,7 @@ impl Diagnosis {
         let seen = self.entries.values().map(|entry| &entry.finding);
         let mut standing: Vec<Finding> =
             seen.filter(|one| !one.clearing && !matches!(one.handling, Handling::Muted { .. })).cloned().collect();
-        standing.sort_by(|a, b| (a.severity, a.rule, &a.object).cmp(&(b.severity, b.rule, &b.object)));
+        standing.sort_by(Finding::worse_first);
         standing
     }
 
@@ -237,6 +234,30 @@ mod tests {
         step(&mut diagnosis, 365, true);
         assert_eq!(shown(&diagnosis), []);
         assert_eq!(texts, ["R5b s: it is late.", "R5b s: resolved."]);
+    }
+
+    #[test]
+    fn of_equally_bad_ones_the_one_that_is_lost_soonest_comes_first() {
+        let bad = |rule, object: &str, left: Option<u64>| {
+            let finding = Finding::new(rule, Severity::Critical, object, "", String::new(), Vec::new());
+            finding.left(left.map(Duration::from_secs))
+        };
+        let mut diagnosis = Diagnosis::default();
+        let names = |diagnosis: &Diagnosis| -> Vec<String> {
+            diagnosis.findings().iter().map(|finding| finding.object.clone()).collect()
+        };
+        diagnosis.update(vec![bad("R1", "in an hour", Some(3600)), bad("R3", "lost", None)], at(0));
+        let newest = bad("R4", "in ten minutes", Some(600));
+        let far = bad("R1", "in a week", Some(604_800));
+        let all = vec![far, bad("R1", "in an hour", Some(3500)), bad("R3", "lost", None), newest];
+        diagnosis.update(all.clone(), at(100));
+        let order = ["in ten minutes", "in an hour", "in a week", "lost"];
+        assert_eq!(names(&diagnosis), order, "not the newest, and not by rule");
+        assert_eq!(diagnosis.standing().iter().map(|finding| finding.object.as_str()).collect::<Vec<_>>(), order);
+        assert_eq!(diagnosis.worst().map(|worst| worst.object.as_str()), Some("in ten minutes"));
+        // Who has been heard stands back.
+        diagnosis.acknowledge("R4", "in ten minutes", "", at(101));
+        assert_eq!(names(&diagnosis), ["in an hour", "in a week", "lost", "in ten minutes"]);
     }
 
     #[test]

@@ -57,6 +57,7 @@ const SLOT_RULES: &[fn(&SlotCase<'_>) -> Option<Finding>] = &[
 const RULES: &[fn(&Case<'_>) -> Vec<Finding>] = &[
     capacity::limits,
     capacity::blind,
+    capacity::clocks,
     cluster::slot_is_missing,
     cluster::changed,
     cluster::no_failover,
@@ -87,7 +88,7 @@ pub fn diagnose(history: &History, reading: &Reading, before: &Diagnosis) -> Vec
             findings.extend(SLOT_RULES.iter().filter_map(|rule| rule(&slot_case)));
         }
     }
-    findings.sort_by(|a, b| (a.severity, a.rule, &a.object).cmp(&(b.severity, b.rule, &b.object)));
+    findings.sort_by(Finding::worse_first);
     findings
 }
 

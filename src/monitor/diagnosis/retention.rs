@@ -1,5 +1,7 @@
 //! Rules about the log that a slot holds back, and about its end.
 
+use std::time::Duration;
+
 use super::actions::{drop_slot, raise_limit};
 use super::case::{SlotCase, millis, number, percent, worse};
 use super::finding::{Action, Finding, Severity};
@@ -65,7 +67,9 @@ pub(super) fn unreserved(at: &SlotCase<'_>) -> Option<Finding> {
     );
     let mut actions: Vec<Action> = raise_limit(&at.case.sample.server).into_iter().collect();
     actions.push(Action::advice("Then bring its consumer back, or make it faster"));
-    Some(at.finding("R2", Severity::Critical, "the next checkpoint will destroy the slot", evidence, actions))
+    let finding = at.finding("R2", Severity::Critical, "the next checkpoint will destroy the slot", evidence, actions);
+    // Nobody knows how soon somebody runs a checkpoint.
+    Some(finding.left(Some(Duration::ZERO)))
 }
 
 /// R1: nobody reads it, and it holds log.
@@ -99,7 +103,7 @@ pub(super) fn detached(at: &SlotCase<'_>) -> Option<Finding> {
     actions.extend(raise_limit(&at.case.sample.server));
     actions.push(drop_slot("Give its data up, if the consumer never comes back", &at.slot.name));
     let finding = at.finding("R1", severity, "nobody reads the slot", evidence, actions);
-    Some(finding.since(past.and_then(SlotHistory::inactive_since)))
+    Some(finding.since(past.and_then(SlotHistory::inactive_since)).left(at.numbers.dies_in))
 }
 
 /// How the last reader went, as far as it was seen.
@@ -132,7 +136,7 @@ pub(super) fn dies_soon(at: &SlotCase<'_>) -> Option<Finding> {
     );
     let mut actions = vec![Action::advice("Make its consumer faster, or write less for a while")];
     actions.extend(raise_limit(&at.case.sample.server));
-    Some(at.finding("R4", severity, "the slot will be lost", evidence, actions).lasting(5))
+    Some(at.finding("R4", severity, "the slot will be lost", evidence, actions).lasting(5).left(Some(left)))
 }
 
 /// R4d: much of what the slot may hold is used up, however slowly.
@@ -197,7 +201,7 @@ pub(super) fn idles_out(at: &SlotCase<'_>) -> Option<Finding> {
         Action::set("Let slots idle for longer", "idle_replication_slot_timeout = 0")
             .at_risk("a slot that nobody reads then holds log until max_slot_wal_keep_size ends it"),
     ];
-    Some(at.finding("R3b", severity, "the slot will be lost for being idle", evidence, actions))
+    Some(at.finding("R3b", severity, "the slot will be lost for being idle", evidence, actions).left(Some(left)))
 }
 
 /// R4b: without a limit only the disk ends it.

@@ -4,7 +4,7 @@ use super::case::{Case, millis, number};
 use super::finding::{Action, Finding, Severity};
 use crate::connection::printable;
 use crate::monitor::moment::Moment;
-use crate::monitor::{thresholds, units};
+use crate::monitor::units;
 use crate::profile::alerts;
 
 /// R17: the archiver lags, or fails.
@@ -41,10 +41,13 @@ fn archiver(at: &Case<'_>) -> Option<Finding> {
     Some(Finding::new("R17", severity, "archiver", title, evidence, actions).lasting(300))
 }
 
-/// What `wal_keep_size` keeps is wanted, but nobody else needs it.
+/// What `wal_keep_size` keeps is wanted, but nobody else needs it. Below `max_wal_size` it costs nothing: so much is there
+/// anyhow between two checkpoints.
 fn keep_size(at: &Case<'_>) -> Option<Finding> {
+    // Without a look at the directory nobody knows whether there is so much.
+    at.sample.files.known()?.behind?;
     let top = at.reading.wal_holders.first().filter(|top| top.what == "wal_keep_size")?;
-    if top.bytes < thresholds::KEPT_WORTH_KNOWING {
+    if top.bytes <= at.sample.server.bytes("max_wal_size")? {
         return None;
     }
     let next = at.reading.wal_holders.get(1).map_or(0, |next| next.bytes);
@@ -82,7 +85,7 @@ pub(super) fn volume(at: &Case<'_>) -> Vec<Finding> {
             .at_risk("beyond the limit a slot is lost"),
         ];
         let finding = Finding::new("R17c", severity, "pg_wal", "the volume of pg_wal will be full", evidence, actions);
-        Some(finding.lasting(300))
+        Some(finding.lasting(300).left(Some(left)))
     };
     find().into_iter().collect()
 }

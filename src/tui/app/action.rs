@@ -109,8 +109,10 @@ pub enum Action {
     Privacy,
     /// Only slots that are not well, or all.
     Problems,
-    /// Another column to sort by.
+    /// Choose what the list is sorted by.
     Sort,
+    /// A digit of the number of a line in a menu.
+    Digit(u8),
     /// The other way round.
     Reverse,
     /// To the next line that fits the filter, or to the one before.
@@ -210,6 +212,8 @@ pub enum Panel {
     Slots,
     /// The positions of the selected slot, and everything else about it.
     Slot,
+    /// Who reads the selected slot: opened from its page.
+    Reader,
     /// How fast the log grows and who holds it.
     Wal,
     /// The lag over time.
@@ -218,6 +222,8 @@ pub enum Panel {
     Diagnosis,
     /// The tables at both sides.
     Tables,
+    /// The rows of the selected table: opened from the list.
+    Table,
     /// Who keeps vacuum from cleaning up, and which copies run.
     Horizon,
     /// What happened.
@@ -233,16 +239,22 @@ impl Panel {
     pub const ALL: [Self; 8] =
         [Self::Slots, Self::Slot, Self::Wal, Self::Lag, Self::Diagnosis, Self::Tables, Self::Horizon, Self::Events];
 
+    /// Whether filter and order concern the tables while it has the focus.
+    #[must_use]
+    pub fn is_of_tables(self) -> bool {
+        matches!(self, Self::Tables | Self::Table)
+    }
+
     /// The panel's digit and its word.
     #[must_use]
     pub fn name(self) -> (char, &'static str) {
         match self {
             Self::Slots => ('1', "slots"),
-            Self::Slot => ('2', "slot"),
+            Self::Slot | Self::Reader => ('2', "slot"),
             Self::Wal => ('3', "WAL"),
             Self::Lag => ('4', "lag"),
             Self::Diagnosis => ('5', "why"),
-            Self::Tables => ('6', "tables"),
+            Self::Tables | Self::Table => ('6', "tables"),
             Self::Horizon => ('7', "horizon"),
             Self::Events => ('8', "events"),
             Self::Xmin => ('0', "xmin"),

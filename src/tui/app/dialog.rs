@@ -211,12 +211,22 @@ impl Dialog {
     pub fn turn(&mut self, forward: bool) -> bool {
         let (at, count) = match &mut self.question {
             Question::Act(proposal) => (&mut proposal.at, proposal.actions.len()),
-            Question::Menu(menu) => (&mut menu.at, menu.lines.len()),
+            Question::Menu(menu) => {
+                menu.typed = 0;
+                (&mut menu.at, menu.lines.len())
+            }
             _ => return false,
         };
         let count = count.max(1);
         *at = (*at + if forward { 1 } else { count - 1 }) % count;
         true
+    }
+
+    /// A digit of the number of an answer.
+    pub fn digit(&mut self, digit: u8) {
+        if let Question::Menu(menu) = &mut self.question {
+            menu.digit(digit);
+        }
     }
 
     /// Stop the replication?

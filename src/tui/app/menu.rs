@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::dashboard::{Dashboard, Export};
+use super::dashboard::{Dashboard, Export, SlotOrder, TableOrder};
 
 /// A question with several answers, one of them chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Menu {
     pub lines: Vec<(String, Choice)>,
     /// The one that is chosen.
     pub at: usize,
+    /// The number that is typed, as far as it goes; 0 before.
+    pub typed: usize,
 }
 
 /// An answer.
@@ -26,6 +28,10 @@ pub enum Choice {
     Export(Export),
     /// Copy this text.
     Copy(String),
+    /// Sort the slots.
+    Slots(SlotOrder),
+    /// Sort the tables.
+    Tables(TableOrder),
 }
 
 impl Menu {
@@ -37,7 +43,7 @@ impl Menu {
             (text.to_owned(), Choice::Mute(time))
         };
         let lines = vec![line("for 15 minutes", 15), line("for an hour", 60), line("until it is resolved", 0)];
-        Self { title: "Mute a finding", about: finding, lines, at: 0 }
+        Self { title: "Mute a finding", about: finding, lines, at: 0, typed: 0 }
     }
 
     /// Export in which format?
@@ -49,7 +55,35 @@ impl Menu {
         };
         let about = "What is on the screen, into a new file that only you can read. Names are in it, also while they are \
                      hidden here.";
-        Self { title: "Export", about: about.to_owned(), lines: Export::ALL.map(line).to_vec(), at: 0 }
+        Self { title: "Export", about: about.to_owned(), lines: Export::ALL.map(line).to_vec(), at: 0, typed: 0 }
+    }
+
+    /// Sort the list that has the focus by what?
+    #[must_use]
+    pub fn sort(dashboard: &Dashboard) -> Self {
+        let now = |is: bool| if is { "  (now)" } else { "" };
+        let (lines, at) = if dashboard.panel().is_of_tables() {
+            let order = dashboard.table_order().0;
+            let line = |one: TableOrder| (format!("{}{}", one.words().1, now(one == order)), Choice::Tables(one));
+            (TableOrder::ALL.map(line).to_vec(), TableOrder::ALL.iter().position(|one| *one == order))
+        } else {
+            let order = dashboard.listing().2;
+            let line = |one: SlotOrder| (format!("{}{}", one.words().1, now(one == order)), Choice::Slots(one));
+            (SlotOrder::ALL.map(line).to_vec(), SlotOrder::ALL.iter().position(|one| *one == order))
+        };
+        let about = "A number chooses a line; S turns the order round.".to_owned();
+        Self { title: "Sort by", about, lines, at: at.unwrap_or(0), typed: 0 }
+    }
+
+    /// Takes a digit of the number of a line: the line is chosen as far as there is one.
+    pub fn digit(&mut self, digit: u8) {
+        let digit = usize::from(digit);
+        let number = self.typed * 10 + digit;
+        // A number that is too large begins anew with its last digit.
+        self.typed = if number <= self.lines.len() { number } else { digit.min(self.lines.len()) };
+        if self.typed > 0 {
+            self.at = self.typed - 1;
+        }
     }
 
     /// Copy what of the selected slot? `None` when there is nothing.
@@ -71,6 +105,6 @@ impl Menu {
         add("sent_lsn", sent.map(|lsn| lsn.to_string()));
         add("the end of the log", sample.lsn.map(|lsn| lsn.to_string()));
         add("SQL of the finding", dashboard.sql());
-        (!lines.is_empty()).then(|| Self { title: "Copy", about: String::new(), lines, at: 0 })
+        (!lines.is_empty()).then(|| Self { title: "Copy", about: String::new(), lines, at: 0, typed: 0 })
     }
 }

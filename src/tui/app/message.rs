@@ -98,6 +98,8 @@ pub enum Answer {
     Sampled(Box<Sample>),
     /// Why there was no sample, and after which pause the next try begins.
     SampleFailed(String, Duration),
+    /// Why the configuration file does not count: one sentence.
+    Unconfigured(String),
     /// The source answers too slowly for the pace that is wanted: this is the pause that is made; or no longer.
     Throttled(Option<Duration>),
     /// How the recording stands.
@@ -189,6 +191,7 @@ impl Job {
                 | Answer::Sampled(_)
                 | Answer::SampleFailed(..)
                 | Answer::Throttled(_)
+                | Answer::Unconfigured(_)
                 | Answer::Recording(_)
         )
     }

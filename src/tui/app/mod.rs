@@ -13,6 +13,7 @@ pub mod encryption;
 pub mod field;
 pub mod fleet;
 pub mod form;
+pub mod fuzzy;
 pub mod job;
 pub mod menu;
 pub mod message;

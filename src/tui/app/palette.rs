@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::action::Action;
-use super::dashboard::{Export, Sizes, SlotOrder};
+use super::dashboard::{Export, Sizes};
 use crate::connection::printable;
 use crate::monitor::units;
 use crate::tui::keymap;
@@ -19,8 +19,8 @@ pub enum Command {
     Table(String),
     /// Narrow the list that has the focus.
     Filter(String),
-    /// Sort the slots.
-    Sort(SlotOrder),
+    /// Sort the list that has the focus.
+    Sort(String),
     /// Write what is known to a file.
     Export(Export),
     /// Record into this file.
@@ -55,6 +55,8 @@ pub struct Paint {
     pub color: Option<bool>,
     /// Whether only ASCII is drawn.
     pub ascii: Option<bool>,
+    /// Whether the background is light.
+    pub light: Option<bool>,
 }
 
 /// Commands with a value, and what the value is.
@@ -62,7 +64,7 @@ pub const WITH_VALUE: [(&str, &str); 13] = [
     ("slot", "NAME"),
     ("table", "NAME"),
     ("filter", "TEXT"),
-    ("sort", "risk|name|bytes|lag|held|loss"),
+    ("sort", "WORD: s shows the list"),
     ("export", "markdown|json|csv|prometheus"),
     ("record", "FILE"),
     ("pace", "TIME, as 5s"),
@@ -70,7 +72,7 @@ pub const WITH_VALUE: [(&str, &str); 13] = [
     ("mute", "TIME|resolved"),
     ("times", "utc|local|relative"),
     ("sizes", "short|bytes|lsn"),
-    ("theme", "colour|plain|ascii|unicode|auto"),
+    ("theme", "light|dark|colour|plain|ascii|unicode|auto"),
     ("find", "TEXT, as filter"),
 ];
 
@@ -101,7 +103,7 @@ pub fn read(text: &str, drawn: Paint) -> Result<Command, String> {
         "table" => Some(Command::Table(value.to_owned())),
         "filter" | "find" => Some(Command::Filter(value.to_owned())),
         "record" => Some(Command::Record(value.to_owned())),
-        "sort" => order(value).map(Command::Sort),
+        "sort" => Some(Command::Sort(value.to_owned())),
         "export" => Export::ALL.into_iter().find(|one| one.name().0 == value).map(Command::Export),
         "pace" => span(value).map(Command::Pace),
         "window" => span(value).map(Command::Window),
@@ -124,6 +126,8 @@ pub fn read(text: &str, drawn: Paint) -> Result<Command, String> {
         "theme" => match value {
             "colour" | "color" => Some(Paint { color: Some(true), ..drawn }),
             "plain" => Some(Paint { color: Some(false), ..drawn }),
+            "light" => Some(Paint { color: Some(true), light: Some(true), ..drawn }),
+            "dark" => Some(Paint { color: Some(true), light: Some(false), ..drawn }),
             "ascii" => Some(Paint { ascii: Some(true), ..drawn }),
             "unicode" => Some(Paint { ascii: Some(false), ..drawn }),
             "auto" => Some(Paint::default()),
@@ -137,18 +141,6 @@ pub fn read(text: &str, drawn: Paint) -> Result<Command, String> {
 
 fn unknown(name: &str) -> String {
     format!("There is no command {}.", printable(name))
-}
-
-fn order(text: &str) -> Option<SlotOrder> {
-    Some(match text {
-        "risk" => SlotOrder::Risk,
-        "name" => SlotOrder::Name,
-        "bytes" => SlotOrder::Lag,
-        "lag" => SlotOrder::LagTime,
-        "held" => SlotOrder::Held,
-        "loss" => SlotOrder::Loss,
-        _ => return None,
-    })
 }
 
 /// `500ms`, `5s`, `15m`, `6h`, `7d`.
@@ -186,7 +178,7 @@ mod tests {
 
     #[test]
     fn commands_are_names_of_keys_or_have_a_value() {
-        let read = |text: &str| read(text, Paint { color: Some(false), ascii: None });
+        let read = |text: &str| read(text, Paint { color: Some(false), ..Paint::default() });
         for (text, command) in [
             ("freeze", Command::Key(Action::Freeze)),
             (" slot  my slot ", Command::Slot("my slot".to_owned())),
@@ -197,8 +189,8 @@ mod tests {
             ("mute resolved", Command::Mute(None)),
             ("sizes lsn", Command::Sizes(Sizes::Positions)),
             ("sizes", Command::Key(Action::Sizes)),
-            ("theme ascii", Command::Theme(Paint { color: Some(false), ascii: Some(true) })),
-            ("sort held", Command::Sort(SlotOrder::Held)),
+            ("theme ascii", Command::Theme(Paint { color: Some(false), ascii: Some(true), light: None })),
+            ("sort held", Command::Sort("held".to_owned())),
         ] {
             assert_eq!(read(text), Ok(command), "{text}");
         }
@@ -206,7 +198,7 @@ mod tests {
             ("", "Type a command."),
             ("frobnicate", "There is no command frobnicate."),
             ("frobnicate 7", "There is no command frobnicate."),
-            ("theme mauve", "theme takes colour|plain"),
+            ("theme mauve", "theme takes light|dark|colour|plain"),
             ("pace soon", "pace takes TIME"),
             ("pace 0s", "pace takes TIME"),
             ("theme", "theme needs a value"),

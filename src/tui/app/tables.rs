@@ -7,7 +7,7 @@ use super::validate::FieldId;
 use crate::catalog::gather::TableChoice;
 use crate::connection::Settings;
 use crate::profile::alerts::Alerts;
-use crate::profile::{Method, Profile, Selection, TableName};
+use crate::profile::{Method, Profile, Provider, Selection, TableName};
 
 /// Whether the rows that exist are copied.
 const COPIES: &[&str] = &["yes", "no, only changes from now on"];
@@ -64,6 +64,7 @@ pub struct TablesStep {
     /// What was asked for before the list was known; `None` ticks everything.
     wanted: Option<Selection>,
     alerts: Alerts,
+    provider: Option<Provider>,
 }
 
 impl TablesStep {
@@ -91,6 +92,7 @@ impl TablesStep {
             wanted,
             initial_copy,
             alerts: profile.alerts.clone(),
+            provider: profile.provider,
         }
     }
 
@@ -216,6 +218,7 @@ impl TablesStep {
             slot: self.slot.text().to_owned(),
             initial_copy: self.initial_copy.chosen() == 0,
             alerts: self.alerts.clone(),
+            provider: self.provider,
             ..Profile::new(source)
         }
     }
@@ -226,7 +229,8 @@ mod tests {
     use super::{Row, TablesStep};
     use crate::catalog::gather::TableChoice;
     use crate::connection::Settings;
-    use crate::profile::{Profile, Selection, TableName};
+    use crate::profile::alerts::Alerts;
+    use crate::profile::{Profile, Provider, Selection, TableName};
 
     fn step(names: &[(&str, &str)]) -> TablesStep {
         asked(None, names)
@@ -242,6 +246,14 @@ mod tests {
         let mut step = TablesStep::new(&Profile::new(Settings::default()), wanted);
         step.take(Settings::default(), names.iter().map(choice).collect());
         step
+    }
+
+    #[test]
+    fn what_no_screen_shows_is_kept() {
+        let mut profile = Profile { provider: Some(Provider::Neon), ..Profile::new(Settings::default()) };
+        profile.alerts = toml::from_str::<Alerts>("lag = { warning = \"9min\" }").expect("a threshold");
+        let kept = TablesStep::new(&profile, None).profile(Settings::default());
+        assert_eq!((kept.provider, kept.alerts), (profile.provider, profile.alerts));
     }
 
     #[test]

@@ -30,7 +30,14 @@ const fn of_fleet(
 }
 
 pub(super) const BINDINGS: &[Binding] = &[
-    row("open", ENTER, Action::Open, "open", "Everything about the selected line"),
+    row(
+        "open",
+        ENTER,
+        Action::Open,
+        "open",
+        "Everything about the selected line; of a slot then its reader and the transactions that hold it back, of a \
+         table its rows at both sides",
+    ),
     row("next-panel", TAB, Action::NextPanel, "panel", "To the next panel"),
     row("previous-panel", BACK_TAB, Action::PreviousPanel, "", "To the panel before"),
     row(
@@ -45,7 +52,8 @@ pub(super) const BINDINGS: &[Binding] = &[
         &[plain('/')],
         Action::Filter,
         "filter",
-        "Filter: a part of a name; slots also by state:behind, lag>60, bytes>1000000, held>1000000",
+        "Filter: a part of a name, or some of its letters in their order; slots also by state:behind, lag>60, \
+         bytes>1000000, held>1000000",
     ),
     row("find-next", &[plain('n')], Action::Find(true), "", "To the next line that fits the filter"),
     row("find-previous", &[plain('N')], Action::Find(false), "", "To the one before"),
@@ -74,7 +82,7 @@ pub(super) const BINDINGS: &[Binding] = &[
     row("left", VIM_LEFT, Action::Aside(-1), "", "Columns further left in a list; elsewhere one sample back"),
     row("right", VIM_RIGHT, Action::Aside(1), "", "Columns further right; elsewhere one sample forward"),
     row("problems", &[plain('!')], Action::Problems, "", "Only slots that are not well, or all"),
-    row("sort", &[plain('s'), plain('o')], Action::Sort, "", "Sort by another column"),
+    row("sort", &[plain('s'), plain('o')], Action::Sort, "sort", "Choose what slots or tables are sorted by"),
     row("reverse", &[plain('S'), plain('O')], Action::Reverse, "", "Sort the other way round"),
     row("slots", &[plain('1')], Action::Show(Panel::Slots), "", "All panels"),
     row("slot", &[plain('2')], Action::Show(Panel::Slot), "", "The selected slot"),

@@ -11,6 +11,7 @@ use super::theme::{Theme, Tone};
 use crate::connection::inputs::{Origin, Resolved};
 use crate::connection::provider::proposal;
 use crate::connection::{askpass, parameters, printable};
+use crate::monitor::units;
 use crate::profile::saved::PasswordSource;
 use crate::tui::app::dialog::{Dialog, Proposal, Question};
 use crate::tui::app::field::Field;
@@ -200,7 +201,7 @@ fn text(app: &App, dialog: &Dialog, width: usize, theme: Theme) -> (&'static str
         Question::LeaveRecording => {
             let made = app.recording.as_ref().map(|(_, recording)| recording);
             let made = made.map_or_else(String::new, |made| {
-                format!("{} samples are in {}; walpilot replay shows them.", made.samples, made.file)
+                format!("{} in {}; walpilot replay shows them.", units::exactly(made.samples, "sample"), made.file)
             });
             ("End the recording and leave?", vec![made])
         }
@@ -240,8 +241,10 @@ fn several(menu: &Menu) -> Vec<String> {
     if !menu.about.is_empty() {
         lines.extend([menu.about.clone(), String::new()]);
     }
-    let line =
-        |(at, (text, _)): (usize, &(String, Choice))| format!("{} {text}", if at == menu.at { ">" } else { " " });
+    let wide = menu.lines.len().to_string().len();
+    let line = |(at, (text, _)): (usize, &(String, Choice))| {
+        format!("{} {:>wide$}  {text}", if at == menu.at { ">" } else { " " }, at + 1)
+    };
     lines.extend(menu.lines.iter().enumerate().map(line));
     lines
 }

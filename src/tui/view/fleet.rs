@@ -9,6 +9,7 @@ use ratatui::text::{Line, Span};
 use super::dashboard::paint::{first_line, fit, fit_right, put, section};
 use super::theme::{Theme, Tone};
 use crate::connection::printable;
+use crate::monitor::diagnosis::Severity;
 use crate::monitor::fleet::Health;
 use crate::monitor::units;
 use crate::tui::app::dashboard::Dashboard;
@@ -24,11 +25,44 @@ fn look(health: Health) -> (Tone, &'static str) {
     }
 }
 
+/// Draws the sources in one line, over the dashboard of the one that is `open`: how each is, and how much is wrong.
+pub fn line(fleet: &Fleet, open: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let mut members: Vec<_> =
+        fleet.ranking().into_iter().map(|(_, member, one)| (member.name.as_str(), one, false)).collect();
+    members.extend(fleet.open_name().map(|name| (name, open, true)));
+    members.sort_by_key(|(name, _, shown)| (!shown, *name));
+    let mut spans = vec![Span::styled(
+        format!(" fleet, {} (f goes back): ", units::counted(members.len() as u64, "source")),
+        theme.style(Tone::Dim),
+    )];
+    for (at, (name, dashboard, shown)) in members.iter().enumerate() {
+        if at > 0 {
+            spans.push(Span::styled(theme.glyph("  │ ", "  | "), theme.style(Tone::Dim)));
+        }
+        let tone = if *shown { Tone::Title } else { Tone::Plain };
+        spans.push(Span::styled(printable(name).into_owned(), theme.style(tone)));
+        let (tone, word) = look(health(dashboard));
+        let diagnosis = dashboard.picture().watcher.diagnosis();
+        let (critical, warning) = (diagnosis.count(Severity::Critical), diagnosis.count(Severity::Warning));
+        if critical + warning == 0 || word == "LOST" {
+            spans.push(Span::styled(format!(" {} {word}", theme.mark(tone)), theme.style(tone)));
+            continue;
+        }
+        for (count, tone) in [(critical, Tone::Bad), (warning, Tone::Warn)] {
+            if count > 0 {
+                spans.push(Span::styled(format!(" {}{count}", theme.mark(tone)), theme.style(tone)));
+            }
+        }
+    }
+    put(&Line::from(spans), 0, area, buf);
+}
+
 /// Draws the screen.
 pub fn draw(fleet: &Fleet, theme: Theme, now: SystemTime, area: Rect, buf: &mut Buffer) {
     let area = area.intersection(buf.area);
     let ranking = fleet.ranking();
-    let mut spans = vec![Span::styled(format!("{} sources  ", ranking.len()), theme.style(Tone::Title))];
+    let mut spans =
+        vec![Span::styled(format!("{}  ", units::counted(ranking.len() as u64, "source")), theme.style(Tone::Title))];
     for (health, count) in fleet.census() {
         let (tone, word) = look(health);
         spans.push(Span::styled(format!("{} {word} {count}  ", theme.mark(tone)), theme.style(tone)));

@@ -1,14 +1,18 @@
-//! Draws the help: the keys that work on this screen, from the same table that dispatches them.
+//! Draws the help: what the words of the focused panel mean, and the keys that work on this screen, from the same table
+//! that dispatches them.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Widget};
 
+use super::dashboard::paint::spelled;
 use super::dialog::framed;
+use super::glossary;
 use super::text::{put_lines, wrap};
 use super::theme::{Theme, Tone};
 use crate::tui::app::state::App;
+use crate::tui::app::step::Step;
 use crate::tui::app::zones::zones_below_help;
 use crate::tui::keymap::Active;
 
@@ -34,18 +38,47 @@ pub fn draw(app: &App, scroll: usize, theme: Theme, area: Rect, buf: &mut Buffer
     }
 }
 
+/// The columns of the words; what they mean stands beside them.
+const WORDS: u16 = 16;
 /// The columns of the keys; what they do stands beside them.
 const KEYS: u16 = 24;
 
+/// What the words and figures of the focused panel mean.
+fn words(app: &App, width: u16, theme: Theme) -> Vec<Line<'static>> {
+    let panel = match (&app.dashboard, &app.fleet) {
+        _ if app.step != Step::Dashboard => return Vec::new(),
+        (Some(dashboard), _) => Some(dashboard.panel()),
+        (None, Some(_)) => None,
+        (None, None) => return Vec::new(),
+    };
+    let mut lines = vec![Line::styled("The keys stand below: PgDn.", theme.style(Tone::Dim))];
+    for (title, terms) in glossary::of(panel) {
+        lines.push(Line::default());
+        lines.push(Line::from(Span::styled(title, theme.style(Tone::Title))));
+        for (term, meaning) in terms {
+            let meaning = spelled(meaning, theme);
+            for (row, text) in wrap(&meaning, width.saturating_sub(WORDS)).into_iter().enumerate() {
+                let term = if row == 0 { *term } else { "" };
+                let room = usize::from(WORDS) - 2;
+                lines.push(Line::from(vec![
+                    Span::styled(format!("  {term:<room$}"), theme.style(Tone::Accent)),
+                    Span::styled(text, theme.style(Tone::Plain)),
+                ]));
+            }
+        }
+    }
+    lines
+}
+
 fn lines(app: &App, width: u16, theme: Theme) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
+    let mut lines = words(app, width, theme);
     let mut title = "";
     for Active { binding, keys } in app.keys.active(&zones_below_help(app)) {
         if binding.help.is_empty() {
             continue;
         }
         if binding.zone.title() != title {
-            if !title.is_empty() {
+            if !lines.is_empty() {
                 lines.push(Line::default());
             }
             title = binding.zone.title();

@@ -9,6 +9,7 @@ pub mod dialog;
 pub mod encryption;
 pub mod fleet;
 pub mod form;
+mod glossary;
 pub mod help;
 pub mod mode;
 pub mod preflight;
@@ -31,10 +32,18 @@ use super::app::step::Step;
 use chrome::{breadcrumb, footer, too_small};
 pub use theme::Theme;
 
+/// From this size on a source of a fleet has the others in a line above it.
+const FLEET: (u16, u16) = (160, 40);
+
 /// Draws the whole screen.
 pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
     let area = area.intersection(buf.area);
-    let theme = Theme { color: app.paint.color.unwrap_or(theme.color), ascii: app.paint.ascii.unwrap_or(theme.ascii) };
+    let theme = Theme {
+        color: app.paint.color.unwrap_or(theme.color),
+        ascii: app.paint.ascii.unwrap_or(theme.ascii),
+        light: app.paint.light.unwrap_or(theme.light),
+        ..theme
+    };
     if area.width < chrome::MIN_WIDTH || area.height < chrome::MIN_HEIGHT {
         too_small(area, buf);
         return;
@@ -53,6 +62,11 @@ pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
         Step::Destination => destination::draw(app, theme, body, buf),
         Step::Dashboard => {
             if let Some(dashboard) = &app.dashboard {
+                let mut body = body;
+                if let Some(sources) = app.fleet.as_ref().filter(|_| body.width >= FLEET.0 && body.height >= FLEET.1) {
+                    fleet::line(sources, dashboard, theme, Rect { height: 1, ..body }, buf);
+                    body = Rect { y: body.y + 1, height: body.height - 1, ..body };
+                }
                 dashboard::draw(dashboard, theme, app.now.wall, body, buf);
             } else if let Some(sources) = &app.fleet {
                 fleet::draw(sources, theme, app.now.wall, body, buf);
@@ -78,7 +92,9 @@ fn hidden(app: &App) -> Option<HashSet<String>> {
         _ if app.step != Step::Dashboard => return None,
         (Some(dashboard), fleet) if dashboard.display().private => {
             dashboard.names(&mut names);
-            names.extend(fleet.as_ref().and_then(|fleet| fleet.open_name()).map(str::to_owned));
+            if let Some(fleet) = fleet {
+                fleet.names(&mut names);
+            }
         }
         (None, Some(fleet)) if app.private => fleet.names(&mut names),
         _ => return None,

@@ -143,7 +143,9 @@ impl Panel {
         let days = certificate.days_left(self.now);
         let (tone, when) = match days {
             ..0 => (Tone::Bad, "; EXPIRED".to_owned()),
-            0..SOON_DAYS => (Tone::Warn, format!("; expires in {days} days")),
+            0 => (Tone::Warn, "; expires within a day".to_owned()),
+            1 => (Tone::Warn, "; expires in 1 day".to_owned()),
+            2..SOON_DAYS => (Tone::Warn, format!("; expires in {days} days")),
             _ => (Tone::Plain, String::new()),
         };
         lines.extend(self.row(

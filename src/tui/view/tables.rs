@@ -9,6 +9,7 @@ use super::form;
 use super::text::{cut, paragraph, put, put_lines, size, window};
 use super::theme::{Theme, Tone};
 use crate::connection::printable;
+use crate::monitor::units;
 use crate::profile::Method;
 use crate::tui::app::job::Job;
 use crate::tui::app::state::App;
@@ -60,7 +61,7 @@ fn list(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
         put_lines(buf, area, 0, &lines);
         return;
     }
-    let head = format!("{} of {} tables", step.ticked(), step.tables.len());
+    let head = format!("{} of {}", step.ticked(), units::exactly(step.tables.len() as u64, "table"));
     let used = put(buf, area, 0, 0, &head, theme.style(Tone::Title));
     if step.focus == TablesFocus::Filter || !step.filter.text().is_empty() {
         let text = format!("  /{}", printable(step.filter.text()));
@@ -109,7 +110,10 @@ fn row_line(app: &App, row: &Row, theme: Theme, width: usize) -> String {
         }
         Row::Table(at) => {
             let Some((choice, ticked)) = app.tables.tables.get(*at) else { return String::new() };
-            let rows = choice.rows.map_or_else(|| "rows unknown".to_owned(), |rows| format!("about {rows} rows"));
+            let rows = choice.rows.map_or_else(
+                || "rows unknown".to_owned(),
+                |rows| format!("about {rows} {}", if rows == 1 { "row" } else { "rows" }),
+            );
             let kind = if choice.partitioned { "partitioned, " } else { "" };
             let right = format!("{kind}{rows}, {:>7}", size(choice.bytes));
             let left = format!("   {} {}", tick(usize::from(*ticked), 1), printable(&choice.table.name));

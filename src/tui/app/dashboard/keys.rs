@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Dashboard, PACES, SlotOrder, WINDOWS};
+use super::{Dashboard, PACES, SlotOrder, TableOrder, WINDOWS};
 use crate::monitor::Watcher;
 use crate::monitor::diagnosis::Handling;
 use crate::tui::app::action::{Action, Panel};
@@ -46,7 +46,7 @@ impl Dashboard {
             Action::Sizes => look.display.sizes = look.display.sizes.next(),
             Action::Privacy => look.display.private = !look.display.private,
             Action::Problems => look.problems = !look.problems,
-            Action::Sort => (look.order, look.reversed) = (look.order.next(), false),
+            Action::Reverse if look.panel.is_of_tables() => look.table_order.1 = !look.table_order.1,
             Action::Reverse => look.reversed = !look.reversed,
             Action::Filter => look.typing = true,
             Action::Slower => self.change_pace(false),
@@ -70,10 +70,15 @@ impl Dashboard {
         (self.look.order, self.look.reversed) = (order, false);
     }
 
+    /// Sorts the tables by a column.
+    pub fn sort_tables_by(&mut self, order: TableOrder) {
+        self.look.table_order = (order, false);
+    }
+
     /// Narrows the list that has the focus.
     pub fn set_filter(&mut self, text: &str) {
         let look = &mut self.look;
-        if look.panel == Panel::Tables { &mut look.table_filter } else { &mut look.filter }.set(text);
+        if look.panel.is_of_tables() { &mut look.table_filter } else { &mut look.filter }.set(text);
         self.keep_in_bounds();
     }
 
@@ -89,11 +94,12 @@ impl Dashboard {
     /// Selects the table called `name`, with or without its schema. `false`: it is not there.
     pub fn select_table(&mut self, name: &str) -> bool {
         let is = |table: &crate::profile::TableName| table.to_string() == name || table.name == name;
-        let found = self.tables().iter().position(|line| is(&line.table));
-        if let Some(at) = found {
-            self.look.table = at;
+        let found = self.tables().into_iter().map(|line| line.table).find(is);
+        let there = found.is_some();
+        if there {
+            self.look.table = found;
         }
-        found.is_some()
+        there
     }
 
     /// Asks for a pace: the nearest one that there is, not faster than `every`.
@@ -191,23 +197,33 @@ impl Dashboard {
         let around = |at: usize, last: usize| {
             if forward { if at >= last { 0 } else { at + 1 } } else { at.checked_sub(1).unwrap_or(last) }
         };
-        if self.look.panel == Panel::Tables { self.step(around) } else { self.step_slot(around) }
+        if self.look.panel.is_of_tables() { self.step(around) } else { self.step_slot(around) }
     }
 
     /// Opens what is known about the selected line.
     fn open(&mut self) {
-        if self.look.panel == Panel::Slots && self.slots().is_empty() {
+        let empty = match self.look.panel {
+            Panel::Slots | Panel::Slot | Panel::Reader => self.slots().is_empty(),
+            Panel::Tables => self.tables().is_empty(),
+            _ => false,
+        };
+        if empty {
             return;
         }
         let to = match self.look.panel {
             Panel::Slots => Panel::Slot,
-            Panel::Slot => Panel::Lag,
+            Panel::Slot => Panel::Reader,
+            Panel::Reader => Panel::Horizon,
+            Panel::Tables => Panel::Table,
             same => same,
         };
         if self.look.panel == Panel::Slots {
             // Chosen for good: the page stays with this slot when the worst changes.
             let at = self.selected_slot();
             self.look.slot = self.slots().get(at).map(|(slot, _)| slot.name.clone());
+        }
+        if self.look.panel == Panel::Tables {
+            self.look.table = self.table();
         }
         let look = &mut self.look;
         if to == look.panel && look.zoomed {
@@ -219,7 +235,8 @@ impl Dashboard {
 
     fn turn(&mut self, by: usize) {
         let look = &mut self.look;
-        let at = Panel::ALL.iter().position(|panel| *panel == look.panel).unwrap_or(0);
+        let from = look.panel.name().0;
+        let at = Panel::ALL.iter().position(|panel| panel.name().0 == from).unwrap_or(0);
         (look.panel, look.scroll, look.aside) = (Panel::ALL[(at + by) % Panel::ALL.len()], 0, 0);
     }
 
@@ -231,10 +248,14 @@ impl Dashboard {
             Panel::Slots | Panel::Lag | Panel::Wal => self.step_slot(to),
             Panel::Slot if !self.look.zoomed => self.step_slot(to),
             // Drawing stops at the last line; a few lines too many cost a few keys.
-            Panel::Slot | Panel::Visibility | Panel::Horizon | Panel::Xmin => {
+            Panel::Slot | Panel::Reader | Panel::Table | Panel::Visibility | Panel::Horizon | Panel::Xmin => {
                 self.look.scroll = to(self.look.scroll, 60);
             }
-            Panel::Tables => self.look.table = to(self.look.table, last(self.tables().len())),
+            Panel::Tables => {
+                let tables = self.tables();
+                let at = to(self.selected_table(&tables), last(tables.len()));
+                self.look.table = tables.get(at).map(|line| line.table.clone());
+            }
             Panel::Diagnosis => {
                 let at = to(self.selected_finding(), last(self.findings().len()));
                 self.look.finding = self.findings().get(at).map(|finding| (finding.rule, finding.object.clone()));

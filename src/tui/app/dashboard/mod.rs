@@ -7,6 +7,7 @@ mod names;
 mod order;
 mod picture;
 mod still;
+mod tables;
 mod tape;
 #[cfg(test)]
 mod tests;
@@ -17,18 +18,16 @@ use std::time::{Duration, SystemTime};
 pub use display::{Display, Sizes, Times};
 pub use export::Export;
 pub(super) use export::stamp;
-pub use order::SlotOrder;
+pub use order::{SlotOrder, TableOrder};
 pub use picture::{LogLine, Picture};
 
 use super::action::Panel;
 use super::field::{Field, Kind};
-use super::own_run;
 use super::validate::FieldId;
 use crate::connection::printable;
 use crate::monitor::count::Count;
 use crate::monitor::diagnosis::Finding;
 use crate::monitor::reading::SlotReading;
-use crate::monitor::report::{TableLine, table_lines};
 use crate::monitor::slot::Slot;
 use crate::monitor::{Moment, Sample, Target, units};
 use crate::profile::TableName;
@@ -82,7 +81,8 @@ struct Look {
     /// What was on the screen before the line that was opened.
     opened: Vec<(Panel, bool)>,
     slot: Option<String>,
-    table: usize,
+    table: Option<TableName>,
+    table_order: (TableOrder, bool),
     /// The finding that was chosen, by rule and object: the order changes.
     finding: Option<(&'static str, String)>,
     event: usize,
@@ -126,7 +126,8 @@ impl Dashboard {
             zoomed: false,
             opened: Vec::new(),
             slot: slot.clone(),
-            table: 0,
+            table: None,
+            table_order: (TableOrder::default(), false),
             finding: None,
             event: 0,
             scroll: 0,
@@ -210,6 +211,11 @@ impl Dashboard {
         self.live.ended = Some(result);
     }
 
+    /// The configuration file does not count; `reason` is one sentence.
+    pub fn unconfigured(&mut self, reason: &str, now: SystemTime) {
+        self.log(Moment::from(now), true, safe(reason.to_owned()));
+    }
+
     /// From now on the source is asked more seldom than the user wants, or as often again (`None`).
     pub fn throttle(&mut self, pause: Option<Duration>, now: SystemTime) {
         if self.throttled == pause {
@@ -233,7 +239,7 @@ impl Dashboard {
                 self.log(Moment::from(now), false, format!("Recording into {} began.", begun.file));
             }
             (Some(ended), None) => {
-                let text = format!("Recording into {} ended: {} samples.", ended.file, ended.samples);
+                let text = format!("Recording into {} ended: {}.", ended.file, units::counted(ended.samples, "sample"));
                 self.log(Moment::from(now), false, text);
             }
             _ => {}
@@ -254,24 +260,18 @@ impl Dashboard {
     }
 
     fn keep_in_bounds(&mut self) {
-        self.look.table = self.look.table.min(self.tables().len().saturating_sub(1));
         self.look.event = self.look.event.min(self.picture().log.len().saturating_sub(1));
     }
 
     /// A table was counted at both sides.
     pub fn counted(&mut self, count: Count) {
-        let text = format!("{} was counted exactly: {} rows at the source.", count.table, units::grouped(count.source));
+        let text =
+            format!("{} was counted exactly: {} at the source.", count.table, units::exactly(count.source, "row"));
         self.log(count.at, count.drift.is_certain(), safe(text));
         self.live.counts.insert(count.table.clone(), count.clone());
         if let Some(still) = &mut self.still {
             still.picture.counts.insert(count.table.clone(), count);
         }
-    }
-
-    /// The selected table.
-    #[must_use]
-    pub fn table(&self) -> Option<TableName> {
-        self.tables().get(self.look.table).map(|line| line.table.clone())
     }
 
     /// Whether the run of this process still goes.
@@ -328,7 +328,7 @@ impl Dashboard {
         let watcher = &self.picture().watcher;
         let Some(sample) = watcher.sample() else { return Vec::new() };
         let filter = Filter::read(self.look.filter.text());
-        let places = order::listed(watcher, &filter, self.look.problems, self.look.order, self.look.reversed);
+        let places = order::listed(watcher, filter, self.look.problems, self.look.order, self.look.reversed);
         let numbers = places.into_iter().filter_map(|at| watcher.reading().slots.get(at));
         numbers.filter_map(|one| Some((sample.slots.iter().find(|slot| slot.name == one.name)?, one))).collect()
     }
@@ -361,7 +361,7 @@ impl Dashboard {
         if !self.look.typing {
             return None;
         }
-        Some(if self.look.panel == Panel::Tables { &self.look.table_filter } else { &self.look.filter })
+        Some(if self.look.panel.is_of_tables() { &self.look.table_filter } else { &self.look.filter })
     }
 
     /// The same, to type into.
@@ -370,13 +370,7 @@ impl Dashboard {
             return None;
         }
         let look = &mut self.look;
-        Some(if look.panel == Panel::Tables { &mut look.table_filter } else { &mut look.filter })
-    }
-
-    /// The filter of the tables.
-    #[must_use]
-    pub fn table_filter(&self) -> &str {
-        self.look.table_filter.text()
+        Some(if look.panel.is_of_tables() { &mut look.table_filter } else { &mut look.filter })
     }
 
     /// How times, sizes and names are shown.
@@ -406,12 +400,6 @@ impl Dashboard {
     #[must_use]
     pub fn throttled(&self) -> Option<Duration> {
         self.throttled
-    }
-
-    /// The selected table's line.
-    #[must_use]
-    pub fn selected_table(&self) -> usize {
-        self.look.table
     }
 
     /// What is wrong at the moment that is shown, the worst first.
@@ -463,25 +451,6 @@ impl Dashboard {
         let watcher = &self.picture().watcher;
         let seen = watcher.sample().map_or(0, |sample| sample.at.since(watcher.history().began()).as_secs());
         WINDOWS.iter().position(|window| *window >= seen).unwrap_or(WINDOWS.len() - 1)
-    }
-
-    /// The tables at both sides; what this process's own run says is fresher than what it has written down.
-    #[must_use]
-    pub fn tables(&self) -> Vec<TableLine> {
-        let picture = self.picture();
-        let mut lines = table_lines(&picture.watcher);
-        if let Some(progress) = &picture.progress {
-            own_run::overlay(&mut lines, progress);
-        }
-        let parts: Vec<String> =
-            self.look.table_filter.text().to_lowercase().split_whitespace().map(str::to_owned).collect();
-        if !parts.is_empty() {
-            lines.retain(|line| {
-                let name = line.table.to_string().to_lowercase();
-                parts.iter().all(|part| name.contains(part.as_str()))
-            });
-        }
-        lines
     }
 }
 

@@ -91,6 +91,12 @@ pub(super) fn take(app: &mut App, job: Job, answer: Answer, effects: &mut Vec<Ef
                 dashboard.throttle(pause, wall);
             }
         }
+        Answer::Unconfigured(reason) => {
+            if let Some(dashboard) = app.dashboard_of(job) {
+                dashboard.unconfigured(&reason, wall);
+            }
+            app.note(reason, true);
+        }
         Answer::Recording(state) => record::goes_on(app, state),
         Answer::Recorded(result) => record::ended(app, result),
         Answer::Died(reason) => died(app, job, reason, effects),

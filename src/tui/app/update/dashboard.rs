@@ -20,6 +20,9 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
     let Some(dashboard) = app.dashboard.as_mut() else { return fleet(app, action, effects) };
     match action {
         Action::Fleet if app.fleet.is_some() => close(app),
+        Action::Fleet => {
+            app.note("One source is watched here; walpilot watch --fleet all watches every saved profile.", false);
+        }
         Action::Apply => propose(app),
         Action::Acknowledge | Action::Mute | Action::MuteForGood if dashboard.replay().is_some() => {
             app.note("Nothing can be decided about the past.", false);
@@ -45,6 +48,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
             None => app.note("There is nothing to copy yet.", false),
         },
         Action::Export => app.dialog = Some(Dialog::menu(Menu::export())),
+        Action::Sort => app.dialog = Some(Dialog::menu(Menu::sort(dashboard))),
         Action::Record => record::key(app, effects),
         Action::Command => app.dialog = Some(Dialog::command()),
         Action::Times => {
@@ -82,7 +86,9 @@ fn ask_about(app: &mut App, what: &str, question: impl Fn(String) -> Dialog) {
 pub(super) fn chosen(app: &mut App, choice: Choice, effects: &mut Vec<Effect>) {
     match (choice, app.dashboard.as_mut()) {
         (Choice::Mute(time), Some(dashboard)) if dashboard.replay().is_none() => dashboard.mute(time),
-        (Choice::Mute(_), _) => {}
+        (Choice::Slots(order), Some(dashboard)) => dashboard.sort_by(order),
+        (Choice::Tables(order), Some(dashboard)) => dashboard.sort_tables_by(order),
+        (Choice::Mute(_) | Choice::Slots(_) | Choice::Tables(_), _) => {}
         (Choice::Export(format), dashboard) => match dashboard.and_then(|dashboard| dashboard.export(format)) {
             Some((name, text)) => app.start(Job::Write, Work::Write(PathBuf::from(name), text), effects),
             None => app.note("There is nothing to tell of yet: no sample has arrived.", true),
@@ -128,16 +134,21 @@ pub(super) fn counted(app: &mut App, result: Result<Box<Count>, String>) {
 
 /// What a count says, in a sentence.
 fn drift(count: &Count) -> String {
-    let rows = units::grouped(count.source);
+    let rows = units::exactly(count.source, "row");
+    let more = |difference: i64| {
+        let word = if difference > 0 { "more" } else { "fewer" };
+        format!("{} {word} than there", units::grouped(difference.unsigned_abs()))
+    };
     match &count.drift {
-        Drift::Exact(0) => format!("{}: {rows} rows at both sides.", count.table),
+        Drift::Exact(0) => format!("{}: {rows} at both sides.", count.table),
         Drift::Exact(difference) => {
-            format!("{}: {rows} rows at the source, {difference} more than there.", count.table)
+            format!("{}: {rows} at the source, {}.", count.table, more(*difference))
         }
         Drift::Within { difference, moved } => {
-            format!("{}: {rows} rows at the source, {difference} more than there, while {moved} moved.", count.table)
+            let moved = units::exactly(*moved, "row");
+            format!("{}: {rows} at the source, {}, while {moved} came or went.", count.table, more(*difference))
         }
-        Drift::Unknown(why) => format!("{}: {rows} rows at the source. {why}", count.table),
+        Drift::Unknown(why) => format!("{}: {rows} at the source. {why}", count.table),
     }
 }
 

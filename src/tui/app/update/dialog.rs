@@ -16,6 +16,7 @@ pub(super) fn act(app: &mut App, action: Action, effects: &mut Vec<Effect>) {
     match action {
         Action::Back => close(app, effects),
         Action::Up | Action::Down if dialog.turn(action == Action::Down) => {}
+        Action::Digit(digit) => dialog.digit(digit),
         Action::Left | Action::Right | Action::Up | Action::Down | Action::NextField | Action::PreviousField => {
             dialog.selected = 1 - dialog.selected.min(1);
         }

@@ -136,13 +136,18 @@ fn jump(app: &mut App, forward: bool) {
     }
 }
 
+/// How far a page of the help goes: less than the smallest terminal shows of it.
+const HELP_PAGE: usize = 10;
 /// More lines than any help has; drawing stops at the last.
-const LONGEST_HELP: usize = 90;
+const LONGEST_HELP: usize = 160;
 
 fn scroll_help(app: &mut App, action: Action) {
     match (action, app.help.as_mut()) {
         (Action::Up, Some(scroll)) => *scroll = scroll.saturating_sub(1),
         (Action::Down, Some(scroll)) => *scroll = (*scroll + 1).min(LONGEST_HELP),
+        (Action::PageUp, Some(scroll)) => *scroll = scroll.saturating_sub(HELP_PAGE),
+        (Action::PageDown, Some(scroll)) => *scroll = (*scroll + HELP_PAGE).min(LONGEST_HELP),
+        (Action::First, Some(scroll)) => *scroll = 0,
         (Action::Back | Action::Confirm, _) => app.help = None,
         _ => {}
     }

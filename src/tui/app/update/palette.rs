@@ -3,7 +3,7 @@
 use super::{dashboard, record};
 use crate::connection::printable;
 use crate::tui::app::action::{Action, Panel};
-use crate::tui::app::dashboard::Times;
+use crate::tui::app::dashboard::{Dashboard, SlotOrder, TableOrder, Times};
 use crate::tui::app::menu::Choice;
 use crate::tui::app::message::Effect;
 use crate::tui::app::palette::{Clock, Command, read};
@@ -35,7 +35,7 @@ pub(super) fn run(app: &mut App, text: &str, effects: &mut Vec<Effect>) -> Resul
             }
         }
         Command::Filter(text) => dashboard.set_filter(&text),
-        Command::Sort(order) => dashboard.sort_by(order),
+        Command::Sort(word) => sort(dashboard, &word)?,
         Command::Export(format) => dashboard::chosen(app, Choice::Export(format), effects),
         Command::Record(file) => record::begin(app, &file, effects),
         Command::Pace(every) => {
@@ -55,4 +55,22 @@ pub(super) fn run(app: &mut App, text: &str, effects: &mut Vec<Effect>) -> Resul
         Command::Theme(paint) => app.paint = paint,
     }
     Ok(())
+}
+
+/// Sorts the list that has the focus.
+fn sort(dashboard: &mut Dashboard, word: &str) -> Result<(), String> {
+    let words: Vec<&str> = if dashboard.panel().is_of_tables() {
+        if let Some(order) = TableOrder::ALL.into_iter().find(|order| order.words().0 == word) {
+            dashboard.sort_tables_by(order);
+            return Ok(());
+        }
+        TableOrder::ALL.map(|order| order.words().0).to_vec()
+    } else {
+        if let Some(order) = SlotOrder::ALL.into_iter().find(|order| order.words().0 == word) {
+            dashboard.sort_by(order);
+            return Ok(());
+        }
+        SlotOrder::ALL.map(|order| order.words().0).to_vec()
+    };
+    Err(format!("sort takes {}.", words.join(", ")))
 }

@@ -61,7 +61,12 @@ pub(super) fn ended(app: &mut App, result: Result<Recording, String>) {
     }
     match result {
         Ok(made) => app.note(
-            format!("{} samples, {}: walpilot replay {}", made.samples, units::bytes(made.bytes), made.file),
+            format!(
+                "{}, {}: walpilot replay {}",
+                units::exactly(made.samples, "sample"),
+                units::bytes(made.bytes),
+                made.file
+            ),
             false,
         ),
         Err(reason) => app.note(reason, true),

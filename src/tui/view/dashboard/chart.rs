@@ -135,7 +135,10 @@ mod tests {
         let other = Series { values: vec![Some(8.0), None, Some(0.0), None], chosen: false };
         let both = [chosen, other];
         assert_eq!(drawn(&both, 2, Theme::default()), ["       8┤●  █ ", "       0┤▁█●█ "]);
-        assert_eq!(drawn(&both, 2, Theme { color: false, ascii: true }), ["       8|o  # ", "       0|_#o# "]);
+        assert_eq!(
+            drawn(&both, 2, Theme { color: false, ascii: true, ..Theme::default() }),
+            ["       8|o  # ", "       0|_#o# "]
+        );
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn data_age(dashboard: &Dashboard, now: SystemTime) -> (String, Tone) {
     }
     if let Some(then) = dashboard.frozen_since() {
         let back = dashboard.steps_back();
-        let steps = if back > 0 { format!(", {back} samples back") } else { String::new() };
+        let steps = if back > 0 { format!(", {} back", units::counted(back as u64, "sample")) } else { String::new() };
         let data = dashboard.picture().sampled_at.unwrap_or(then);
         let at = dashboard.display().times.clock(data);
         return (format!("FROZEN {at}, {} ago{steps}", units::span(seconds(since(data)))), Tone::Accent);
@@ -166,9 +166,9 @@ fn run_text(dashboard: &Dashboard) -> Option<(String, Tone)> {
     if let Some(progress) = &picture.progress {
         let phase = if picture.ended.is_some() { "ended" } else { progress.phase.name() };
         let text = format!(
-            "run {phase}: {} changes in {} transactions, checkpoint {}, lag {}{to}",
-            units::count(progress.changes),
-            units::count(progress.transactions),
+            "run {phase}: {} in {}, checkpoint {}, lag {}{to}",
+            units::counted(progress.changes, "change"),
+            units::counted(progress.transactions, "transaction"),
             progress.checkpoint,
             dashboard.display().bytes(progress.lag_bytes),
         );
@@ -179,10 +179,10 @@ fn run_text(dashboard: &Dashboard) -> Option<(String, Tone)> {
     let account = run.account.as_ref()?;
     let silent = run.silent_for().map_or_else(String::new, |time| format!(", silent for {}", units::span(time)));
     let text = format!(
-        "run {}: {} changes in {} transactions, checkpoint {}, lag {} {}{silent}{to}",
+        "run {}: {} in {}, checkpoint {}, lag {} {}{silent}{to}",
         printable(&account.phase),
-        units::count(account.changes),
-        units::count(account.transactions),
+        units::counted(account.changes, "change"),
+        units::counted(account.transactions, "transaction"),
         run.checkpoint.map_or_else(|| "?".to_owned(), |lsn| lsn.to_string()),
         dashboard.display().bytes(account.lag_bytes),
         units::span(Duration::from_millis(account.lag_millis)),

@@ -10,10 +10,12 @@ mod header;
 mod horizon;
 mod lag;
 pub(super) mod paint;
+mod reader;
 mod ruler;
 mod slot;
 mod slots;
 mod strip;
+mod table;
 mod tables;
 mod veil;
 mod visibility;
@@ -34,6 +36,8 @@ pub(super) use veil::draw as veil;
 const WIDE: (u16, u16) = (110, 28);
 /// From this size on the events get the whole width.
 const LARGE: (u16, u16) = (180, 50);
+/// What the names of the panels and what looking costs need side by side.
+const STRIP: u16 = 150;
 /// What three positions and their stretches need side by side.
 const RULER: u16 = 66;
 /// The gap between two columns.
@@ -51,7 +55,9 @@ pub fn draw(dashboard: &Dashboard, theme: Theme, now: SystemTime, area: Rect, bu
         header::banner(dashboard, theme, now, top(&mut rest, 1), buf);
     }
     if rest.height > 6 {
-        strip::draw(dashboard, theme, bottom(&mut rest, if area.height >= LARGE.1 { 2 } else { 1 }), buf);
+        // Beside the panels' names there is room for what looking costs only on a wide screen.
+        let two = area.height >= LARGE.1 || (area.width < STRIP && area.height >= 22);
+        strip::draw(dashboard, theme, bottom(&mut rest, if two { 2 } else { 1 }), buf);
     }
     if header::has_run(dashboard) && rest.height > 0 {
         header::run_line(dashboard, theme, bottom(&mut rest, 1), buf);
@@ -80,6 +86,8 @@ fn part(panel: Panel, dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut
         Panel::Wal => wal::draw(dashboard, theme, area, buf),
         Panel::Lag => lag::draw(dashboard, theme, area, buf),
         Panel::Tables => tables::draw(dashboard, theme, area, buf),
+        Panel::Table => table::draw(dashboard, theme, area, buf),
+        Panel::Reader => reader::draw(dashboard, theme, area, buf),
         Panel::Diagnosis => findings::draw(dashboard, theme, area, buf),
         Panel::Events => events::draw(dashboard, theme, area, buf),
         Panel::Horizon => horizon::draw(dashboard, theme, area, buf),
@@ -92,11 +100,12 @@ fn part(panel: Panel, dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut
 fn one_column(dashboard: &Dashboard, theme: Theme, mut rest: Rect, buf: &mut Buffer) {
     let most = if rest.height >= 20 { 6 } else { 4 };
     slots::draw(dashboard, theme, top(&mut rest, slot_lines(dashboard, most)), buf);
-    if rest.height >= 12 {
+    if rest.height >= 11 {
         ruler::draw(dashboard, theme, top(&mut rest, 5), buf);
     }
     let below = match dashboard.panel() {
-        Panel::Slots | Panel::Slot => Panel::Diagnosis,
+        Panel::Slots | Panel::Slot | Panel::Reader => Panel::Diagnosis,
+        Panel::Table => Panel::Tables,
         other => other,
     };
     part(below, dashboard, theme, rest, buf);
@@ -107,7 +116,7 @@ fn two_columns(dashboard: &Dashboard, theme: Theme, mut rest: Rect, buf: &mut Bu
     let most = rest.height / 4;
     slots::draw(dashboard, theme, top(&mut rest, slot_lines(dashboard, most)), buf);
     let ruler = RULER.max(rest.width / 2);
-    let (left, right) = split(top(&mut rest, if large { 9 } else { 7 }), ruler);
+    let (left, right) = split(top(&mut rest, if large { 10 } else { 7 }), ruler);
     ruler::draw(dashboard, theme, left, buf);
     wal::draw(dashboard, theme, right, buf);
     let share = if large { rest.height * 2 / 5 } else { rest.height.div_ceil(2) };

@@ -33,7 +33,7 @@ pub(in crate::tui::view) fn fit(text: &str, width: usize, theme: Theme) -> Strin
 }
 
 /// `text` of the monitor, which writes "at least" as one sign, for a terminal that may not have it.
-pub(super) fn spelled(text: &str, theme: Theme) -> String {
+pub(in crate::tui::view) fn spelled(text: &str, theme: Theme) -> String {
     if theme.ascii { text.replace('≥', ">=") } else { text.to_owned() }
 }
 
@@ -165,7 +165,7 @@ pub(in crate::tui::view) fn first_line(selected: usize, height: usize) -> usize 
 mod tests {
     use super::*;
 
-    const PLAIN: Theme = Theme { color: false, ascii: true };
+    const PLAIN: Theme = Theme { color: false, ascii: true, light: false, rich: false };
 
     #[test]
     fn text_fits_by_columns_not_by_characters() {

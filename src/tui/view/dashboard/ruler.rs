@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
 use super::paint::{fit, gauge, put, section};
-use super::slots;
+use super::{horizon, slots};
 use crate::catalog::Lsn;
 use crate::connection::printable;
 use crate::monitor::Sample;
@@ -45,7 +45,9 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     put(&Line::styled(fit(&about(slot, sample), width, theme), theme.style(Tone::Dim)), 3, body, buf);
     put(&Line::raw(fit(&speed(numbers, display), width, theme)), 4, body, buf);
     put(&budget(slot, numbers, sample, display, width, theme), 5, body, buf);
-    put(&Line::styled(fit(&decoded(slot, numbers, display), width, theme), theme.style(Tone::Dim)), 6, body, buf);
+    put(&Line::raw(fit(&asked(slot, sample), width, theme)), 6, body, buf);
+    put(&Line::styled(fit(&decoded(slot, numbers, display), width, theme), theme.style(Tone::Dim)), 7, body, buf);
+    put(&Line::raw(fit(&pinned(slot, sample), width, theme)), 8, body, buf);
 }
 
 /// How fast its consumer gets on, and where that leads.
@@ -103,16 +105,64 @@ pub(super) fn share_tone(share: f64) -> Tone {
     }
 }
 
+/// The oldest open transaction that has written: `restart_lsn` can't pass its beginning.
+fn pinned(slot: &Slot, sample: &Sample) -> String {
+    let Some(context) = sample.context.known().filter(|_| slot.kind == SlotKind::Logical && !slot.is_lost()) else {
+        return String::new();
+    };
+    let writing = context.holders.iter().filter(|holder| holder.writing_age.is_some());
+    writing.max_by_key(|holder| holder.writing_age).map_or_else(
+        || "pinned by no open transaction".to_owned(),
+        |holder| {
+            let since = holder.began.map(|began| std::time::Duration::from_secs(sample.at.since(began).as_secs()));
+            let since = since.map_or_else(String::new, |since| format!(", open for {}", units::span(since)));
+            format!("pinned by {}{since}", horizon::name(holder))
+        },
+    )
+}
+
+/// What its reader asked for, as far as that can be seen: its `START_REPLICATION` stands in `pg_stat_activity` for the
+/// role itself and for those with `pg_read_all_stats`.
+pub(super) fn asked(slot: &Slot, sample: &Sample) -> String {
+    let Some(reader) = slot.consumer.as_ref().filter(|_| slot.kind == SlotKind::Logical) else { return String::new() };
+    let Some(context) = sample.context.known() else { return String::new() };
+    let (names, options) = (context.requested_publications(reader.pid), context.requested_options(reader.pid));
+    let Some(names) = names else {
+        return match options {
+            Some(options) if !options.is_empty() => format!("asked for {}", printable(&options.join(", "))),
+            _ if reader.polls() => "asked for  reads by function, not by a walsender".to_owned(),
+            _ => String::new(),
+        };
+    };
+    let known = sample.publications.known();
+    let name = |name: &String| {
+        let about = match known.map(|all| (all.find(name), all.slot_age(&slot.name))) {
+            Some((None, _)) => " (does not exist)",
+            // A slot does not see a publication that was made after its position.
+            Some((Some(publication), Some(slot))) if publication.age < slot => " (newer than the slot)",
+            Some((Some(_), Some(_))) => " (older than the slot)",
+            _ => "",
+        };
+        format!("{}{about}", printable(name))
+    };
+    let names: Vec<String> = names.iter().map(name).collect();
+    let word = if names.len() == 1 { "publication" } else { "publications" };
+    let options = options.filter(|options| !options.is_empty());
+    let options = options.map_or_else(String::new, |options| format!("; {}", printable(&options.join(", "))));
+    format!("asked for {word} {}{options}", names.join(", "))
+}
+
 /// What it has decoded, and what of that lies on disk.
 fn decoded(slot: &Slot, numbers: &SlotReading, display: &Display) -> String {
     let Some(done) = &slot.decoding else { return String::new() };
     let now = numbers.spill.as_ref().filter(|spill| spill.files > 0);
-    let now =
-        now.map_or_else(String::new, |spill| format!(", {} in {} files now", display.bytes(spill.bytes), spill.files));
+    let now = now.map_or_else(String::new, |spill| {
+        format!(", {} in {} now", display.bytes(spill.bytes), units::counted(spill.files, "file"))
+    });
     format!(
-        "decoded   {} in {} transactions, spilled {}{now}",
+        "decoded   {} in {}, spilled {}{now}",
         display.bytes(done.total_bytes),
-        units::count(done.total_txns),
+        units::counted(done.total_txns, "transaction"),
         display.bytes(done.spill_bytes)
     )
 }

@@ -6,21 +6,20 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::paint::{fit, put, section, spelled, wrap};
-use super::{findings, ruler, slots};
+use super::paint::{fit, put, section, spark, spelled, squeeze, wrap};
+use super::{findings, horizon, ruler, slots};
 use crate::catalog::Lsn;
 use crate::connection::printable;
 use crate::monitor::reading::SlotReading;
 use crate::monitor::slot::{Consumer, Slot};
-use crate::monitor::slot_history::{SlotHistory, Wait};
 use crate::monitor::{Moment, Sample, units};
 use crate::tui::app::dashboard::Dashboard;
 use crate::tui::view::theme::{Theme, Tone};
 
 /// How many events of the slot are shown.
 const EVENTS: usize = 12;
-/// How many of the last samples tell what a walsender waits for.
-const SAMPLES: usize = 300;
+/// How many open transactions are shown.
+const OPEN: usize = 3;
 
 /// Draws the page.
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
@@ -42,7 +41,7 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     let listed = dashboard.slots();
     let chosen = listed.get(dashboard.selected_slot()).copied();
     let name = chosen.map_or_else(String::new, |(slot, _)| format!(" {}", printable(&slot.name)));
-    let mut body = section(&format!("Slot{name}"), "Esc goes back", true, theme, area, buf);
+    let mut body = section(&format!("Slot{name}"), "Enter: its reader, Esc goes back", true, theme, area, buf);
     let (Some(sample), Some((slot, numbers))) = (picture.watcher.sample(), chosen) else { return };
     ruler::positions(slot, sample, dashboard.display(), theme, body, buf);
     let used = 4.min(body.height);
@@ -73,12 +72,14 @@ impl Page<'_> {
         }
         lines.push(Line::default());
         self.positions(&mut lines);
+        self.history(&mut lines);
         lines.push(Line::default());
         self.holds(&mut lines);
         if let Some(reader) = &self.slot.consumer {
             lines.push(Line::default());
             self.reader(reader, &mut lines);
         }
+        self.transactions(&mut lines);
         self.trouble(&mut lines);
         self.past(&mut lines);
         lines
@@ -153,18 +154,30 @@ impl Page<'_> {
         let catch = if never { "; at this rate it never catches up".to_owned() } else { catch };
         let confirmed = known(numbers.confirmed_rate.map(|rate| self.rate(rate)));
         self.say(&format!("Confirms {confirmed}; lag {trend}{catch}."), lines);
-        let age = known(self.slot.catalog_xmin_age.map(|age| units::count(u64::try_from(age).unwrap_or(0))));
-        self.say(&format!(
-            "catalog_xmin is {age} transactions old: vacuum of the catalogs waits for it, vacuum of other tables does not."
-        ), lines);
+        let ages = [
+            (
+                "catalog_xmin",
+                self.slot.catalog_xmin_age,
+                "vacuum of the catalogs waits for it, vacuum of other tables does not",
+            ),
+            ("xmin", self.slot.xmin_age, "vacuum of every table waits for it"),
+        ];
+        for (name, age, effect) in ages {
+            if let Some(age) = age.and_then(|age| u64::try_from(age).ok()) {
+                let long = numbers
+                    .horizon_age
+                    .map_or_else(String::new, |age| format!(" ({} ago)", age.show(self.theme.ascii)));
+                self.say(&format!("{name} is {} old{long}: {effect}.", units::counted(age, "transaction")), lines);
+            }
+        }
         if let Some(decoding) = &self.slot.decoding {
             self.say(
                 &format!(
-                    "Decoded {} in {} transactions; {} in {} did not fit into memory; {} streamed before their commit.",
+                    "Decoded {} in {}; {} in {} did not fit into memory; {} streamed before their commit.",
                     self.bytes(decoding.total_bytes),
-                    units::count(decoding.total_txns),
+                    units::counted(decoding.total_txns, "transaction"),
                     self.bytes(decoding.spill_bytes),
-                    units::count(decoding.spill_txns),
+                    units::counted(decoding.spill_txns, "transaction"),
                     self.bytes(decoding.stream_bytes),
                 ),
                 lines,
@@ -172,9 +185,15 @@ impl Page<'_> {
         }
         let spill = self.sample.files.known().and_then(|files| files.spill.as_ref());
         if let Some(spill) = spill.and_then(|all| all.iter().find(|one| one.slot == self.slot.name && one.files > 0)) {
-            let text =
-                format!("On disk now: {} of open transactions in {} files.", self.bytes(spill.bytes), spill.files);
+            let text = format!(
+                "On disk now: {} of open transactions in {}.",
+                self.bytes(spill.bytes),
+                units::counted(spill.files, "file")
+            );
             self.say(&text, lines);
+        }
+        if let Some(true) = self.slot.two_phase {
+            self.say("Prepared transactions are decoded when they are prepared (two_phase = true).", lines);
         }
         if let Some(failover) = self.slot.failover {
             let text = if failover {
@@ -206,24 +225,57 @@ impl Page<'_> {
             ),
             lines,
         );
+        let asked = ruler::asked(self.slot, self.sample);
+        if !asked.is_empty() {
+            self.say(&asked, lines);
+        }
         let heard = reader.reply_time.map(|reply| self.sample.at.since(reply));
-        let limit = self.sample.server.number("wal_sender_timeout").and_then(|millis| u64::try_from(millis).ok());
-        let limit = limit
-            .filter(|millis| *millis > 0)
-            .map(|millis| format!(" of {}", units::span(Duration::from_millis(millis))));
         self.say(
             &format!(
-                "state {}, waits for {}, heard {} ago{} (wal_sender_timeout; its own may differ)",
+                "state {}, waits for {}, heard {} ago; Enter tells more of it",
                 text(&reader.state),
                 text(&reader.wait),
                 known(heard.map(units::span)),
-                limit.unwrap_or_default(),
             ),
             lines,
         );
-        if let Some(waits) = self.dashboard.picture().watcher.history().slot(&self.slot.name).and_then(waits) {
-            self.say(&waits, lines);
+    }
+
+    /// Open transactions that have written: `restart_lsn` can't pass the oldest of them.
+    fn transactions(&self, lines: &mut Vec<Line<'static>>) {
+        let Some(context) = self.sample.context.known().filter(|_| !self.slot.is_lost()) else { return };
+        let mut writing: Vec<_> = context.holders.iter().filter(|holder| holder.writing_age.is_some()).collect();
+        if writing.is_empty() {
+            return;
         }
+        writing.sort_by_key(|holder| std::cmp::Reverse(holder.writing_age));
+        lines.push(Line::default());
+        lines.push(self.head("Open transactions: the oldest keeps restart_lsn where it began"));
+        for holder in writing.iter().take(OPEN) {
+            let since = holder.began.map(|began| Duration::from_secs(self.sample.at.since(began).as_secs()));
+            let age = holder.writing_age.and_then(|age| u64::try_from(age).ok()).unwrap_or(0);
+            let text = format!(
+                "{}, open for {}, {} ago",
+                horizon::name(holder),
+                known(since.map(units::span)),
+                units::counted(age, "transaction")
+            );
+            self.say(&text, lines);
+        }
+    }
+
+    /// Its lag in bytes over the window of the charts, as a line.
+    fn history(&self, lines: &mut Vec<Line<'static>>) {
+        let Some(past) = self.dashboard.picture().watcher.history().slot(&self.slot.name) else { return };
+        let lags = slots::lags(past);
+        let most = lags.iter().copied().fold(0.0, f64::max);
+        let room = self.width.saturating_sub(30).min(100);
+        let drawn = spark(&squeeze(&lags, room), room.min(lags.len()), slots::SMALL_LAG, self.theme);
+        lines.push(Line::from(vec![
+            Span::raw("Lag so far   "),
+            Span::styled(drawn, self.theme.style(Tone::Accent)),
+            Span::raw(format!("  at most {}", self.bytes(units::round(most)))),
+        ]));
     }
 
     fn trouble(&self, lines: &mut Vec<Line<'static>>) {
@@ -260,27 +312,6 @@ impl Page<'_> {
             lines.push(Line::raw(fit(&format!("{at:>8} {}", event.text), self.width, self.theme)));
         }
     }
-}
-
-/// What its walsender waited for in the samples that could tell, the most frequent first.
-fn waits(past: &SlotHistory) -> Option<String> {
-    const WAITS: [(Wait, &str); 6] = [
-        (Wait::Client, "for its client to take data"),
-        (Wait::Log, "for more log"),
-        (Wait::Disk, "for the disk"),
-        (Wait::Cpu, "for nothing: it computed"),
-        (Wait::Standby, "for a standby"),
-        (Wait::Other, "for something else"),
-    ];
-    let mut shares: Vec<(usize, &str)> = WAITS
-        .iter()
-        .map(|(wait, name)| (past.waited(&[*wait], SAMPLES).0, *name))
-        .filter(|(count, _)| *count > 0)
-        .collect();
-    shares.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
-    let all = past.waited(&[], SAMPLES).1;
-    let said: Vec<String> = shares.iter().map(|(count, name)| format!("{} % {name}", count * 100 / all)).collect();
-    (!said.is_empty()).then(|| format!("waited in {all} samples: {}", said.join(", ")))
 }
 
 fn known(value: Option<String>) -> String {

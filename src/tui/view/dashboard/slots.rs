@@ -66,14 +66,14 @@ const COLUMNS: [Shape; 21] = [
     Shape(Column::LagTime, "LAG", 8, 0, ALWAYS),
     Shape(Column::Lag, "UNCONF.", 8, 0, ALWAYS),
     Shape(Column::Unsent, "UNSENT", 8, 160, ALWAYS),
-    Shape(Column::Redo, "REDO", 8, 200, ALWAYS),
-    Shape(Column::Confirmed, "CONF./S", 9, 140, ALWAYS),
+    Shape(Column::Redo, "REDO", 8, 195, ALWAYS),
+    Shape(Column::Confirmed, "CONF./S", 9, 208, ALWAYS),
     Shape(Column::Held, "HELD", 8, 58, ALWAYS),
     Shape(Column::Left, "LEFT", 8, 66, BOTH),
     Shape(Column::Safe, "SAFE", 8, BOTH, ALWAYS),
     Shape(Column::Dies, "DIES IN", 7, BOTH, ALWAYS),
     Shape(Column::CatchUp, "CATCHUP", 7, 150, ALWAYS),
-    Shape(Column::Horizon, "XMIN AGE", 8, 210, ALWAYS),
+    Shape(Column::Horizon, "XMIN AGE", 11, 185, ALWAYS),
     Shape(Column::Trend, "TREND", 8, 80, ALWAYS),
 ];
 
@@ -104,7 +104,14 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     let picture = dashboard.picture();
     let slots = dashboard.slots();
     let all = picture.watcher.reading().slots.len();
+    // Title and head take two lines.
+    let height = usize::from(area.height.saturating_sub(2));
+    let first = first_line(dashboard.selected_slot(), height);
+    let last = (first + height).min(slots.len());
     let title = match picture.watcher.sample() {
+        Some(_) if last - first.min(last) < slots.len() && height > 0 => {
+            format!("Slots {}-{last} of {}", first + 1, slots.len())
+        }
         Some(_) if slots.len() < all => format!("Slots {} of {all}", slots.len()),
         Some(_) => format!("Slots {all}"),
         None => "Slots".to_owned(),
@@ -128,9 +135,7 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     let columns = layout(area.width, names, readers, dashboard.aside(), dashboard.display());
     let head: String = columns.iter().map(|(column, title, width)| cell(*column, title, *width, theme) + " ").collect();
     put(&Line::styled(format!(" {head}"), theme.style(Tone::Dim)), 0, body, buf);
-    let height = usize::from(body.height.saturating_sub(1));
     let selected = dashboard.selected_slot();
-    let first = first_line(selected, height);
     for (row, (slot, numbers)) in slots.iter().enumerate().skip(first).take(height) {
         let past = picture.watcher.history().slot(&slot.name);
         let chosen = row == selected;
@@ -165,7 +170,7 @@ fn listing(dashboard: &Dashboard) -> String {
     if dashboard.aside() > 0 {
         parts.push("columns: h l".to_owned());
     }
-    if dashboard.filter_field().is_some() && dashboard.panel() != Panel::Tables {
+    if dashboard.filter_field().is_some() && !dashboard.panel().is_of_tables() {
         parts.push(format!("filter: {}_", printable(filter.text())));
     } else if !filter.text().is_empty() {
         parts.push(format!("filter: {}", printable(filter.text())));
@@ -174,7 +179,7 @@ fn listing(dashboard: &Dashboard) -> String {
         parts.push("problems only".to_owned());
     }
     let turned = if reversed { ", reversed" } else { "" };
-    parts.push(format!("{}{turned}", order.name()));
+    parts.push(format!("sort: {}{turned}", order.words().1));
     parts.join(", ")
 }
 
@@ -260,7 +265,8 @@ fn value(column: Column, slot: &Slot, numbers: &SlotReading, display: &Display, 
         Column::CatchUp => catches_up(numbers),
         Column::Horizon => {
             let age = numbers.horizon.and_then(|age| u64::try_from(age).ok());
-            age.map_or_else(|| "-".to_owned(), units::count)
+            let time = numbers.horizon_age.map_or_else(String::new, |age| format!(" {}", age.show(theme.ascii)));
+            age.map_or_else(|| "-".to_owned(), |age| format!("{}{time}", units::count(age)))
         }
         Column::Trend => String::new(),
         Column::Reader => reader(slot, numbers, theme),
@@ -291,7 +297,7 @@ fn silence(time: Duration) -> String {
 }
 
 /// How near the end of the server's patience with a consumer is.
-fn patience(numbers: &SlotReading) -> Tone {
+pub(super) fn patience(numbers: &SlotReading) -> Tone {
     match (numbers.silent_for, numbers.hangs_up_in) {
         (Some(silent), Some(left)) if silent > left * 5 => Tone::Bad,
         (Some(silent), Some(left)) if silent > left => Tone::Warn,

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
 
 use super::paint::{first_line, fit, fit_right, put, section};
 use crate::connection::printable;
@@ -70,8 +71,24 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     let lines = dashboard.tables();
     let picture = dashboard.picture();
     let seen = picture.watcher.sample().is_some();
-    let title = if seen { format!("Tables {}", lines.len()) } else { "Tables".to_owned() };
-    let side = side(dashboard, &lines);
+    let selected = dashboard.selected_table(&lines);
+    // Title and head take two lines.
+    let height = usize::from(area.height.saturating_sub(2));
+    let first = first_line(selected, height);
+    let last = (first + height).min(lines.len());
+    let title = match seen {
+        true if height > 0 && last.saturating_sub(first) < lines.len() => {
+            format!("Tables {}-{last} of {}", first + 1, lines.len())
+        }
+        true => format!("Tables {}", lines.len()),
+        false => "Tables".to_owned(),
+    };
+    let (order, reversed) = dashboard.table_order();
+    let order = format!("sort: {}{}", order.words().1, if reversed { ", reversed" } else { "" });
+    let room = usize::from(area.width).saturating_sub(title.len() + 8);
+    let side = side(dashboard, &lines, room);
+    let long = format!("{order}, {side}");
+    let side = if long.len() <= room { long } else { side };
     let body = section(&title, &side, dashboard.panel() == Panel::Tables, theme, area, buf);
     let Some(sample) = picture.watcher.sample() else { return };
     if lines.is_empty() {
@@ -89,15 +106,13 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
         put(&Line::styled(format!("  {why}"), theme.style(Tone::Dim)), 0, body, buf);
         return;
     }
-    let longest = lines.iter().map(|line| unicode_width::UnicodeWidthStr::width(line.table.to_string().as_str())).max();
+    let longest = lines.iter().map(|line| line.table.to_string().width()).max();
     let (name, columns) = layout(body.width, longest.unwrap_or(0), dashboard);
     let head: String = columns.iter().map(|(column, title, width)| cell(*column, title, *width, theme)).collect();
     put(&Line::styled(format!(" {}{head}", fit("TABLE", name, theme)), theme.style(Tone::Dim)), 0, body, buf);
-    let height = usize::from(body.height.saturating_sub(1));
     let focused = dashboard.panel() == Panel::Tables;
-    let first = first_line(dashboard.selected_table(), height);
     for (row, line) in lines.iter().enumerate().skip(first).take(height) {
-        let chosen = focused && row == dashboard.selected_table();
+        let chosen = focused && row == selected;
         let here = sample.tables.as_ref().and_then(|tables| tables.find(&line.table));
         let known = Row { line, here, rates: picture.watcher.history().table_rates(&line.table) };
         let shown = printable(&line.table.to_string()).into_owned();
@@ -150,13 +165,16 @@ fn cell(column: Column, text: &str, width: usize, theme: Theme) -> String {
 fn value(column: Column, row: &Row<'_>, dashboard: &Dashboard) -> (String, Tone) {
     let plain = |text: String| (text, Tone::Plain);
     let known = |text: Option<String>| plain(text.unwrap_or_else(|| "?".to_owned()));
-    let rate = |rate: fn(&TableRates) -> f64| known(row.rates.as_ref().map(|rates| format!("{:.0}", rate(rates))));
+    let trail = dashboard.picture().watcher.history().counters_trail();
+    // What was just written may not be counted yet: no change seen is then not "no change".
+    let per_second = |rate: f64| if trail && rate == 0.0 { "~0".to_owned() } else { format!("{rate:.0}") };
+    let rate = |rate: fn(&TableRates) -> f64| known(row.rates.as_ref().map(|rates| per_second(rate(rates))));
     match column {
         Column::Source => plain(here(row.line, dashboard)),
         Column::Destination => plain(there(row.line, dashboard)),
         Column::Drift => drift(row.line, dashboard),
         Column::Phase => phase(row.line),
-        Column::Writes => known(row.line.changes_per_second.map(|rate| format!("{rate:.0}"))),
+        Column::Writes => known(row.line.changes_per_second.map(per_second)),
         Column::Inserts => rate(|rates| rates.inserts),
         Column::Updates => rate(|rates| rates.updates),
         Column::Deletes => rate(|rates| rates.deletes),
@@ -177,7 +195,8 @@ fn value(column: Column, row: &Row<'_>, dashboard: &Dashboard) -> (String, Tone)
     }
 }
 
-fn side(dashboard: &Dashboard, lines: &[TableLine]) -> String {
+/// What stands at the right of the title, in no more than `room`.
+fn side(dashboard: &Dashboard, lines: &[TableLine], room: usize) -> String {
     let Some(sample) = dashboard.picture().watcher.sample() else { return String::new() };
     let filter = match dashboard.filter_field() {
         Some(field) if dashboard.panel() == Panel::Tables => format!("filter: {}_, ", printable(field.text())),
@@ -193,7 +212,11 @@ fn side(dashboard: &Dashboard, lines: &[TableLine]) -> String {
         Some(Destination::Reached(_)) => "~ estimates, c counts",
         None => "~ estimates, no destination",
     };
-    format!("{filter}{what}")
+    let by = crate::monitor::table::counters_trail_by(sample.server.version);
+    let by = by.map_or_else(String::new, |by| format!(" by {} s", by.as_secs()));
+    let trail = dashboard.picture().watcher.history().counters_trail();
+    let late = if trail { format!("{filter}{what}, rates trail{by}") } else { String::new() };
+    if late.is_empty() || late.width() > room { format!("{filter}{what}") } else { late }
 }
 
 fn rows(count: Option<u64>) -> String {
@@ -221,7 +244,7 @@ fn there(line: &TableLine, dashboard: &Dashboard) -> String {
 
 /// Rows at the source that are not there, less rows that are there and not at the source: as counted (`=`), or as far
 /// as estimates tell (`~`). While a table is copied there is no drift yet.
-fn drift(line: &TableLine, dashboard: &Dashboard) -> (String, Tone) {
+pub(super) fn drift(line: &TableLine, dashboard: &Dashboard) -> (String, Tone) {
     let signed = |difference: i64| {
         let sign = if difference > 0 { "+" } else { "-" };
         format!("{sign}{}", units::count(difference.unsigned_abs()))
@@ -238,6 +261,15 @@ fn drift(line: &TableLine, dashboard: &Dashboard) -> (String, Tone) {
             Drift::Unknown(_) => ("?".to_owned(), Tone::Dim),
         };
     }
+    estimated_drift(line)
+}
+
+/// The difference of the estimates.
+pub(super) fn estimated_drift(line: &TableLine) -> (String, Tone) {
+    let signed = |difference: i64| {
+        let sign = if difference > 0 { "+" } else { "-" };
+        format!("{sign}{}", units::count(difference.unsigned_abs()))
+    };
     match (line.source_rows, line.destination_rows) {
         _ if line.phase.as_deref() == Some("copying") => ("-".to_owned(), Tone::Dim),
         (Some(here), Some(there)) if here == there => ("~0".to_owned(), Tone::Plain),

@@ -12,11 +12,12 @@ use crate::tui::view::theme::Theme;
 /// A part of a name is as telling as the name from so many letters on.
 const PART: usize = 4;
 
-/// Hides every word of `area` that is one of `names`, a part of one, or the beginning of one that was cut.
+/// Hides every word of `area` that is one of `names`, a part of one, or the beginning of one that was cut. A name of
+/// digits alone hides every number that is the same: one number too few on the screen is better than one name too many.
 pub(in crate::tui::view) fn draw(names: &HashSet<String>, theme: Theme, area: Rect, buf: &mut Buffer) {
     let area = area.intersection(buf.area);
     let telling = |word: &&str| word.chars().any(|c| !c.is_ascii_digit());
-    let mut words: HashSet<&str> = names.iter().map(String::as_str).filter(telling).collect();
+    let mut words: HashSet<&str> = names.iter().map(String::as_str).collect();
     let parts = names.iter().flat_map(|name| name.split(|c: char| !inside(c) || c == '.'));
     words.extend(parts.filter(|part| part.chars().count() >= PART).filter(telling));
     for y in area.top()..area.bottom() {
@@ -101,5 +102,18 @@ mod tests {
         assert_eq!(line(1), "-- ••••••••••••… -- from ••••••••, not 10.4.1.99, prod-ord");
         assert!(!line(2).contains('文') && line(2).contains('注'), "{}", line(2));
         assert_eq!(line(3), "••••••.items of •••••••••••.");
+    }
+
+    #[test]
+    fn a_name_of_digits_goes_too_and_other_numbers_stay() {
+        let names: HashSet<String> = ["20261", "10.4.1.9"].into_iter().map(str::to_owned).collect();
+        let area = Rect::new(0, 0, 40, 2);
+        let mut buffer = Buffer::empty(area);
+        buffer.set_line(0, 0, &Line::raw("slot 20261 holds 202610 kB, 20261, 2026"), 40);
+        buffer.set_line(0, 1, &Line::raw("public.20261: 2026… 12:03:41 6A/20261"), 40);
+        draw(&names, Theme::default(), area, &mut buffer);
+        let line = |y: u16| (0..40).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
+        assert_eq!(line(0), "slot ••••• holds 202610 kB, •••••, 2026");
+        assert_eq!(line(1), "public.•••••: ••••… 12:03:41 6A/•••••");
     }
 }

@@ -31,6 +31,10 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     if area.width >= 60 {
         five = format!("{five}{hour}{per_second}");
     }
+    let share = picture.watcher.history().full_page_share();
+    if let Some(share) = share.filter(|_| area.width >= 80) {
+        five = format!("{five}, full pages ~{:.0} %", share * 100.0);
+    }
     let body = section(&title, &five, dashboard.panel() == Panel::Wal, theme, area, buf);
     let Some(sample) = picture.watcher.sample() else { return };
     let width = usize::from(body.width);
@@ -55,6 +59,9 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     lines.insert(1, row("confirmed", &confirmed, floor, rate(chosen.and_then(|slot| slot.confirmed_rate))));
     lines.push(held(sample, reading, display, width, theme));
     lines.extend(directory(sample, reading, display).into_iter().map(|text| Line::raw(fit(&text, width, theme))));
+    if (9..12).contains(&body.height) {
+        lines.extend(freed(reading, display).map(|text| Line::raw(fit(&text, width, theme))));
+    }
     let of = |name: &str| sample.server.number(name).map_or_else(|| "?".to_owned(), |limit| limit.to_string());
     let used = format!(
         "used      slots {}/{}  walsenders {}/{}",
@@ -143,7 +150,10 @@ fn directory(sample: &Sample, reading: &Reading, display: &Display) -> Vec<Strin
         .into_iter()
         .flatten()
         .filter(|one| one.files > 0)
-        .map(|one| format!("{} {} in {} files", printable(&one.slot), display.bytes(one.bytes), one.files))
+        .map(|one| {
+            let files = units::counted(one.files, "file");
+            format!("{} {} in {files}", printable(&one.slot), display.bytes(one.bytes))
+        })
         .collect();
     if !spilled.is_empty() {
         lines.push(format!("spill     {}", spilled.join(", ")));
@@ -158,6 +168,15 @@ fn name(holder: &WalHolder) -> String {
     }
 }
 
+/// What would be free at the next checkpoint if the slot that needs the most were dropped.
+fn freed(reading: &Reading, display: &Display) -> Option<String> {
+    let slot = reading.wal_holders.first()?.slot.as_deref()?;
+    let freed = reading.slot(slot)?.freed_by_drop?;
+    let when = reading.checkpoint_within.map_or_else(String::new, |time| format!(", within {}", units::about(time)));
+    let slot = printable(slot);
+    Some(format!("Without slot {slot} the next checkpoint{when} could remove {}.", display.bytes(freed)))
+}
+
 /// Everybody who needs log that is written already, what a drop would free, and the checkpoints.
 fn everybody(sample: &Sample, reading: &Reading, display: &Display, width: usize, theme: Theme) -> Vec<Line<'static>> {
     let mut lines = vec![Line::default()];
@@ -167,18 +186,12 @@ fn everybody(sample: &Sample, reading: &Reading, display: &Display, width: usize
         let kind = if holder.slot.is_some() { "slot " } else { "" };
         say(format!("  {} {kind}{}", fit_right(&display.bytes(holder.bytes), 9, theme), name(holder)));
     }
-    // What would be free at the next checkpoint if the one that needs the most were dropped.
-    if let Some(slot) = reading.wal_holders.first().and_then(|first| first.slot.as_deref())
-        && let Some(freed) = reading.slot(slot).and_then(|slot| slot.freed_by_drop)
-    {
-        let when =
-            reading.checkpoint_within.map_or_else(String::new, |time| format!(", within {}", units::about(time)));
-        let slot = printable(slot);
-        say(format!("Without slot {slot} the next checkpoint{when} could remove {}.", display.bytes(freed)));
+    if let Some(text) = freed(reading, display) {
+        say(text);
     }
     if let Some(files) = sample.files.known() {
         let ready = files.ready.map_or_else(|| "?".to_owned(), units::count);
-        say(format!("{} files in pg_wal; {ready} wait for the archiver", files.segments));
+        say(format!("{} in pg_wal; {ready} to be archived", units::counted(files.segments, "file")));
     }
     if let Some(context) = sample.context.known() {
         let count = |value: Option<u64>| value.map_or_else(|| "?".to_owned(), units::count);
