@@ -213,12 +213,15 @@ impl<'a> Applier<'a> {
         if self.carrier.is_busy() {
             return None;
         }
-        // What was left out holds its share of the queue, too.
-        let waits = if self.reading.is_some() { !self.held.is_empty() } else { self.uncommitted.is_some() };
-        if waits {
+        if self.reading.is_some() {
+            // The rest of a transaction is mostly right behind its beginning, and then all of it takes one round trip.
+            // What was left out holds its share of the queue, too.
+            let begun = self.oldest.map_or(self.written, |oldest| oldest.max(self.written));
+            (!self.held.is_empty()).then_some(begun + REST_PAUSE)
+        } else if self.uncommitted.is_some() {
             Some(self.written + REST_PAUSE)
         } else {
-            (self.reading.is_none() && self.position > self.checkpoint).then_some(self.position_due)
+            (self.position > self.checkpoint).then_some(self.position_due)
         }
     }
 

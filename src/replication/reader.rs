@@ -22,8 +22,13 @@ use crate::catalog::Lsn;
 pub(super) const QUEUE_BYTES: usize = 8 * 1024 * 1024;
 /// What a frame costs beside its payload.
 const FRAME_BYTES: usize = 64;
+/// The tag of a commit (PostgreSQL documentation, "Logical Replication Message Formats").
+const COMMIT: u8 = b'C';
 /// The checkpoint is told to the source at most this often.
 const FEEDBACK_PAUSE: Duration = Duration::from_millis(100);
+/// The beginning of a transaction is handed over alone when the rest has not come within this time. A small one goes as a
+/// whole: each hand-over wakes the applying task.
+const HOLD: Duration = Duration::from_millis(1);
 /// While something waits for its commit, its age is told anew this often.
 const AGE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -51,7 +56,8 @@ impl Reader {
     pub(super) async fn read(mut self, mut stream: impl ChangeStream) -> Result<(), StreamError> {
         let room = Arc::new(Semaphore::new(QUEUE_BYTES));
         let mut waiting: Vec<Frame> = Vec::new();
-        let mut cost = 0;
+        // The bytes of what waits, and of what is to be handed over.
+        let (mut bytes, mut cost) = (0, 0);
         let mut received = *self.flushed.borrow();
         let mut lag = Lag::default();
         let start = Instant::now();
@@ -60,35 +66,51 @@ impl Reader {
         let mut told = start;
         let mut due = told + self.every;
         let mut pace = Pace::default();
-        let mut rest = None;
+        // How many of the frames were looked at.
+        let mut seen = 0;
+        let (mut rest, mut hold) = (None, None);
         loop {
             let mut reply = false;
             tokio::select! {
                 permit = Arc::clone(&room).acquire_many_owned(cost), if cost > 0 => {
                     let Ok(permit) = permit else { return Err(StreamError::Ended) };
-                    cost = 0;
+                    (bytes, cost, seen, hold) = (0, 0, 0, None);
                     if !self.hand_over(&mut waiting, permit) {
                         return self.farewell(stream, received).await;
                     }
                 }
                 read = receive(&mut stream, &mut waiting), if cost == 0 => {
                     read?;
-                    let mut bytes = 0;
-                    for frame in &waiting {
+                    let (now, before) = (Instant::now(), bytes);
+                    let mut whole = false;
+                    for frame in &waiting[seen..] {
                         let (Frame::Data { end, .. } | Frame::Keepalive { end, .. }) = frame;
                         lag.received(frame, clock());
                         received = received.max(*end);
                         bytes += FRAME_BYTES;
                         match frame {
-                            Frame::Data { payload, .. } => bytes += payload.len(),
-                            Frame::Keepalive { reply: asked, .. } => reply |= asked,
+                            Frame::Data { payload, .. } => {
+                                bytes += payload.len();
+                                whole |= payload.first() == Some(&COMMIT);
+                            }
+                            Frame::Keepalive { reply: asked, .. } => {
+                                reply |= asked;
+                                whole = true;
+                            }
                         }
                     }
-                    cost = u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
-                    rest = pace.after(Instant::now(), waiting.len(), bytes);
+                    rest = pace.after(now, waiting.len() - seen, bytes - before);
+                    seen = waiting.len();
+                    if whole || rest.is_some() || bytes >= LARGE_BYTES {
+                        cost = share(bytes);
+                    } else {
+                        hold.get_or_insert(now + HOLD);
+                    }
                     // First the rows: those who watch the progress wake up, too.
-                    if let Ok(permit) = Arc::clone(&room).try_acquire_many_owned(cost) {
-                        cost = 0;
+                    if cost > 0
+                        && let Ok(permit) = Arc::clone(&room).try_acquire_many_owned(cost)
+                    {
+                        (bytes, cost, seen, hold) = (0, 0, 0, None);
                         if !self.hand_over(&mut waiting, permit) {
                             return self.farewell(stream, received).await;
                         }
@@ -98,6 +120,7 @@ impl Reader {
                         progress.ages(lag.age(clock()));
                     });
                 }
+                () = sleep_until(hold.unwrap_or(due)), if cost == 0 && hold.is_some() => cost = share(bytes),
                 changed = self.flushed.changed() => {
                     if changed.is_err() {
                         return self.farewell(stream, received).await;
@@ -137,6 +160,11 @@ impl Reader {
         stream.send_feedback(Feedback { received, flushed }).await?;
         stream.finish().await
     }
+}
+
+/// What so many bytes take of the queue.
+fn share(bytes: usize) -> u32 {
+    u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX)
 }
 
 /// Waits for frames and takes what else is there: TLS brings one record at a time. May be dropped at any await without
