@@ -45,7 +45,7 @@ pub struct Target {
     pub wal_volume: Option<u64>,
     /// From when on something is worth a word.
     pub alerts: Alerts,
-    /// Where the times of the log are kept between two runs, see [`memory::directory`]; `None`: nowhere.
+    /// Where the times of the log are kept between two runs, see [`super::memory::directory`]; `None`: nowhere.
     pub memory: Option<PathBuf>,
 }
 

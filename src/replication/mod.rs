@@ -13,7 +13,7 @@
 //!
 //! The other method reads rows with a newer `xmin` again and again ([`xmin`]); it shares the destination's side.
 //!
-//! From the wire to the rows: [`walsender`] (behind [`stream`], on its own [`line`]) -> [`reader`] (at its [`pace`]) -> bounded queue -> [`apply`], which decodes
+//! From the wire to the rows: [`walsender`] (behind [`stream`], on its own [`mod@line`]) -> [`reader`] (at its [`pace`]) -> bounded queue -> [`apply`], which decodes
 //! ([`pgoutput`]) and joins changes to the destination's tables ([`described`], [`relation`]) -> [`carrier`], while the next are read ->
 //! [`batch`], which sorts them ([`coalesce`]) and writes them. The initial copy ([`initial`]) hands rows on without a look at them ([`copy`], [`wire`]).
 

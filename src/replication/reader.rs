@@ -49,7 +49,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// To be run on the stream's [`line`]. Reads until the applying task has ended, which it sees by its ends of what they share, or the stream breaks.
+    /// To be run on the stream's [`mod@line`]. Reads until the applying task has ended, which it sees by its ends of what they share, or the stream breaks.
     ///
     /// # Errors
     /// When the stream breaks; what was read before is in the queue.
