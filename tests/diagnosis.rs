@@ -60,6 +60,24 @@ async fn r6_the_consumer_confirms_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r5b_the_consumer_is_late_though_little_waits_for_it() {
+    let source = started(source_builder().setting("wal_sender_timeout", "0")).await;
+    let settings = source.settings();
+    execute_each(&settings, SCHEMA).await;
+    execute(&settings, SLOT).await;
+    let mut scene = Scene::source(&settings).await;
+    let mut late = reader(&settings, &["--status-interval=0", "--fsync-interval=0"]);
+    scene.until("it is read", |scene| scene.watcher.sample().unwrap().slots[0].active).await;
+    execute(&settings, &fill(1)).await;
+    let finding = scene.on("R5b").await;
+    assert!(finding.evidence.contains(" behind, 1."), "{}", finding.evidence);
+    assert_eq!(scene.watcher.reading().slot("s").unwrap().stalled_by, None);
+    late.kill().await.unwrap();
+    let _prompt = reader(&settings, &[]);
+    scene.off("R5b").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r7_the_consumer_is_silent_and_the_server_hangs_up() {
     let source = started(source_builder().setting("wal_sender_timeout", "6s")).await;
     let settings = source.settings();

@@ -26,6 +26,8 @@ pub struct Context {
     pub redo: Option<Lsn>,
     /// When the last checkpoint began.
     pub checkpointed: Option<Moment>,
+    /// When a transaction was committed last; known where `track_commit_timestamp` is on.
+    pub last_commit: Option<Moment>,
     /// Checkpoints because of the time, since the statistics were reset.
     pub timed_checkpoints: Option<u64>,
     /// Checkpoints because of the amount of WAL or a command.

@@ -170,6 +170,7 @@ fn context(at: Moment, lsn: u64) -> Context {
         oldest_database: Some(Database { name: "shop".to_owned(), age: 91_200_000 }),
         redo: Some(Lsn(lsn - 300 * MB)),
         checkpointed: Some(at.minus(Duration::from_secs(134))),
+        last_commit: Some(at.minus(Duration::from_secs(1))),
         timed_checkpoints: Some(8_211),
         requested_checkpoints: Some(17),
         ..Context::default()

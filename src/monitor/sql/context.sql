@@ -40,6 +40,9 @@ SELECT json_build_object(
     FROM pg_database ORDER BY age(datfrozenxid) DESC LIMIT 1),
  'redo', (SELECT redo_lsn FROM pg_control_checkpoint()),
  'checkpointed', (SELECT checkpoint_time FROM pg_control_checkpoint()),
+ -- A standby of a primary that does not keep them would raise an error.
+ 'last_commit', CASE WHEN current_setting('track_commit_timestamp') = 'on' AND NOT pg_is_in_recovery()
+    THEN (SELECT timestamp FROM pg_last_committed_xact()) END,
  'timed_checkpoints', (SELECT checkpoints_timed FROM pg_stat_bgwriter), --16-
  'requested_checkpoints', (SELECT checkpoints_req FROM pg_stat_bgwriter), --16-
  'timed_checkpoints', (SELECT num_timed FROM pg_stat_checkpointer), --17+

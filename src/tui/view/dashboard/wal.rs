@@ -63,12 +63,17 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
         lines.extend(freed(reading, display).map(|text| Line::raw(fit(&text, width, theme))));
     }
     let of = |name: &str| sample.server.number(name).map_or_else(|| "?".to_owned(), |limit| limit.to_string());
+    let commit = sample.context.known().and_then(|context| {
+        let age = context.at.since(context.last_commit?);
+        Some(format!("  last commit {} ago", units::span(std::time::Duration::from_secs(age.as_secs()))))
+    });
     let used = format!(
-        "used      slots {}/{}  walsenders {}/{}",
+        "used      slots {}/{}  walsenders {}/{}{}",
         sample.slots.len(),
         of("max_replication_slots"),
         sample.walsenders,
         of("max_wal_senders"),
+        commit.unwrap_or_default(),
     );
     lines.push(Line::styled(fit(&used, width, theme), theme.style(Tone::Dim)));
     if body.height >= 12 {
