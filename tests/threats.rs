@@ -260,7 +260,7 @@ async fn escapes_in_names_and_errors_do_not_reach_the_terminal() {
     for (seen, keys) in [
         ("Connected to PostgreSQL", "\r"),
         ("How the connection is encrypted", "\r"),
-        ("1 of 1 tables", "\r"),
+        ("1 of 1 table", "\r"),
         ("blockers", "\r"),
         ("Administrator", "\u{3}"),
     ] {

@@ -238,7 +238,7 @@ async fn watch_opens_a_dashboard_that_outlives_a_restart_of_the_source() {
     let ascii = terminal.contents();
     assert!(ascii.is_ascii(), "{ascii}");
     terminal.types("?");
-    terminal.wait_for("Let the display stand");
+    terminal.wait_for("how the slot is, in one word");
     terminal.types("\u{1b}");
     server.stop_immediate().await.expect("it stops");
     terminal.wait_for("next try in");
