@@ -316,16 +316,19 @@ async fn v2_the_sources_clock_is_set_and_apart_from_ours() {
         |scene: &Scene| scene.watcher.reading().slot("s").and_then(|slot| slot.inactive).expect("it is known").span();
     let half_an_hour = std::time::Duration::from_secs(1800);
     let mut told = 0;
-    for (ahead, way, event) in
-        [(3600, "ahead of this machine's", "forward by 1h00m"), (-3600, "behind this machine's", "back by 2h00m")]
-    {
+    // The server runs on between two looks, so the step may seem a minute longer or shorter.
+    for (ahead, way, events) in [
+        (3600, "ahead of this machine's", ["forward by 1h00m", "forward by 1h01m"]),
+        (-3600, "behind this machine's", ["back by 2h00m", "back by 1h59m"]),
+    ] {
         clock.set(ahead);
         let finding = scene.on("V2").await;
         assert!(finding.evidence.contains(way) && finding.severity == Severity::Info, "{}", finding.evidence);
-        let events = scene.watcher.events().iter().filter(|one| one.text.contains("The server's clock was set"));
-        let texts: Vec<&str> = events.map(|event| event.text.as_str()).collect();
+        let set = scene.watcher.events().iter().filter(|one| one.text.contains("The server's clock was set"));
+        let texts: Vec<&str> = set.map(|event| event.text.as_str()).collect();
         told += 1;
-        assert!(texts.len() == told && texts[told - 1].contains(event), "{texts:?}");
+        let said = texts.len() == told && events.iter().any(|event| texts[told - 1].contains(event));
+        assert!(said, "{texts:?}");
         assert!(lag(&scene) < half_an_hour && lag(&scene) > std::time::Duration::ZERO, "{:?}", lag(&scene));
         // From 17 on the server itself says since when, by the clock that it had then.
         if version(&settings).await < 170_000 {

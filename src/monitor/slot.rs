@@ -1,5 +1,7 @@
 //! A replication slot and who reads it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
@@ -191,6 +193,8 @@ pub struct Consumer {
     pub sync_state: Option<String>,
     /// When the consumer last answered.
     pub reply_time: Option<Moment>,
+    /// `write_lag`, `flush_lag` and `replay_lag`: round trips from sending on. What waits to be sent is not in them.
+    pub round_trips: [Option<Duration>; 3],
     /// `type/event` of what it waits for.
     pub wait: Option<String>,
     /// When it connected.

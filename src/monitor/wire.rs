@@ -1,5 +1,7 @@
 //! The server's answers as they travel: JSON, with whatever columns its version has.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::destination::{Account, Run, RunTable};
@@ -7,6 +9,7 @@ use super::moment::Moment;
 use super::server::{Rights, Server, Setting};
 use super::slot::{Consumer, Decoding, Slot, SlotKind, WalStatus};
 use super::table::{Counters, Table, Tables};
+use super::units;
 use crate::catalog::Lsn;
 use crate::profile::TableName;
 
@@ -140,6 +143,15 @@ struct WireSender {
     flush_lsn: Option<Lsn>,
     reply_time: Option<Moment>,
     sync_state: Option<String>,
+    write_seconds: Option<f64>,
+    flush_seconds: Option<f64>,
+    replay_seconds: Option<f64>,
+}
+
+impl WireSender {
+    fn round_trips(&self) -> [Option<Duration>; 3] {
+        [self.write_seconds, self.flush_seconds, self.replay_seconds].map(|time| time.and_then(units::seconds))
+    }
 }
 
 #[derive(Deserialize)]
@@ -231,6 +243,7 @@ impl Pulse {
             flush_lsn: sender.and_then(|s| s.flush_lsn),
             reply_time: sender.and_then(|s| s.reply_time),
             sync_state: sender.and_then(|s| s.sync_state.clone()),
+            round_trips: sender.map(WireSender::round_trips).unwrap_or_default(),
             wait,
             backend_start: session.and_then(|s| s.backend_start),
         }

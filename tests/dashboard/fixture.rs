@@ -230,6 +230,7 @@ fn slots(number: u64, lsn: u64, at: Moment) -> Vec<Slot> {
         state: Some("streaming".to_owned()),
         sent_lsn: Some(Lsn(sent)),
         reply_time: Some(at.minus(Duration::from_millis(400))),
+        round_trips: [Some(Duration::from_millis(1_200)), Some(Duration::from_millis(1_400)), None],
         wait: Some("Activity/WalSenderMain".to_owned()),
         backend_start: Some(Moment::from(time(0)).minus(Duration::from_secs(u64::from(pid.unsigned_abs()) * 12))),
         ..Consumer::default()

@@ -3,7 +3,8 @@
 -- pg_stat_database is left out: before 15 it makes this backend read the whole statistics file.
 WITH l AS MATERIALIZED (SELECT clock_timestamp() AS ts, pg_is_in_recovery() AS rec, pg_current_snapshot() AS snapshot),
  s AS MATERIALIZED (SELECT s.*, age(s.xmin) AS xmin_age, age(s.catalog_xmin) AS catalog_xmin_age FROM pg_replication_slots s),
- w AS MATERIALIZED (SELECT * FROM pg_stat_get_wal_senders())
+ w AS MATERIALIZED (SELECT *, extract(epoch FROM write_lag) AS write_seconds, extract(epoch FROM flush_lag) AS flush_seconds,
+        extract(epoch FROM replay_lag) AS replay_seconds FROM pg_stat_get_wal_senders())
 SELECT json_build_object(
  'at', extract(epoch from l.ts),
  'in_recovery', l.rec,

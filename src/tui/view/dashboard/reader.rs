@@ -107,14 +107,13 @@ fn known(
     let flushed = reader.flush_lsn.zip(reader.sent_lsn).map(|(flushed, sent)| display.bytes(sent.bytes_since(flushed)));
     say("in flight", format!("{} sent, and not reported as flushed", known(flushed)), Tone::Plain);
     let age = numbers.lag.map_or_else(|| "?".to_owned(), |age| age.show(theme.ascii));
-    say(
-        "lag",
-        format!(
-            "{age}: the age of the oldest byte that is not confirmed. write_lag, flush_lag and replay_lag of \
-             pg_stat_replication are not shown: they time a round trip from sending on, not the backlog."
-        ),
-        Tone::Plain,
+    say("lag", format!("{age}: the age of the oldest byte that is not confirmed"), Tone::Plain);
+    let [write, flush, replay] =
+        reader.round_trips.map(|time| known(time.map(|time| format!("{:.1}s", time.as_secs_f64()))));
+    let trips = format!(
+        "write {write}, flush {flush}, replay {replay}: times from sending on (pg_stat_replication), not of the backlog"
     );
+    say("round trip", trips, Tone::Plain);
     lines
 }
 
