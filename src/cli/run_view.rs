@@ -7,8 +7,8 @@ use unicode_width::UnicodeWidthStr;
 
 use super::xmin;
 use crate::connection::printable;
-use crate::monitor::units;
-use crate::replication::{Phase, Progress, Rates, TablePhase, TableProgress, plural};
+use crate::monitor::units::{self, exactly};
+use crate::replication::{Phase, Progress, Rates, TablePhase, TableProgress};
 
 /// Cells of a bar.
 const BAR: usize = 20;
@@ -32,7 +32,7 @@ pub(super) fn lines(progress: &Progress, rates: &Rates, width: usize, height: us
     let name_width = tables.iter().take(room).map(|table| name(table).width()).max().unwrap_or(0).min(width / 3);
     lines.extend(tables.iter().take(room).map(|table| row(table, rates, name_width)));
     if tables.len() > room {
-        lines.push(format!("  and {}", many((tables.len() - room) as u64, "more table")));
+        lines.push(format!("  and {}", exactly((tables.len() - room) as u64, "more table")));
     }
     lines.iter().map(|line| cut(line, width.saturating_sub(1))).collect()
 }
@@ -52,16 +52,16 @@ fn heading(progress: &Progress, rates: &Rates) -> String {
                 rates.eta_seconds(progress).map_or_else(String::new, |left| format!(", about {} left", time(left)));
             format!(
                 "copying    {done} of {}, {}, {}, {} rows/s{left}",
-                many(progress.tables.len() as u64, "table"),
-                many(rows, "row"),
+                exactly(progress.tables.len() as u64, "table"),
+                exactly(rows, "row"),
                 units::bytes(bytes),
                 units::grouped(rates.rows_per_second() as u64)
             )
         }
         Phase::Streaming => format!(
             "streaming  {}, {}, {} changes/s, lag {} and {:.1} s, at {}",
-            many(progress.transactions, "transaction"),
-            many(progress.changes, "change"),
+            exactly(progress.transactions, "transaction"),
+            exactly(progress.changes, "change"),
             units::grouped(rates.changes_per_second() as u64),
             units::bytes(progress.lag_bytes),
             Duration::from_millis(progress.lag_millis).as_secs_f32(),
@@ -75,7 +75,8 @@ fn row(table: &TableProgress, rates: &Rates, name_width: usize) -> String {
     let pad = " ".repeat(name_width.saturating_sub(name.width()));
     match table.phase {
         TablePhase::Waiting => {
-            let rows = table.rows_estimated.map_or_else(String::new, |rows| format!(", about {}", many(rows, "row")));
+            let rows =
+                table.rows_estimated.map_or_else(String::new, |rows| format!(", about {}", exactly(rows, "row")));
             format!("  {name}{pad}  waiting{rows}")
         }
         TablePhase::Copying => {
@@ -84,17 +85,17 @@ fn row(table: &TableProgress, rates: &Rates, name_width: usize) -> String {
             format!(
                 "  {name}{pad}  {}{}, {} rows/s{left}",
                 bar(table.rows_copied, table.rows_estimated),
-                many(table.rows_copied, "row"),
+                exactly(table.rows_copied, "row"),
                 units::grouped(rate.rows_per_second as u64)
             )
         }
         TablePhase::Reading => format!("  {name}{pad}  being read"),
         TablePhase::Streaming | TablePhase::Current => format!(
             "  {name}{pad}  {} copied, {}, {}, {}",
-            many(table.rows_copied, "row"),
-            many(table.inserts, "insert"),
-            many(table.updates, "update"),
-            many(table.deletes, "delete")
+            exactly(table.rows_copied, "row"),
+            exactly(table.inserts, "insert"),
+            exactly(table.updates, "update"),
+            exactly(table.deletes, "delete")
         ),
     }
 }
@@ -113,11 +114,6 @@ fn bar(done: u64, of: Option<u64>) -> String {
     let share = (done as f64 / of as f64).min(1.0);
     let full = (share * BAR as f64) as usize;
     format!("[{}{}] {:>3} %  ", "#".repeat(full), "-".repeat(BAR - full), (share * 100.0) as u64)
-}
-
-/// `1 row`, `12,345 rows`.
-fn many(number: u64, one: &str) -> String {
-    format!("{} {}", units::grouped(number), plural(number, one))
 }
 
 fn time(seconds: u64) -> String {
@@ -149,7 +145,7 @@ mod tests {
 
     use unicode_width::UnicodeWidthStr;
 
-    use super::{lines, many, time};
+    use super::{exactly, lines, time};
     use crate::profile::TableName;
     use crate::replication::{Phase, Progress, Rates, TablePhase, TableProgress};
 
@@ -190,7 +186,7 @@ mod tests {
 
     #[test]
     fn numbers_are_easy_to_read() {
-        assert_eq!([many(1, "row"), many(1_234_567, "row")], ["1 row", "1,234,567 rows"]);
+        assert_eq!([exactly(1, "row"), exactly(1_234_567, "row")], ["1 row", "1,234,567 rows"]);
         assert_eq!([time(9), time(65), time(3700)], ["9 s", "1 min 05 s", "1 h 01 min"]);
     }
 }

@@ -1,8 +1,7 @@
 //! Numbers with what they count, as sentences need them.
 
 /// `one` as it stands behind `number`: `row` behind 1, `rows` behind any other number, `passes` for `pass`.
-#[must_use]
-pub fn plural(number: u64, one: &str) -> String {
+fn plural(number: u64, one: &str) -> String {
     match number {
         1 => one.to_owned(),
         _ if one.ends_with('s') => format!("{one}es"),

@@ -68,7 +68,7 @@ mod walsender;
 mod wire;
 mod xmin;
 
-pub use counted::{counted, plural};
+pub use counted::counted;
 pub use progress::{PassProgress, Phase, Progress, RunEvent, TablePhase, TableProgress};
 pub use rates::{Rates, TableRate};
 pub use run::{RunError, RunOptions, Summary, create_schema, forget, run, sync_sequences};

@@ -74,6 +74,21 @@ fn push(lines: &mut [String], text: &str) {
     }
 }
 
+/// A label in so many columns, and beside it a text that wraps within `width`.
+pub(super) fn labelled(
+    (label, columns): (&str, usize),
+    text: &str,
+    tone: Tone,
+    width: usize,
+    theme: Theme,
+) -> Vec<Line<'static>> {
+    let line = |(row, text): (usize, String)| {
+        let label = fit(if row == 0 { label } else { "" }, columns, theme);
+        Line::from(vec![Span::styled(label, theme.style(Tone::Dim)), Span::styled(text, theme.style(tone))])
+    };
+    wrap(text, width.saturating_sub(columns)).into_iter().enumerate().map(line).collect()
+}
+
 /// The last `width` values as a line of bars, the tallest being the largest of them, or `floor` if that is larger.
 /// Nothing is drawn where there is no value yet.
 pub(super) fn spark(values: &[f64], width: usize, floor: f64, theme: Theme) -> String {

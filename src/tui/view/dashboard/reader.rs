@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::paint::{fit, fit_right, gauge, put, section, wrap};
+use super::paint::{fit, fit_right, gauge, labelled, put, section};
 use super::{ruler, slots};
 use crate::connection::printable;
 use crate::monitor::reading::SlotReading;
@@ -46,21 +46,12 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
         }
     }
     .into_iter()
-    .flat_map(|(label, text, tone)| labelled(&label, &text, tone, width, theme))
+    .flat_map(|(label, text, tone)| labelled((&label, LABEL), &text, tone, width.saturating_sub(1), theme))
     .collect::<Vec<_>>();
     lines.extend(past.map(|past| waits(past, width, theme)).unwrap_or_default());
     for (row, line) in (0..body.height).zip(lines.iter().skip(dashboard.scroll())) {
         put(line, row, body, buf);
     }
-}
-
-fn labelled(label: &str, text: &str, tone: Tone, width: usize, theme: Theme) -> Vec<Line<'static>> {
-    let lines = wrap(text, width.saturating_sub(LABEL + 1)).into_iter().enumerate();
-    let line = |(row, text): (usize, String)| {
-        let label = fit(if row == 0 { label } else { "" }, LABEL, theme);
-        Line::from(vec![Span::styled(label, theme.style(Tone::Dim)), Span::styled(text, theme.style(tone))])
-    };
-    lines.map(line).collect()
 }
 
 /// Label, value and tone of each line about a reader.

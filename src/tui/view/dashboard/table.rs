@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::paint::{fit, fit_right, put, section, wrap};
+use super::paint::{fit, fit_right, labelled, put, section};
 use super::tables;
 use crate::connection::printable;
 use crate::monitor::count::{Count, Drift, Fence};
@@ -76,12 +76,7 @@ impl Page<'_> {
     }
 
     fn labelled(&self, label: &str, text: &str) -> Vec<Line<'static>> {
-        let room = self.width.saturating_sub(LABEL);
-        let line = |(row, text): (usize, String)| {
-            let label = fit(if row == 0 { label } else { "" }, LABEL, self.theme);
-            Line::from(vec![Span::styled(label, self.theme.style(Tone::Dim)), Span::raw(text)])
-        };
-        wrap(text, room).into_iter().enumerate().map(line).collect()
+        labelled((label, LABEL), text, Tone::Plain, self.width, self.theme)
     }
 
     fn row(&self, cells: [&str; 4], tone: Tone, last: Tone) -> Line<'static> {
