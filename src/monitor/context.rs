@@ -190,11 +190,13 @@ impl Context {
     #[must_use]
     pub fn requested_options(&self, pid: i32) -> Option<Vec<String>> {
         let request = self.requests.iter().find(|request| request.pid == pid)?;
+        // What stands before it is the slot's name, which may be that of an option.
+        let (_, options) = request.query.split_once(" LOGICAL ").unwrap_or_default();
         Some(
             ["proto_version", "streaming", "two_phase", "binary", "messages", "origin"]
                 .into_iter()
                 .filter_map(|name| {
-                    let rest = &request.query[request.query.find(name)? + name.len()..];
+                    let rest = &options[options.find(name)? + name.len()..];
                     let value = rest.trim_start_matches(['"', ' ']).strip_prefix('\'')?;
                     Some(format!("{name} {}", &value[..value.find('\'')?]))
                 })
@@ -250,7 +252,15 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::publication_names;
+    use super::{Context, Request, publication_names};
+
+    #[test]
+    fn a_slot_that_is_called_like_an_option_hides_none() {
+        let query = r#"START_REPLICATION SLOT "binary" LOGICAL 0/0 (proto_version '1', binary 'true')"#.to_owned();
+        let context = Context { requests: vec![Request { pid: 7, query }], ..Context::default() };
+        assert_eq!(context.requested_options(7).unwrap(), ["proto_version 1", "binary true"]);
+        assert_eq!(context.requested_options(8), None);
+    }
 
     #[test]
     fn the_publications_that_a_reader_asked_for_are_read_from_its_command() {
