@@ -4,7 +4,7 @@
 mod replicating;
 mod support;
 
-use replicating::{Pair, execute, query, value, zoo};
+use replicating::{Pair, backlog, execute, query, value, zoo};
 use rustix::process::{Pid, Signal, kill_process};
 use support::{await_until, destination, prepare, session, source_builder, started};
 use tokio::process::Child;
@@ -14,8 +14,8 @@ use walpilot::connection::{Session, Settings};
 const SAYS: &str = "gathered behind the slot";
 /// The temporary slot with which it does.
 const READING: &str = "SELECT count(*) FROM pg_replication_slots WHERE temporary AND slot_name LIKE '%\\_backlog'";
-/// More log than is left to the stream, without a row.
-const FILLER: &str = "SELECT pg_logical_emit_message(false, 'filler', repeat('x', 6000000))";
+/// More log than is left to the stream.
+const BACKLOG_BYTES: u64 = 6_000_000;
 
 /// A table with a key, one whose rows may be doubles, and one that is emptied.
 const TABLES: &str = "CREATE TABLE t (id int PRIMARY KEY, n int, x text); \
@@ -85,7 +85,7 @@ async fn values_of_a_backlog_are_those_of_the_stream() {
     pair.catch_up().await;
     execute(&pair.from(), zoo::ROWS).await;
     execute(&pair.from(), "UPDATE big SET y = 1; DELETE FROM plain WHERE n < 9").await;
-    execute(&pair.from(), FILLER).await;
+    execute(&pair.from(), &backlog(BACKLOG_BYTES)).await;
     let outcome = pair.catch_up().await;
     assert!(outcome.stdout.contains(SAYS), "{}", outcome.stdout);
     pair.expect_equal().await;
@@ -104,7 +104,7 @@ async fn values_of_a_backlog_are_those_of_the_stream() {
         async || replicating::between(&from, &to, &["--slot", "latin", "--until-caught-up"]).run().await.expect_code(0);
     run().await;
     execute(&from, "INSERT INTO t VALUES (1, 'Grüße, ÿ')").await;
-    execute(&from, FILLER).await;
+    execute(&from, &backlog(BACKLOG_BYTES)).await;
     let outcome = run().await;
     assert!(outcome.stdout.contains(SAYS), "{}", outcome.stdout);
     assert_eq!(query(&from, "SELECT * FROM t").await, query(&to, "SELECT * FROM t").await);
