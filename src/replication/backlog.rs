@@ -23,12 +23,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::formats;
 use super::line::Line;
-use super::slot::reading_slot;
 use super::stream::{ChangeStream, Feedback, Frame, StreamError};
 use super::walsender::{publication_names, tells_of_missing_publication};
 use super::wire::{READ_BYTES, Rows, Wire, fill, frame_length};
 use crate::catalog::Lsn;
 use crate::catalog::ident::quote_literal;
+use crate::catalog::slot_name::backlog_slot;
 use crate::connection::login::server_error;
 use crate::connection::{SessionOptions, Settings, session_sql};
 use crate::profile::Profile;
@@ -83,7 +83,7 @@ pub(super) async fn open(profile: &Profile, from: Lsn) -> Result<(Backlog, Line)
     let (flushed, told) = watch::channel(from);
     let reading = Reading {
         slot: quote_literal(&slot),
-        copy: quote_literal(&reading_slot(&slot)),
+        copy: quote_literal(&backlog_slot(&slot)),
         publications: publication_names(&profile.publication),
         frames: send,
         flushed: told,
@@ -110,7 +110,7 @@ pub(super) async fn advance(source: &Settings, slot: &str, flushed: Lsn) -> Resu
 /// Waits until the session that was reading the backlog of `slot` has ended, and its slot with it.
 async fn gone(source: &Settings, slot: &str) -> Result<(), StreamError> {
     let mut wire = connect(source).await?;
-    let copy = quote_literal(&reading_slot(slot));
+    let copy = quote_literal(&backlog_slot(slot));
     let left = format!("SELECT 1 FROM pg_replication_slots WHERE temporary AND slot_name = {copy}");
     while !wire.query(&left).await?.is_empty() {
         sleep(LOOK_AGAIN).await;
