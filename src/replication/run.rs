@@ -4,6 +4,8 @@
 //! what is missing and follows the stream. When a connection breaks, the next attempt does the same: there is no
 //! state in memory that could disagree with the destination.
 
+mod streaming;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,25 +16,19 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::added;
-use super::apply::{self, Applier, Ended, Part};
+use super::apply::{self, Ended};
 use super::checkpoint;
 use super::destination::Destination;
-use super::halt::{self, Halt, Side};
+use super::halt::Halt;
 use super::handover::Word;
 use super::initial::{self, Held, Initial};
 use super::join::{self, Join, Standing};
 use super::journal;
-use super::look;
 use super::patience::{FAREWELL, Patience};
-use super::prepare::{FORGET, Ready, Table, Wish, own};
+use super::prepare::{Ready, Table, Wish, own};
 use super::progress::{Phase, Progress, RunEvent, TablePhase, TableProgress, Teller};
-use super::pulse;
-use super::reader::Reader;
-use super::scope::{Elsewhere, InScope, Scope};
 use super::sequences;
 use super::slot;
-use super::walsender::Walsender;
 use super::xmin::{self, XminOptions};
 use crate::catalog::Lsn;
 use crate::connection::{Failure, Settings};
@@ -123,6 +119,7 @@ pub async fn run(
         fence: None,
         made_slot: AtomicBool::new(false),
         again: None,
+        stream_only: false,
         doubt: None,
         held: None,
         statistics: None,
@@ -270,6 +267,8 @@ struct Run<'a> {
     made_slot: AtomicBool,
     /// The checkpoint at which an attempt ended with [`Halt::Again`].
     again: Option<Lsn>,
+    /// The source does not let a backlog be read with SQL.
+    stream_only: bool,
     /// See [`Ready::doubt`].
     doubt: Option<String>,
     /// The snapshot of a copy that a broken connection has interrupted.
@@ -409,76 +408,5 @@ impl Run<'_> {
             progress.tables = ready.tables.iter().map(|table| table.shown(&mut before)).collect();
             progress.destination_reaches(ready.checkpoint);
         });
-    }
-
-    /// Follows the stream.
-    async fn stream(&mut self, ready: Ready, streamed: &mut bool) -> Result<Ended, Halt> {
-        let profile = &self.options.profile;
-        let sender = Walsender::connect(&profile.source, ready.version)
-            .await
-            .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
-        let (stream, line) = sender
-            .start(&profile.slot, &profile.publication, ready.checkpoint)
-            .await
-            .map_err(|error| halt::stream("starting the stream", &error))?;
-        // Now that the slot is ours, nobody can move it: the last look counts.
-        if let Some(state) = slot::inspect(&ready.source.client, &profile.slot).await? {
-            let way_out = format!("To go on, {FORGET}");
-            let database = state.database.clone().unwrap_or_default();
-            slot::judge(&profile.slot, &state, &database, Some(ready.checkpoint), &way_out)?;
-        }
-        let every = slot::feedback_interval(&ready.source.client).await?;
-        let pulse = pulse::keep(ready.source, profile.source.clone(), self.progress.clone());
-        let _pulse = AbortOnDropHandle::new(tokio::spawn(pulse));
-        self.progress.send_modify(|progress| {
-            progress.phase = Phase::Streaming;
-            for table in ready.tables.iter().filter(|table| table.complete()) {
-                if let Some(shown) = progress.table(&table.source.name) {
-                    shown.phase = TablePhase::Streaming;
-                }
-            }
-        });
-        self.tell.note(format!("Streaming from {}.", ready.checkpoint));
-        *streamed = true;
-
-        let (queue, chunks) = mpsc::unbounded_channel();
-        let (flushed, told) = watch::channel(ready.checkpoint);
-        let reader = Reader { queue, flushed: told, progress: self.progress.clone(), every };
-        let mut reader = line.spawn(reader.read(stream));
-        let tables = ready.tables.iter().enumerate().filter_map(|(place, table)| {
-            let membership = table.source.membership.clone();
-            let state = table.state.as_ref().filter(|state| state.complete)?;
-            Some((table.source.name.clone(), InScope { from: state.copied, place, membership }))
-        });
-        let joining = ready.tables.iter().filter(|table| !table.complete()).map(|table| table.source.name.clone());
-        let scope = Scope {
-            tables: tables.collect(),
-            elsewhere: Elsewhere::Joining(joining.collect()),
-            look: look::at(profile, ready.version),
-            fence: self.fence,
-            apart: self.again.is_some(),
-        };
-        let known = ready.tables.iter().map(|table| table.source.name.clone()).collect();
-        let words = self.words.0.clone();
-        let added = added::look(profile.clone(), ready.version, known, words, self.tell.clone());
-        let _added = AbortOnDropHandle::new(tokio::spawn(added));
-        let client = &ready.destination.session.client;
-        let part = Part::Run { slot: &profile.slot, words: &mut self.words.1 };
-        let applier = Applier::new(client, part, scope, self.progress.clone(), flushed, self.tell).await?;
-        match applier.run(chunks, self.stop).await? {
-            Ended::Cut => match reader.await {
-                Ok(Err(error)) => Err(halt::reading(&profile.publication, &error)),
-                _ => Err(apply::ended()),
-            },
-            ended => {
-                if ended == Ended::Stopped {
-                    self.progress.send_modify(|progress| progress.phase = Phase::Stopping);
-                }
-                // The reader sees that the applying task has ended, and takes its leave. What the source is not told
-                // now, it is told next time.
-                let _ = timeout(FAREWELL, &mut reader).await;
-                Ok(ended)
-            }
-        }
     }
 }

@@ -20,25 +20,40 @@ use crate::catalog::Lsn;
 use crate::catalog::ident::quote_ident;
 use crate::connection::{self, SessionOptions, Settings, printable};
 
+/// The longest name of a slot (`NAMEDATALEN` - 1).
+const SLOT_NAME_BYTES: usize = 63;
+/// What the name of a slot for reading a backlog ends with.
+const READING: &str = "_backlog";
+
 /// What the source says about a slot.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(super) struct SlotState {
     pub(super) plugin: Option<String>,
     pub(super) database: Option<String>,
     pub(super) temporary: bool,
+    /// Who reads it, or its backlog.
     pub(super) active_pid: Option<i32>,
     pub(super) confirmed: Lsn,
     pub(super) wal_status: Option<String>,
+}
+
+/// The name of the temporary slot with which the backlog of `slot` is read: one name, so that two can't do it at once.
+pub(super) fn reading_slot(slot: &str) -> String {
+    // The name of a slot has only characters of one byte.
+    let kept: String = slot.chars().take(SLOT_NAME_BYTES - READING.len()).collect();
+    format!("{kept}{READING}")
 }
 
 /// Reads a slot's state.
 pub(super) async fn inspect(client: &Client, slot: &str) -> Result<Option<SlotState>, Halt> {
     let row = client
         .query_opt(
-            "SELECT plugin::text, database::text, temporary, active_pid, \
+            "SELECT plugin::text, database::text, temporary, \
+             COALESCE(active_pid, (SELECT r.active_pid FROM pg_replication_slots r \
+             WHERE r.temporary AND r.slot_name = $2::text)), \
              COALESCE(confirmed_flush_lsn, '0/0')::text, wal_status FROM pg_replication_slots \
              WHERE slot_name = $1::text",
-            &[&slot],
+            &[&slot, &reading_slot(slot)],
         )
         .await
         .map_err(|error| halt::query(Side::Source, "looking at the replication slot", &error))?;
