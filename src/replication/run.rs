@@ -86,7 +86,7 @@ impl From<Halt> for RunError {
 pub struct Summary {
     /// The last state.
     pub progress: Progress,
-    /// Where the destination stands; a new run goes on from here.
+    /// Where the destination stands; a new run goes on from here. 0/0 when nothing has begun: the next run begins anew.
     pub checkpoint: Lsn,
 }
 
@@ -176,11 +176,14 @@ pub async fn run(
     for join in std::mem::take(&mut run.joins) {
         join.left().await;
     }
+    run.let_go();
+    let undone = run.undo().await;
     let state = progress.borrow().clone();
     if run.journal.take().is_some() {
         let _ = timeout(FAREWELL, journal::close(&options.destination, &options.profile.slot, &state)).await;
     }
-    Ok(Summary { checkpoint: state.checkpoint, progress: state })
+    let checkpoint = if undone { Lsn::INVALID } else { state.checkpoint };
+    Ok(Summary { checkpoint, progress: state })
 }
 
 /// Forgets how far the destination is, so that the next run empties the tables of this slot and copies them anew.
@@ -380,18 +383,21 @@ impl Run<'_> {
         self.joins.push(work.begin());
     }
 
-    /// A run that can't begin leaves no slot behind: it would hold back WAL at the source for nobody.
-    async fn undo(&self) {
+    /// A run that ends before anything was copied leaves no slot behind: it would hold back WAL at the source for nobody.
+    /// Tells whether there was one.
+    async fn undo(&self) -> bool {
         let begun = self.progress.borrow().tables.iter().any(|table| table.phase == TablePhase::Streaming);
         if begun || !self.made_slot.load(Ordering::Relaxed) {
-            return;
+            return false;
         }
         let slot = &self.options.profile.slot;
         // First at the destination: a checkpoint without a slot would look like a slot that got lost.
-        if forget(self.options).await.is_ok() && slot::discard(&self.options.profile.source, slot).await {
+        let undone = forget(self.options).await.is_ok() && slot::discard(&self.options.profile.source, slot).await;
+        if undone {
             self.tell
                 .note(format!("Dropped the replication slot {slot} at the source, because nothing was copied yet."));
         }
+        undone
     }
 
     /// Puts the tables into the progress; numbers of an earlier attempt stay.

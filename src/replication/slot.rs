@@ -5,6 +5,7 @@
 //! before its consistent point, and the stream of the run's slot brings all later ones. PostgreSQL's table
 //! synchronisation joins copy and stream by the same rule (source file `tablesync.c`).
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio_postgres::Client;
@@ -14,6 +15,7 @@ use super::halt::{self, Halt, Side};
 use super::progress::Teller;
 use super::stream::StreamError;
 use super::walsender::Walsender;
+use super::wire::Rows;
 use crate::catalog::Lsn;
 use crate::catalog::ident::quote_ident;
 use crate::catalog::slot_name::backlog_slot;
@@ -102,11 +104,44 @@ pub(super) fn judge(
     }
 }
 
-/// Makes the slot of the run.
-pub(super) async fn create(sender: &mut Walsender, version: i32, slot: &str) -> Result<(), StreamError> {
+/// Makes the slot of the run, unless `stop` comes first.
+pub(super) async fn create(
+    sender: &mut Walsender,
+    client: &Client,
+    version: i32,
+    slot: &str,
+    stop: &CancellationToken,
+) -> Result<(), StreamError> {
     let option = if version >= 150_000 { "(SNAPSHOT 'nothing')" } else { "NOEXPORT_SNAPSHOT" };
     let sql = format!("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput {option}", quote_ident(slot));
-    sender.query(&sql).await.map(drop)
+    let pid = backend(sender).await?;
+    until_stopped(sender, client, &pid, &sql, stop).await.map(drop)
+}
+
+/// The server process of a walsender.
+async fn backend(sender: &mut Walsender) -> Result<String, StreamError> {
+    let rows = sender.query("SELECT pg_backend_pid()").await?;
+    Ok(rows.into_iter().flatten().flatten().next().unwrap_or_default())
+}
+
+/// Runs a command that waits for transactions, and has the server give it up when `stop` comes. A server that waits does
+/// not notice that its client has gone: it would make the slot later, for nobody. So its answer is read in any case; a
+/// command that was given up is an error (57014), and one that was faster has made the slot.
+async fn until_stopped(
+    sender: &mut Walsender,
+    client: &Client,
+    pid: &str,
+    sql: &str,
+    stop: &CancellationToken,
+) -> Result<Rows, StreamError> {
+    let mut answer = pin!(sender.query(sql));
+    tokio::select! {
+        answer = &mut answer => return answer,
+        () = stop.cancelled() => {}
+    }
+    // Where this fails, lock_timeout ends the wait.
+    let _ = client.execute("SELECT pg_cancel_backend($1::text::int)", &[&pid]).await;
+    answer.await
 }
 
 /// Drops the slot of the run; tells whether it is gone.
@@ -148,18 +183,14 @@ pub(super) async fn export_snapshot(
         .await
         .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
     let broken = |error: &StreamError| halt::stream("making a temporary slot for the copy", error);
-    let pid = sender.query("SELECT pg_backend_pid()").await.map_err(|error| broken(&error))?;
-    let pid = pid.into_iter().flatten().flatten().next().unwrap_or_default();
+    let pid = backend(&mut sender).await.map_err(|error| broken(&error))?;
     let option = if version >= 150_000 { "(SNAPSHOT 'export')" } else { "EXPORT_SNAPSHOT" };
     // The server's process id makes the name unique there for as long as the slot can live.
     let slot = format!("walpilot_copy_{pid}");
     let sql = format!("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL pgoutput {option}", quote_ident(&slot));
     loop {
-        let answer = tokio::select! {
-            answer = sender.query(&sql) => answer,
-            () = stop.cancelled() => return Err(Halt::Stopped),
-        };
-        match answer {
+        match until_stopped(&mut sender, client, &pid, &sql, stop).await {
+            _ if stop.is_cancelled() => return Err(Halt::Stopped),
             Ok(rows) => {
                 let row = rows.into_iter().next().unwrap_or_default();
                 let mut columns = row.into_iter().flatten().skip(1);
