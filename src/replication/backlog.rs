@@ -41,6 +41,8 @@ const SPAN_BYTES: std::ops::RangeInclusive<u64> = 32 * 1024 * 1024..=128 * 1024 
 const AGAIN_BYTES: u64 = 256 * 1024 * 1024;
 /// An answer waits for the destination, so this bounds what hangs and not what is slow.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// The run's slot follows the checkpoint at most this often: to move it the source has to read some of the log again.
+const ADVANCE_PAUSE: Duration = Duration::from_secs(5);
 /// A pause between two looks whether the source has noticed the end of a session.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Pieces that were read and not taken.
@@ -182,7 +184,7 @@ impl Reading {
 
     /// Reads until the rest is the stream's.
     async fn run(mut self, mut wire: Wire) -> Result<(), StreamError> {
-        let mut last = false;
+        let (mut last, mut told) = (false, Instant::now());
         loop {
             let standing = self.look(&mut wire).await?;
             let again = standing.read.bytes_since(standing.restart);
@@ -196,8 +198,11 @@ impl Reading {
             let span = again.clamp(*SPAN_BYTES.start(), *SPAN_BYTES.end());
             let to = Lsn(standing.read.0 + span).min(standing.end);
             self.read(&mut wire, &standing, to).await?;
-            let flushed = *self.flushed.borrow_and_update();
-            wire.query(&advance_sql(&self.slot, flushed)).await?;
+            if told.elapsed() >= ADVANCE_PAUSE {
+                let flushed = *self.flushed.borrow_and_update();
+                wire.query(&advance_sql(&self.slot, flushed)).await?;
+                told = Instant::now();
+            }
         }
     }
 
