@@ -18,6 +18,7 @@ use super::login;
 use super::security::{self, ClientCertificate, Security, ServerView};
 use super::session::{self, Session};
 use super::settings::{SessionOptions, Settings, SslMode, TargetSession};
+use super::silence::Silence;
 use super::stream::PgStream;
 use super::tunnel;
 
@@ -84,6 +85,17 @@ pub async fn connect_replication(
 enum Purpose<'a> {
     Queries(&'a SessionOptions),
     Replication(&'a [(&'a str, &'a str)]),
+}
+
+impl Purpose<'_> {
+    fn silence(&self) -> Silence {
+        match self {
+            Purpose::Replication(parameters) if parameters.iter().any(|(name, _)| *name == "replication") => {
+                Silence::Vanished
+            }
+            _ => Silence::Waiting,
+        }
+    }
 }
 
 enum LoggedIn {
@@ -249,7 +261,9 @@ async fn one_login(
     mark: &Mark,
     tls: &mut bool,
 ) -> Result<Established, (Trouble, bool)> {
-    let link = dial(settings, encryption, mark).await.map_err(|failed| (failed.trouble, failed.tls_failed))?;
+    let link = dial(settings, encryption, purpose.silence(), mark)
+        .await
+        .map_err(|failed| (failed.trouble, failed.tls_failed))?;
     *tls = link.encrypted;
     mark.set(Stage::Login);
     let observed = link.stream.observed();

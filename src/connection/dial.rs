@@ -20,6 +20,7 @@ use super::class::{Class, Explained};
 use super::identity::IdentityFiles;
 use super::server_error::chain;
 use super::settings::{ChannelBindingMode, Settings, SslMode};
+use super::silence::Silence;
 use super::stream::{Duplex, PgStream, Refusal};
 use super::tls::{self, Verified};
 use super::tunnel;
@@ -62,8 +63,13 @@ pub(super) enum Encryption {
 }
 
 /// Opens a stream. Dropping the future closes everything.
-pub(super) async fn dial(settings: &Settings, encryption: Encryption, mark: &Mark) -> Result<Link, NotDialled> {
-    let (mut socket, peer) = open(settings, mark).await?;
+pub(super) async fn dial(
+    settings: &Settings,
+    encryption: Encryption,
+    silence: Silence,
+    mark: &Mark,
+) -> Result<Link, NotDialled> {
+    let (mut socket, peer) = open(settings, silence, mark).await?;
     if encryption == Encryption::Plain || settings.is_unix_socket() {
         return Ok(plain(socket, settings, peer));
     }
@@ -162,7 +168,7 @@ fn leaf(stream: &tokio_native_tls::TlsStream<Box<dyn Duplex>>) -> Option<Certifi
 /// Looks at the certificate that a server offers, over a connection on which nothing is sent but the request for TLS.
 /// It is evidence for a message and is never trusted.
 pub(super) async fn offered_certificate(settings: &Settings) -> Option<Certificate> {
-    let (mut socket, _) = open(settings, &Mark::default()).await.ok()?;
+    let (mut socket, _) = open(settings, Silence::Waiting, &Mark::default()).await.ok()?;
     if !settings.tls.direct && ask_for_tls(&mut socket).await.ok()? != b'S' {
         return None;
     }
@@ -172,7 +178,11 @@ pub(super) async fn offered_certificate(settings: &Settings) -> Option<Certifica
 }
 
 /// Opens the way to the server: a bastion, a Unix socket or TCP.
-async fn open(settings: &Settings, mark: &Mark) -> Result<(Box<dyn Duplex>, Option<SocketAddr>), Trouble> {
+async fn open(
+    settings: &Settings,
+    silence: Silence,
+    mark: &Mark,
+) -> Result<(Box<dyn Duplex>, Option<SocketAddr>), Trouble> {
     if let Some(bastion) = &settings.tunnel {
         mark.set(Stage::Dial);
         let stream = tunnel::open(bastion, settings).map_err(Trouble::Explained)?;
@@ -184,13 +194,13 @@ async fn open(settings: &Settings, mark: &Mark) -> Result<(Box<dyn Duplex>, Opti
         let socket = UnixStream::connect(path).await.map_err(|error| Trouble::Io(Stage::Dial, error))?;
         return Ok((Box::new(socket), None));
     }
-    let socket = dial_tcp(settings, mark).await?;
+    let socket = dial_tcp(settings, silence, mark).await?;
     let peer = socket.peer_addr().ok();
     Ok((Box::new(socket), peer))
 }
 
 /// Tries every address of the name in turn, as libpq does.
-async fn dial_tcp(settings: &Settings, mark: &Mark) -> Result<TcpStream, Trouble> {
+async fn dial_tcp(settings: &Settings, silence: Silence, mark: &Mark) -> Result<TcpStream, Trouble> {
     mark.set(Stage::Dns);
     let target = settings.hostaddr.as_deref().unwrap_or(&settings.host);
     let addresses = lookup_host((target, settings.port)).await.map_err(|_| Trouble::Dns)?;
@@ -200,7 +210,8 @@ async fn dial_tcp(settings: &Settings, mark: &Mark) -> Result<TcpStream, Trouble
         match TcpStream::connect(address).await {
             Ok(socket) => {
                 // Small messages back and forth: waiting to fill packets would add latency to each.
-                socket.set_nodelay(true).map_err(|error| Trouble::Io(Stage::Dial, error))?;
+                let set = socket.set_nodelay(true).and_then(|()| silence.notice(&socket));
+                set.map_err(|error| Trouble::Io(Stage::Dial, error))?;
                 return Ok(socket);
             }
             Err(error) => last = Trouble::Io(Stage::Dial, error),

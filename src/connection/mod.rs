@@ -28,6 +28,7 @@ pub mod server_error;
 pub mod service;
 pub mod session;
 pub mod settings;
+mod silence;
 mod sniffer;
 mod ssh_cause;
 pub mod stream;

@@ -16,6 +16,7 @@ use super::printable;
 use super::security::{Security, ServerView, TlsFacts};
 use super::server_error::{ServerError, describe};
 use super::settings::{ChannelBindingMode, SessionOptions, Settings};
+use super::silence::Silence;
 use super::stream::PgStream;
 use super::tunnel;
 
@@ -65,7 +66,7 @@ impl Session {
         let settings = Settings { hostaddr, ..self.settings.clone() };
         let encryption = if self.security.encrypted { Encryption::Needed } else { Encryption::Plain };
         let work = async {
-            let link = dial(&settings, encryption, &mark).await.map_err(|failed| failed.trouble)?;
+            let link = dial(&settings, encryption, Silence::Waiting, &mark).await.map_err(|failed| failed.trouble)?;
             token.cancel_query_raw(link.stream, Already).await.map_err(|error| Trouble::Other(describe(&error)))
         };
         match tokio::time::timeout(settings.connect_timeout, work).await {
