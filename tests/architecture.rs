@@ -28,6 +28,7 @@ const IO_FILES: &[&str] = &[
     "connection/askpass.rs",
     "connection/attempt.rs",
     "connection/dial.rs",
+    "connection/silence.rs",
     "connection/identity.rs",
     "connection/login.rs",
     "connection/process_group.rs",
