@@ -91,9 +91,10 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
 
 /// What the times come from: a slot's lag is only as well known as the time at which the byte was written.
 fn sources(history: &History, pace: Duration, said: &dyn Fn(Moment) -> String) -> String {
-    let files = history.clock().files_until().map_or_else(String::new, |until| {
-        format!("; before {} also times of WAL files, within a file", said(until))
-    });
+    let files = history
+        .clock()
+        .files_until()
+        .map_or_else(String::new, |until| format!("; before {} also times of WAL files, within a file", said(until)));
     format!(" samples every {}{files}", units::span(pace))
 }
 
