@@ -124,3 +124,90 @@ async fn what_can_not_be_followed_stops_with_the_statement_and_goes_on_after_it(
     let rows = "SELECT id, n FROM t ORDER BY id";
     assert_eq!(query(&pair.from(), rows).await, query(&pair.to(), rows).await);
 }
+
+#[tokio::test]
+async fn a_column_that_is_another_one_under_its_name_has_its_table_copied_again() {
+    let schema = "CREATE TABLE t (id int PRIMARY KEY, a int, b int); INSERT INTO t SELECT i, i, -i FROM generate_series(1, 50) i";
+    let pair = Pair::start(schema).await;
+    let (mut child, _home) = pair.command(&[]).spawn();
+    equal_before_the_end(&pair, &mut child).await;
+    // Not as rows: the columns have another order at the source by now.
+    let rows = "SELECT id, a, b FROM t ORDER BY id";
+    let same = async || query(&pair.from(), rows).await == query(&pair.to(), rows).await;
+    for changes in [
+        // The rows from before hold nothing, or what the new column's default says.
+        ["ALTER TABLE t DROP a", "ALTER TABLE t ADD a int", "INSERT INTO t (id, a) VALUES (100, 1)"],
+        ["ALTER TABLE t DROP a", "ALTER TABLE t ADD a int DEFAULT 7", "UPDATE t SET a = 8 WHERE id = 3"],
+        [
+            "BEGIN; ALTER TABLE t RENAME a TO x; ALTER TABLE t RENAME b TO a; ALTER TABLE t RENAME x TO b; COMMIT",
+            "UPDATE t SET a = 5 WHERE id = 4",
+            "DELETE FROM t WHERE id = 5",
+        ],
+        // The values of a column that came and went belong to no other.
+        [
+            "ALTER TABLE t ADD c int; UPDATE t SET c = 1",
+            "ALTER TABLE t DROP c; ALTER TABLE t ADD c int",
+            "INSERT INTO t (id) VALUES (101)",
+        ],
+    ] {
+        for sql in changes {
+            execute(&pair.from(), sql).await;
+        }
+        await_until("equal columns", same).await;
+    }
+    await_until("the column that came last", async || {
+        let there = "SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'c'";
+        value(&pair.to(), there).await == "1" && value(&pair.to(), "SELECT count(c) FROM t").await == "0"
+    })
+    .await;
+    assert!(child.try_wait().expect("its state").is_none(), "one run did it all");
+    child.kill().await.expect("it runs");
+    // Its values stay at the destination, which is a run later still the same.
+    execute(&pair.from(), "ALTER TABLE t DROP b; DELETE FROM t WHERE id = 6").await;
+    pair.catch_up().await;
+    execute(&pair.from(), "ALTER TABLE t ADD b int; DELETE FROM t WHERE id = 7").await;
+    let outcome = pair.catch_up().await;
+    assert!(outcome.stdout.contains("one of its columns was dropped and made anew"), "{}", outcome.stdout);
+    assert!(same().await);
+    let outcome = pair.catch_up().await;
+    assert!(!outcome.stdout.contains("copied again"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn a_generated_column_that_is_added_does_not_disturb_and_follows_where_it_is_published() {
+    let pair = Pair::start("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 1)").await;
+    let (mut child, _home) = pair.command(&[]).spawn();
+    equal_before_the_end(&pair, &mut child).await;
+    let virtual_too =
+        if pair.source.major() < 18 { "" } else { ", ADD thrice int GENERATED ALWAYS AS (n * 3) VIRTUAL" };
+    let add = format!("ALTER TABLE t ADD twice int GENERATED ALWAYS AS (n * 2) STORED{virtual_too}");
+    for sql in [add.as_str(), "INSERT INTO t VALUES (2, 2)", "UPDATE t SET n = 5 WHERE id = 1"] {
+        execute(&pair.from(), sql).await;
+    }
+    let plain = "SELECT id, n FROM t ORDER BY id";
+    let same = async || query(&pair.from(), plain).await == query(&pair.to(), plain).await;
+    await_until("the plain columns", same).await;
+    let columns = "SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0";
+    assert_eq!(value(&pair.to(), columns).await, "2", "it is not noticed");
+    // As the documentation says: add it there, too. Nothing has to be stopped for it.
+    execute(&pair.to(), &add).await;
+    for sql in ["INSERT INTO t VALUES (3, 3)", "UPDATE t SET n = 6 WHERE id = 1", "DELETE FROM t WHERE id = 2"] {
+        execute(&pair.from(), sql).await;
+    }
+    equal_before_the_end(&pair, &mut child).await;
+    assert!(child.try_wait().expect("its state").is_none(), "one run did it all");
+    child.kill().await.expect("it runs");
+    pair.catch_up().await;
+    pair.expect_equal().await;
+    if pair.source.major() < 18 {
+        return;
+    }
+    execute(&pair.from(), "ALTER PUBLICATION walpilot_publication SET (publish_generated_columns = stored)").await;
+    execute(&pair.from(), "ALTER TABLE t ADD half int GENERATED ALWAYS AS (n / 2) STORED; INSERT INTO t VALUES (4, 4)")
+        .await;
+    pair.catch_up().await;
+    pair.expect_equal().await;
+    execute(&pair.from(), "UPDATE t SET n = n + 10; INSERT INTO t VALUES (5, 5)").await;
+    pair.catch_up().await;
+    pair.expect_equal().await;
+}

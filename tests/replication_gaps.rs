@@ -348,3 +348,35 @@ async fn encodings_of_both_sides_are_bridged_and_what_has_no_place_is_told() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_table_that_has_left_the_publication_is_said_to_have_left() {
+    let pair = listed("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY)", "t, other").await;
+    execute(&pair.from(), "INSERT INTO t VALUES (1); INSERT INTO other VALUES (1)").await;
+    let state = async |wanted: &str| {
+        let sql = "SELECT string_agg(state, ',') FROM walpilot.table_state WHERE table_name = 't'";
+        await_until(wanted, async || value(&pair.to(), sql).await == wanted).await;
+    };
+    let shown = "SELECT string_agg(table_name || ' ' || phase, ',' ORDER BY table_name) FROM walpilot.table_progress";
+    let (mut child, _home) = pair.command(&[]).spawn();
+    pair.await_streaming().await;
+    state("streaming").await;
+    // Nobody writes: only a look at the publication can tell.
+    execute(&pair.from(), "ALTER PUBLICATION walpilot_publication DROP TABLE t").await;
+    state("left").await;
+    await_until("the progress has forgotten it", async || value(&pair.to(), shown).await == "other streaming").await;
+    one_by_one(&pair.from(), &["INSERT INTO t VALUES (2)", "ALTER PUBLICATION walpilot_publication ADD TABLE t"]).await;
+    state("streaming").await;
+    pair.await_equal().await;
+    child.kill().await.expect("it runs");
+    execute(&pair.from(), "ALTER PUBLICATION walpilot_publication DROP TABLE t").await;
+    let outcome = pair.catch_up().await;
+    assert!(outcome.stdout.contains("public.t is no longer published or chosen"), "{}", outcome.stdout);
+    state("left").await;
+    let outcome = pair.command(&["--until-caught-up", "--copy-again"]).run().await.expect_code(0);
+    assert!(!outcome.stdout.contains("no longer published"), "told once: {}", outcome.stdout);
+    state("left").await;
+    execute(&pair.from(), "ALTER PUBLICATION walpilot_publication ADD TABLE t").await;
+    pair.catch_up().await;
+    pair.expect_equal().await;
+}

@@ -12,6 +12,7 @@ use super::exit::Stop;
 use super::output::{Output, Paint};
 use super::run_view;
 use super::xmin;
+use crate::catalog::Lsn;
 use crate::monitor::units;
 use crate::replication::{Phase, Progress, Rates, RunEvent, Summary, counted};
 
@@ -91,6 +92,9 @@ impl Lines {
         match self.format {
             RunFormat::Ndjson => self.json(&json!({ "summary": summary }))?,
             RunFormat::Text if summary.progress.xmin.is_some() => self.output.line(&xmin::summary(summary))?,
+            RunFormat::Text if summary.checkpoint == Lsn::INVALID => {
+                self.output.line("stopped before anything was copied; the next run begins anew")?;
+            }
             RunFormat::Text => {
                 let copied: u64 = summary.progress.tables.iter().map(|table| table.rows_copied).sum();
                 self.output.line(&format!(

@@ -1,6 +1,7 @@
-//! Looks now and then whether tables have been added to the publication.
+//! Looks now and then whether tables have been added to the publication, or have left it.
 //!
-//! The stream tells of a table when it changes. One that nobody writes would wait for its copy until the next start.
+//! The stream tells of a table when it changes. One that nobody writes would wait for its copy until the next start, and
+//! of one that has left there is nothing to tell.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,8 +19,8 @@ use crate::profile::{Profile, TableName};
 /// Each look is a connection of its own, so that none stays open for it.
 const EVERY: Duration = Duration::from_secs(15);
 
-/// Looks until a wanted table is published that is not in `known`, tells the stream, and ends. Nothing depends on it: what
-/// fails is tried again.
+/// Looks until a wanted table is published that is not in `known`, or one of `known` is published no longer, tells the
+/// stream, and ends. Nothing depends on it: what fails is tried again.
 pub(super) async fn look(
     profile: Profile,
     version: i32,
@@ -33,6 +34,11 @@ pub(super) async fn look(
         let options = SessionOptions { application_name: "walpilot run".to_owned(), ..SessionOptions::inspect() };
         let Ok(session) = connection::connect(&profile.source, &options).await else { continue };
         let Some(names) = published(&session.client, &profile.publication).await else { continue };
+        // Without any table there is nothing to go on with; the stream tells if the publication itself is gone.
+        if !names.is_empty() && !known.is_subset(&names) {
+            let _ = words.send(Word::Published).await;
+            return;
+        }
         if names.is_subset(&seen) {
             continue;
         }

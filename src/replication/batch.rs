@@ -101,7 +101,9 @@ impl<'a> Writer<'a> {
         }
         if !self.open {
             self.open = true;
-            self.control(&mut pending, "BEGIN", "opening a transaction").await;
+            // Where triggers fire for replicated rows, keys are checked: what the source could defer is looked at when
+            // its transaction is whole.
+            self.control(&mut pending, "BEGIN; SET CONSTRAINTS ALL DEFERRED", "opening a transaction").await;
         }
         self.write(&mut pending, changes).await?;
         // Sent right behind the changes. Should one of them be refused, the server makes COMMIT a rollback, and the

@@ -9,10 +9,13 @@
 //!   the rows**. `slot`, `lsn` (everything that committed before it at the source is here), `commit_time` (of the last
 //!   transaction applied, the source's clock; null before the first), `applied_at` (the destination's clock).
 //! - `walpilot.table_state`: one row for each table of the run. `slot`, `schema_name`, `table_name`, `state` (`copying`:
-//!   its rows are not here yet, or not all; `streaming`: its rows are here and changes follow), `copied_lsn` (the
+//!   its rows are not here yet, or not all; `streaming`: its rows are here and changes follow; `left`: it is no longer
+//!   published or chosen, nothing of it is brought since `changed_at`, and it is copied anew should it come back),
+//!   `copied_lsn` (the
 //!   snapshot's position; changes of transactions that committed before it are part of the copy; null when nothing was
-//!   copied), `rows` and `bytes` copied, `changed_at`, `published_as` (the table's OID at the source and what publishes
-//!   it, so that a gap in that is noticed), `created` (walpilot made the table, and makes its key when the copy ends).
+//!   copied), `rows` and `bytes` copied, `changed_at`, `published_as` (the table's OID at the source, what publishes
+//!   it and its columns' numbers, so that a gap is noticed), `created` (walpilot made the table, and makes its key when
+//!   the copy ends).
 //! - `walpilot.table_piece`: while a large table is copied, one row for each piece of it that is here, written in the
 //!   transaction that brought its rows. `slot`, `schema_name`, `table_name`, `first_block` (of the source's table),
 //!   `rows`, `bytes`.
@@ -55,10 +58,13 @@ CREATE TABLE IF NOT EXISTS walpilot.checkpoint (
     applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
 CREATE TABLE IF NOT EXISTS walpilot.table_state (
     slot text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL,
-    state text NOT NULL CHECK (state IN ('copying', 'streaming')),
+    state text NOT NULL,
     copied_lsn pg_lsn, rows bigint NOT NULL DEFAULT 0, bytes bigint NOT NULL DEFAULT 0,
     changed_at timestamptz NOT NULL DEFAULT now(), published_as text, created boolean NOT NULL DEFAULT false,
     PRIMARY KEY (slot, schema_name, table_name));
+ALTER TABLE walpilot.table_state DROP CONSTRAINT IF EXISTS table_state_state_check,
+    DROP CONSTRAINT IF EXISTS table_state_known,
+    ADD CONSTRAINT table_state_known CHECK (state IN ('copying', 'streaming', 'left'));
 ALTER TABLE walpilot.table_state ADD COLUMN IF NOT EXISTS published_as text;
 ALTER TABLE walpilot.table_state ADD COLUMN IF NOT EXISTS created boolean NOT NULL DEFAULT false;
 CREATE TABLE IF NOT EXISTS walpilot.table_piece (
@@ -139,7 +145,8 @@ pub(super) async fn is_there(client: &Client) -> Result<bool, Halt> {
 pub(super) async fn ensure_tables(client: &Client, settings: &Settings) -> Result<(), Halt> {
     let there = client
         .query_one(
-            "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+            "SELECT (SELECT count(*) FROM pg_constraint WHERE conname = 'table_state_known' \
+                 AND conrelid = to_regclass('walpilot.table_state')) + count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
              JOIN (VALUES ('source', 'slot'), ('checkpoint', 'slot'), ('table_piece', 'slot'), \
                  ('table_state', 'published_as'), ('table_state', 'created'), ('progress', 'eta_seconds'), \
                  ('table_progress', 'eta_seconds')) newest(table_name, column_name) ON newest.table_name = c.relname \
@@ -149,7 +156,7 @@ pub(super) async fn ensure_tables(client: &Client, settings: &Settings) -> Resul
         )
         .await
         .map_err(|error| failed(&error))?;
-    if there.get::<_, i64>(0) == 7 {
+    if there.get::<_, i64>(0) == 8 {
         return Ok(());
     }
     client.batch_execute(&format!("BEGIN; {TABLES} COMMIT")).await.map_err(|error| match error.as_db_error() {
@@ -307,6 +314,14 @@ pub(super) fn set_table_state(slot: &str, table: &TableName, state: &TableState)
     )
 }
 
+/// Records that a table is no longer published or chosen; false when that stands there already.
+pub(super) async fn leave(client: &Client, slot: &str, table: &TableName) -> Result<bool, Halt> {
+    let sql = "UPDATE walpilot.table_state SET state = 'left', changed_at = now() WHERE slot = $1::text \
+               AND schema_name = $2::text AND table_name = $3::text AND state <> 'left'";
+    let changed = client.execute(sql, &[&slot, &table.schema, &table.name]).await;
+    changed.map(|rows| rows > 0).map_err(|error| failed(&error))
+}
+
 /// The pieces of a table that are here, by their first block.
 pub(super) async fn pieces(client: &Client, slot: &str, table: &TableName) -> Result<HashMap<u64, Amount>, Halt> {
     let rows = client
@@ -369,7 +384,8 @@ pub(super) async fn set_publication(client: &Client, slot: &str, publication: &s
 pub(super) async fn forget(client: &Client, slot: &str) -> Result<(), Halt> {
     let sql = format!(
         "BEGIN; DELETE FROM walpilot.checkpoint WHERE slot = {slot}; DELETE FROM walpilot.source WHERE slot = {slot}; \
-         UPDATE walpilot.table_state SET state = 'copying', changed_at = now() WHERE slot = {slot}; COMMIT",
+         UPDATE walpilot.table_state SET state = 'copying', changed_at = now() WHERE slot = {slot} \
+         AND state <> 'left'; COMMIT",
         slot = quote_literal(slot)
     );
     client.batch_execute(&sql).await.map_err(|error| failed(&error))

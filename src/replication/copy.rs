@@ -17,6 +17,7 @@ use super::progress::Progress;
 use super::slot::Snapshot;
 use super::source::SourceTable;
 use super::steady;
+use super::types;
 use super::wire::Wire;
 use crate::catalog::Lsn;
 use crate::catalog::ident::{quote_ident, quote_literal, quote_table};
@@ -75,7 +76,17 @@ impl Carry<'_> {
         piece: &Piece,
     ) -> Result<Amount, Halt> {
         let table = self.table;
-        let writing = |error| writing(table, &error);
+        let writing = |error: tokio_postgres::Error| {
+            let halt = writing(table, &error);
+            let value = error.as_db_error().is_some_and(|db| db.code().code().starts_with("22"));
+            match types::difference(table, self.there) {
+                Some(statement) if value => Halt::refused(format!(
+                    "{} The source has other types; run at the destination: {statement}; then start again, nothing is lost.",
+                    halt.what()
+                )),
+                _ => halt,
+            }
+        };
         let reading = |error| steady::reading(table, &error);
         let columns = pieces::carried(table, &self.there.columns);
         if columns.is_empty() {

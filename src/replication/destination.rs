@@ -49,6 +49,8 @@ pub(super) struct DestinationTable {
     pub(super) columns: Vec<DestinationColumn>,
     /// The primary key's columns; none if it is deferrable, because two rows may have such a key for a while.
     pub(super) primary_key: Vec<String>,
+    /// It has a primary key, be it deferrable or not.
+    pub(super) keyed: bool,
     /// The columns of each index (also of its partitions) that refuses rows because of others: unique and exclusion
     /// constraints. An expression has no name.
     pub(super) unique: Vec<Vec<String>>,
@@ -65,9 +67,12 @@ pub(super) async fn open(settings: &Settings) -> Result<Destination, Halt> {
     // The checkpoint promises durability, whatever the role's default is. The statements of the stream are planned
     // once, perhaps while a table is still empty: they must not scan it when it has grown. A policy that hides rows
     // must be an error, not a silent gap. A scan that is left to a table without an index then costs so much on paper
-    // that PostgreSQL would compile each statement anew (JIT), a hundred times the work of the scan itself.
+    // that PostgreSQL would compile each statement anew (JIT), a hundred times the work of the scan itself. A set of rows
+    // looks its keys up one by one: with the usual costs of pages, of which most are in memory here, a thousand rows would
+    // be joined to all the hundred thousand of their table.
     let sql = format!(
         "SET synchronous_commit = on; SET row_security = off; SET enable_seqscan = off; SET jit = off; \
+         SET seq_page_cost = 0.1; SET random_page_cost = 0.1; \
          SET check_function_bodies = off; SET default_transaction_isolation = 'read committed'; \
          SET default_transaction_deferrable = off; {}; {}",
         formats::SESSION,
@@ -104,7 +109,8 @@ pub(super) async fn describe(client: &Client, table: &TableName) -> Result<Optio
                  c.relhasrules OR EXISTS (SELECT 1 FROM pg_trigger g \
                      WHERE g.tgrelid IN (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) p) \
                      AND g.tgenabled::text IN ('A', left(current_setting('session_replication_role'), 1), \
-                         upper(left(current_setting('session_replication_role'), 1)))) \
+                         upper(left(current_setting('session_replication_role'), 1)))), \
+                 EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) \
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname = $1::text AND c.relname = $2::text AND c.relkind NOT IN ('i', 'I', 't')",
             &[&table.schema, &table.name],
@@ -173,6 +179,7 @@ pub(super) async fn describe(client: &Client, table: &TableName) -> Result<Optio
         partitioned: kind == "p",
         columns,
         primary_key: row.get(2),
+        keyed: row.get(4),
         unique: unique.iter().map(|row| row.get(0)).collect(),
         fires: row.get(3),
     }))
@@ -317,6 +324,7 @@ mod tests {
             identity: None,
             generated: None,
             published,
+            number: 1,
         };
         let source = SourceTable {
             oid: 1,
@@ -327,6 +335,7 @@ mod tests {
             columns: vec![column("id", true), column("hidden", false)],
             key: vec!["id".into()],
             key_is_primary: true,
+            deferrable_key: None,
             membership: crate::replication::membership::Membership::default(),
         };
         let there = |names: &[(&str, bool)]| DestinationTable {

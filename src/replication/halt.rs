@@ -141,7 +141,9 @@ pub(super) fn reading(publication: &str, error: &StreamError) -> Halt {
 pub(super) fn stream(doing: &str, error: &StreamError) -> Halt {
     match error {
         StreamError::Io(error) => Halt::Lost(Side::Source, format!("lost while {doing} ({error})")),
-        StreamError::Ended => Halt::Lost(Side::Source, format!("closed by the server while {doing}")),
+        StreamError::Ended | StreamError::ReadUp => {
+            Halt::Lost(Side::Source, format!("closed by the server while {doing}"))
+        }
         StreamError::Server(error) if state_passes(&error.sqlstate) => {
             Halt::Passing(format!("The source reported while {doing}: {error}."))
         }

@@ -53,7 +53,7 @@ pub(super) enum Word {
     Offer(Offer),
     /// A copy has failed; whether it is made anew depends on the reason.
     Failed(Halt),
-    /// Tables have been published that the stream does not know.
+    /// Other tables are published than the stream knows.
     Published,
 }
 

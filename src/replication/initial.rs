@@ -177,7 +177,7 @@ impl Initial<'_> {
             self.tell.note(format!("The copy of table {name} had been broken off; what it had copied is removed."));
         }
         if state.created
-            && table.there.primary_key.is_empty()
+            && !table.there.keyed
             && let Some(key) = create::add_key(&table.source)
         {
             client.batch_execute(&key).await.map_err(failed)?;
@@ -445,7 +445,7 @@ impl Worker<'_> {
         let created = table.state.as_ref().is_some_and(|state| state.created);
         // Made in one go after the rows it costs much less than row by row.
         if created
-            && table.there.primary_key.is_empty()
+            && !table.there.keyed
             && let Some(key) = create::add_key(&table.source)
         {
             self.client.batch_execute(&key).await.map_err(failed)?;

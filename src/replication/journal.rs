@@ -3,6 +3,7 @@
 //! On a session of its own, because the one that carries the rows is in a transaction most of the time. Nothing depends
 //! on it: when it fails, the replication goes on and it tries again.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -12,6 +13,7 @@ use super::progress::{Progress, TableProgress};
 use super::rates::{Rates, TableRate};
 use crate::catalog::ident::quote_literal;
 use crate::connection::{self, SessionOptions, Settings};
+use crate::profile::TableName;
 
 const EVERY: Duration = Duration::from_secs(1);
 const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
@@ -21,16 +23,22 @@ pub(super) async fn keep(settings: Settings, slot: String, mut progress: watch::
     let options =
         SessionOptions { application_name: "walpilot run progress".to_owned(), ..SessionOptions::administer() };
     let (mut rates, begun) = (Rates::default(), Instant::now());
+    let mut listed = HashSet::new();
     loop {
         if let Ok(session) = connection::connect(&settings, &options).await {
             loop {
                 let latest = progress.borrow_and_update().clone();
                 rates.look(&latest, begun.elapsed());
-                let sql = statements(&slot, &latest, &rates, None);
+                let mut sql = statements(&slot, &latest, &rates, None);
+                let tables: HashSet<TableName> = latest.tables.iter().map(|one| one.table.clone()).collect();
+                if !tables.is_empty() && tables != listed {
+                    sql.push_str(&forget_others(&slot, &tables));
+                }
                 if let Err(error) = session.client.batch_execute(&sql).await {
                     tracing::debug!(error = connection::describe(&error), "progress was not written");
                     break;
                 }
+                listed = tables;
                 sleep(EVERY).await;
                 // A run with nothing to do still gives a sign of life: silence means that it is gone.
                 if let Ok(Err(_)) = timeout(SIGN_OF_LIFE, progress.changed()).await {
@@ -63,6 +71,17 @@ fn statements(slot: &str, progress: &Progress, rates: &Rates, phase: Option<&str
     }
     sql.push_str(" COMMIT");
     sql
+}
+
+/// The statement that removes the tables that the run has no longer: they have left the publication.
+fn forget_others(slot: &str, tables: &HashSet<TableName>) -> String {
+    let named = |one: &TableName| format!("({}, {})", quote_literal(&one.schema), quote_literal(&one.name));
+    let names: Vec<String> = tables.iter().map(named).collect();
+    format!(
+        "; DELETE FROM walpilot.table_progress WHERE slot = {} AND (schema_name, table_name) NOT IN ({})",
+        quote_literal(slot),
+        names.join(", ")
+    )
 }
 
 /// The columns of `walpilot.progress` after its key.

@@ -244,13 +244,9 @@ impl Wish<'_> {
     ) -> Result<SlotState, Halt> {
         let name = &self.profile.slot;
         loop {
-            let answer = tokio::select! {
-                answer = slot::create(sender, version, name) => answer,
-                // The server drops what is half made when the connection ends.
-                () = self.stop.cancelled() => return Err(Halt::Stopped),
-            };
-            match answer {
+            match slot::create(sender, client, version, name, self.stop).await {
                 Ok(()) => {}
+                Err(StreamError::Server(_)) if self.stop.is_cancelled() => return Err(Halt::Stopped),
                 Err(StreamError::Server(error)) if error.sqlstate == "55P03" => {
                     self.tell.trouble(slot::open_transactions(client).await?);
                     continue;
@@ -272,16 +268,17 @@ impl Wish<'_> {
             checkpoint::table_states(client, slot).await?.into_iter().collect();
         let memberships = checkpoint::memberships(client, slot).await?;
         let recording = |error| halt::query(Side::Destination, "recording the state of a table", &error);
-        if let Some(table) = found.iter().find(|table| table.columns.is_empty()) {
+        if let Some(table) = found.iter().find(|table| !table.columns.iter().any(|column| column.published)) {
+            let why = if table.columns.is_empty() { "no columns" } else { "no columns but generated ones" };
             return Err(Halt::refused(format!(
-                "Table {} has no columns, so nothing of it can be copied. Take it out of the publication, or choose \
-                 others with --tables.",
+                "Table {} has {why}, so nothing of it can be copied. Take it out of the publication, or choose others \
+                 with --tables.",
                 table.name
             )));
         }
         let mut creator = Creator::new(source, client, &self.destination.user, self.tell);
         let mut tables = Vec::new();
-        for table in found {
+        for mut table in found {
             let mut state = states.remove(&table.name);
             if self.joining.contains(&table.name) && !state.as_ref().is_some_and(|state| state.complete) {
                 // Its columns and locks are the copy's business.
@@ -290,6 +287,14 @@ impl Wish<'_> {
             }
             if let (Some(state), Some(before)) = (state.as_mut(), memberships.get(&table.name)) {
                 self.notice_gap(client, &table, state, before).await?;
+                // Columns that were added meanwhile, so that it is noticed when they make room for others.
+                if state.complete {
+                    table.membership.keep_dropped(before);
+                    if table.membership != *before {
+                        let sql = checkpoint::set_membership(slot, &table.name, &table.membership);
+                        client.batch_execute(&sql).await.map_err(recording)?;
+                    }
+                }
             } else if state.is_some() {
                 let sql = checkpoint::set_membership(slot, &table.name, &table.membership);
                 client.batch_execute(&sql).await.map_err(recording)?;
@@ -343,16 +348,16 @@ impl Wish<'_> {
             tables.push(Table { source: table, there, state });
         }
         // A table that has left the publication misses changes from now on: should it come back, it is copied anew.
-        for (name, state) in states.into_iter().filter(|(_, state)| state.complete) {
-            let state = TableState { complete: false, ..state };
-            let sql = checkpoint::set_table_state(slot, &name, &state);
-            client
-                .batch_execute(&sql)
-                .await
-                .map_err(|error| halt::query(Side::Destination, "recording the state of a table", &error))?;
-            self.tell.trouble(format!(
-                "Table {name} is no longer published or chosen; its rows at the destination stay as they are."
-            ));
+        for (name, state) in states.into_iter().filter(|(name, _)| !self.joining.contains(name)) {
+            if !checkpoint::leave(client, slot, &name).await? {
+                continue;
+            }
+            let rows = if state.complete {
+                "its rows at the destination stay as they are"
+            } else {
+                "its copy had not come to its end, so its rows at the destination are not complete"
+            };
+            self.tell.trouble(format!("Table {name} is no longer published or chosen; {rows}."));
         }
         Ok(tables)
     }
@@ -376,7 +381,8 @@ impl Wish<'_> {
             .await
             .map_err(|error| halt::query(Side::Destination, "recording the state of a table", &error))?;
         self.tell.trouble(format!(
-            "Table {} is copied again: it was not published for a while, or it was dropped and made anew.",
+            "Table {} is copied again: it was not published for a while, or it or one of its columns was dropped and made \
+             anew.",
             table.name
         ));
         Ok(())

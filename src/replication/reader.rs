@@ -80,7 +80,6 @@ impl Reader {
                     }
                 }
                 read = receive(&mut stream, &mut waiting), if cost == 0 => {
-                    read?;
                     let (now, before) = (Instant::now(), bytes);
                     let mut whole = false;
                     for frame in &waiting[seen..] {
@@ -119,6 +118,14 @@ impl Reader {
                         progress.source_reaches(received);
                         progress.ages(lag.age(clock()));
                     });
+                    if let Err(error) = read {
+                        if bytes > 0
+                            && let Ok(permit) = Arc::clone(&room).acquire_many_owned(share(bytes)).await
+                        {
+                            self.hand_over(&mut waiting, permit);
+                        }
+                        return Err(error);
+                    }
                 }
                 () = sleep_until(hold.unwrap_or(due)), if cost == 0 && hold.is_some() => cost = share(bytes),
                 changed = self.flushed.changed() => {

@@ -4,6 +4,8 @@
 //! what is missing and follows the stream. When a connection breaks, the next attempt does the same: there is no
 //! state in memory that could disagree with the destination.
 
+mod streaming;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,25 +16,19 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::added;
-use super::apply::{self, Applier, Ended, Part};
+use super::apply::{self, Ended};
 use super::checkpoint;
 use super::destination::Destination;
-use super::halt::{self, Halt, Side};
+use super::halt::Halt;
 use super::handover::Word;
 use super::initial::{self, Held, Initial};
 use super::join::{self, Join, Standing};
 use super::journal;
-use super::look;
 use super::patience::{FAREWELL, Patience};
-use super::prepare::{FORGET, Ready, Table, Wish, own};
+use super::prepare::{Ready, Table, Wish, own};
 use super::progress::{Phase, Progress, RunEvent, TablePhase, TableProgress, Teller};
-use super::pulse;
-use super::reader::Reader;
-use super::scope::{Elsewhere, InScope, Scope};
 use super::sequences;
 use super::slot;
-use super::walsender::Walsender;
 use super::xmin::{self, XminOptions};
 use crate::catalog::Lsn;
 use crate::connection::{Failure, Settings};
@@ -90,7 +86,7 @@ impl From<Halt> for RunError {
 pub struct Summary {
     /// The last state.
     pub progress: Progress,
-    /// Where the destination stands; a new run goes on from here.
+    /// Where the destination stands; a new run goes on from here. 0/0 when nothing has begun: the next run begins anew.
     pub checkpoint: Lsn,
 }
 
@@ -123,6 +119,7 @@ pub async fn run(
         fence: None,
         made_slot: AtomicBool::new(false),
         again: None,
+        stream_only: false,
         doubt: None,
         held: None,
         statistics: None,
@@ -179,11 +176,14 @@ pub async fn run(
     for join in std::mem::take(&mut run.joins) {
         join.left().await;
     }
+    run.let_go();
+    let undone = run.undo().await;
     let state = progress.borrow().clone();
     if run.journal.take().is_some() {
         let _ = timeout(FAREWELL, journal::close(&options.destination, &options.profile.slot, &state)).await;
     }
-    Ok(Summary { checkpoint: state.checkpoint, progress: state })
+    let checkpoint = if undone { Lsn::INVALID } else { state.checkpoint };
+    Ok(Summary { checkpoint, progress: state })
 }
 
 /// Forgets how far the destination is, so that the next run empties the tables of this slot and copies them anew.
@@ -267,6 +267,8 @@ struct Run<'a> {
     made_slot: AtomicBool,
     /// The checkpoint at which an attempt ended with [`Halt::Again`].
     again: Option<Lsn>,
+    /// The source does not let a backlog be read with SQL.
+    stream_only: bool,
     /// See [`Ready::doubt`].
     doubt: Option<String>,
     /// The snapshot of a copy that a broken connection has interrupted.
@@ -381,18 +383,21 @@ impl Run<'_> {
         self.joins.push(work.begin());
     }
 
-    /// A run that can't begin leaves no slot behind: it would hold back WAL at the source for nobody.
-    async fn undo(&self) {
+    /// A run that ends before anything was copied leaves no slot behind: it would hold back WAL at the source for nobody.
+    /// Tells whether there was one.
+    async fn undo(&self) -> bool {
         let begun = self.progress.borrow().tables.iter().any(|table| table.phase == TablePhase::Streaming);
         if begun || !self.made_slot.load(Ordering::Relaxed) {
-            return;
+            return false;
         }
         let slot = &self.options.profile.slot;
         // First at the destination: a checkpoint without a slot would look like a slot that got lost.
-        if forget(self.options).await.is_ok() && slot::discard(&self.options.profile.source, slot).await {
+        let undone = forget(self.options).await.is_ok() && slot::discard(&self.options.profile.source, slot).await;
+        if undone {
             self.tell
                 .note(format!("Dropped the replication slot {slot} at the source, because nothing was copied yet."));
         }
+        undone
     }
 
     /// Puts the tables into the progress; numbers of an earlier attempt stay.
@@ -403,76 +408,5 @@ impl Run<'_> {
             progress.tables = ready.tables.iter().map(|table| table.shown(&mut before)).collect();
             progress.destination_reaches(ready.checkpoint);
         });
-    }
-
-    /// Follows the stream.
-    async fn stream(&mut self, ready: Ready, streamed: &mut bool) -> Result<Ended, Halt> {
-        let profile = &self.options.profile;
-        let sender = Walsender::connect(&profile.source, ready.version)
-            .await
-            .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
-        let (stream, line) = sender
-            .start(&profile.slot, &profile.publication, ready.checkpoint)
-            .await
-            .map_err(|error| halt::stream("starting the stream", &error))?;
-        // Now that the slot is ours, nobody can move it: the last look counts.
-        if let Some(state) = slot::inspect(&ready.source.client, &profile.slot).await? {
-            let way_out = format!("To go on, {FORGET}");
-            let database = state.database.clone().unwrap_or_default();
-            slot::judge(&profile.slot, &state, &database, Some(ready.checkpoint), &way_out)?;
-        }
-        let every = slot::feedback_interval(&ready.source.client).await?;
-        let pulse = pulse::keep(ready.source, profile.source.clone(), self.progress.clone());
-        let _pulse = AbortOnDropHandle::new(tokio::spawn(pulse));
-        self.progress.send_modify(|progress| {
-            progress.phase = Phase::Streaming;
-            for table in ready.tables.iter().filter(|table| table.complete()) {
-                if let Some(shown) = progress.table(&table.source.name) {
-                    shown.phase = TablePhase::Streaming;
-                }
-            }
-        });
-        self.tell.note(format!("Streaming from {}.", ready.checkpoint));
-        *streamed = true;
-
-        let (queue, chunks) = mpsc::unbounded_channel();
-        let (flushed, told) = watch::channel(ready.checkpoint);
-        let reader = Reader { queue, flushed: told, progress: self.progress.clone(), every };
-        let mut reader = line.spawn(reader.read(stream));
-        let tables = ready.tables.iter().enumerate().filter_map(|(place, table)| {
-            let membership = table.source.membership.clone();
-            let state = table.state.as_ref().filter(|state| state.complete)?;
-            Some((table.source.name.clone(), InScope { from: state.copied, place, membership }))
-        });
-        let joining = ready.tables.iter().filter(|table| !table.complete()).map(|table| table.source.name.clone());
-        let scope = Scope {
-            tables: tables.collect(),
-            elsewhere: Elsewhere::Joining(joining.collect()),
-            look: look::at(profile, ready.version),
-            fence: self.fence,
-            apart: self.again.is_some(),
-        };
-        let known = ready.tables.iter().map(|table| table.source.name.clone()).collect();
-        let words = self.words.0.clone();
-        let added = added::look(profile.clone(), ready.version, known, words, self.tell.clone());
-        let _added = AbortOnDropHandle::new(tokio::spawn(added));
-        let client = &ready.destination.session.client;
-        let part = Part::Run { slot: &profile.slot, words: &mut self.words.1 };
-        let applier = Applier::new(client, part, scope, self.progress.clone(), flushed, self.tell).await?;
-        match applier.run(chunks, self.stop).await? {
-            Ended::Cut => match reader.await {
-                Ok(Err(error)) => Err(halt::reading(&profile.publication, &error)),
-                _ => Err(apply::ended()),
-            },
-            ended => {
-                if ended == Ended::Stopped {
-                    self.progress.send_modify(|progress| progress.phase = Phase::Stopping);
-                }
-                // The reader sees that the applying task has ended, and takes its leave. What the source is not told
-                // now, it is told next time.
-                let _ = timeout(FAREWELL, &mut reader).await;
-                Ok(ended)
-            }
-        }
     }
 }

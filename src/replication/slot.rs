@@ -5,6 +5,7 @@
 //! before its consistent point, and the stream of the run's slot brings all later ones. PostgreSQL's table
 //! synchronisation joins copy and stream by the same rule (source file `tablesync.c`).
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio_postgres::Client;
@@ -14,8 +15,10 @@ use super::halt::{self, Halt, Side};
 use super::progress::Teller;
 use super::stream::StreamError;
 use super::walsender::Walsender;
+use super::wire::Rows;
 use crate::catalog::Lsn;
 use crate::catalog::ident::quote_ident;
+use crate::catalog::slot_name::backlog_slot;
 use crate::connection::{self, SessionOptions, Settings, printable};
 
 /// What the source says about a slot.
@@ -24,6 +27,7 @@ pub(super) struct SlotState {
     pub(super) plugin: Option<String>,
     pub(super) database: Option<String>,
     pub(super) temporary: bool,
+    /// Who reads it, or its backlog.
     pub(super) active_pid: Option<i32>,
     pub(super) confirmed: Lsn,
     pub(super) wal_status: Option<String>,
@@ -33,10 +37,12 @@ pub(super) struct SlotState {
 pub(super) async fn inspect(client: &Client, slot: &str) -> Result<Option<SlotState>, Halt> {
     let row = client
         .query_opt(
-            "SELECT plugin::text, database::text, temporary, active_pid, \
+            "SELECT plugin::text, database::text, temporary, \
+             COALESCE(active_pid, (SELECT r.active_pid FROM pg_replication_slots r \
+             WHERE r.temporary AND r.slot_name = $2::text)), \
              COALESCE(confirmed_flush_lsn, '0/0')::text, wal_status FROM pg_replication_slots \
              WHERE slot_name = $1::text",
-            &[&slot],
+            &[&slot, &backlog_slot(slot)],
         )
         .await
         .map_err(|error| halt::query(Side::Source, "looking at the replication slot", &error))?;
@@ -98,11 +104,44 @@ pub(super) fn judge(
     }
 }
 
-/// Makes the slot of the run.
-pub(super) async fn create(sender: &mut Walsender, version: i32, slot: &str) -> Result<(), StreamError> {
+/// Makes the slot of the run, unless `stop` comes first.
+pub(super) async fn create(
+    sender: &mut Walsender,
+    client: &Client,
+    version: i32,
+    slot: &str,
+    stop: &CancellationToken,
+) -> Result<(), StreamError> {
     let option = if version >= 150_000 { "(SNAPSHOT 'nothing')" } else { "NOEXPORT_SNAPSHOT" };
     let sql = format!("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput {option}", quote_ident(slot));
-    sender.query(&sql).await.map(drop)
+    let pid = backend(sender).await?;
+    until_stopped(sender, client, &pid, &sql, stop).await.map(drop)
+}
+
+/// The server process of a walsender.
+async fn backend(sender: &mut Walsender) -> Result<String, StreamError> {
+    let rows = sender.query("SELECT pg_backend_pid()").await?;
+    Ok(rows.into_iter().flatten().flatten().next().unwrap_or_default())
+}
+
+/// Runs a command that waits for transactions, and has the server give it up when `stop` comes. A server that waits does
+/// not notice that its client has gone: it would make the slot later, for nobody. So its answer is read in any case; a
+/// command that was given up is an error (57014), and one that was faster has made the slot.
+async fn until_stopped(
+    sender: &mut Walsender,
+    client: &Client,
+    pid: &str,
+    sql: &str,
+    stop: &CancellationToken,
+) -> Result<Rows, StreamError> {
+    let mut answer = pin!(sender.query(sql));
+    tokio::select! {
+        answer = &mut answer => return answer,
+        () = stop.cancelled() => {}
+    }
+    // Where this fails, lock_timeout ends the wait.
+    let _ = client.execute("SELECT pg_cancel_backend($1::text::int)", &[&pid]).await;
+    answer.await
 }
 
 /// Drops the slot of the run; tells whether it is gone.
@@ -144,18 +183,14 @@ pub(super) async fn export_snapshot(
         .await
         .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
     let broken = |error: &StreamError| halt::stream("making a temporary slot for the copy", error);
-    let pid = sender.query("SELECT pg_backend_pid()").await.map_err(|error| broken(&error))?;
-    let pid = pid.into_iter().flatten().flatten().next().unwrap_or_default();
+    let pid = backend(&mut sender).await.map_err(|error| broken(&error))?;
     let option = if version >= 150_000 { "(SNAPSHOT 'export')" } else { "EXPORT_SNAPSHOT" };
     // The server's process id makes the name unique there for as long as the slot can live.
     let slot = format!("walpilot_copy_{pid}");
     let sql = format!("CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL pgoutput {option}", quote_ident(&slot));
     loop {
-        let answer = tokio::select! {
-            answer = sender.query(&sql) => answer,
-            () = stop.cancelled() => return Err(Halt::Stopped),
-        };
-        match answer {
+        match until_stopped(&mut sender, client, &pid, &sql, stop).await {
+            _ if stop.is_cancelled() => return Err(Halt::Stopped),
             Ok(rows) => {
                 let row = rows.into_iter().next().unwrap_or_default();
                 let mut columns = row.into_iter().flatten().skip(1);

@@ -27,6 +27,8 @@ pub(super) struct Column {
     pub(super) generated: Option<String>,
     /// Its values come with the copy and with the stream.
     pub(super) published: bool,
+    /// `pg_attribute.attnum`, which no other column of the table ever has.
+    pub(super) number: i16,
 }
 
 /// A published table.
@@ -45,8 +47,17 @@ pub(super) struct SourceTable {
     pub(super) key: Vec<String>,
     /// Whether `key` is the primary key.
     pub(super) key_is_primary: bool,
+    /// The primary key, if it is a deferrable one.
+    pub(super) deferrable_key: Option<DeferrableKey>,
     /// As what it is published.
     pub(super) membership: Membership,
+}
+
+/// A primary key that rows may share until the end of a statement or a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DeferrableKey {
+    pub(super) columns: Vec<String>,
+    pub(super) initially_deferred: bool,
 }
 
 impl SourceTable {
@@ -216,6 +227,7 @@ pub(super) async fn tables(
             columns: Vec::new(),
             key: Vec::new(),
             key_is_primary: false,
+            deferrable_key: None,
             membership: Membership::new(oid, row.get(8)),
         });
     }
@@ -276,7 +288,7 @@ pub(super) async fn columns(
     let rows = client
         .query(
             &format!("SELECT a.attrelid, a.attname::text, a.atttypid, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
-             CASE WHEN a.attidentity <> '' THEN coalesce(({SEQUENCE_OPTIONS}), '') END, CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END, a.atttypmod \
+             CASE WHEN a.attidentity <> '' THEN coalesce(({SEQUENCE_OPTIONS}), '') END, CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END, a.atttypmod, a.attnum \
              FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
              WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum"),
             &[&oids],
@@ -303,10 +315,14 @@ pub(super) async fn columns(
             identity: row.get(5),
             generated,
             published,
+            number: row.get(8),
         });
     }
     for table in tables {
         table.columns = of.remove(&table.oid).unwrap_or_default();
+        let name = |column: &Column| if column.published { column.name.clone() } else { String::new() };
+        let columns = table.columns.iter().map(|column| (column.number, name(column))).collect();
+        table.membership.set_columns(columns);
     }
     Ok(())
 }
@@ -318,9 +334,11 @@ async fn keys(client: &Client, tables: &mut [SourceTable]) -> Result<(), Halt> {
             "SELECT i.indrelid, i.indisprimary, ARRAY(SELECT a.attname::text \
                  FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place) \
                  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
-                 WHERE k.place <= i.indnkeyatts ORDER BY k.place) \
-             FROM pg_index i WHERE i.indrelid = ANY($1) AND i.indisvalid AND i.indimmediate \
-               AND (i.indisprimary OR i.indisreplident) \
+                 WHERE k.place <= i.indnkeyatts ORDER BY k.place), \
+                 i.indimmediate, COALESCE(k.condeferred, false) \
+             FROM pg_index i LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid \
+               AND k.contype = 'p' \
+             WHERE i.indrelid = ANY($1) AND i.indisvalid AND (i.indisprimary OR i.indisreplident AND i.indimmediate) \
              ORDER BY i.indisprimary",
             &[&oids],
         )
@@ -329,6 +347,10 @@ async fn keys(client: &Client, tables: &mut [SourceTable]) -> Result<(), Halt> {
     // A primary key comes last and wins.
     for row in &rows {
         if let Some(table) = tables.iter_mut().find(|table| table.oid == row.get::<_, u32>(0)) {
+            if !row.get::<_, bool>(3) {
+                table.deferrable_key = Some(DeferrableKey { columns: row.get(2), initially_deferred: row.get(4) });
+                continue;
+            }
             table.key_is_primary = row.get(1);
             table.key = row.get(2);
         }

@@ -49,6 +49,9 @@ pub(super) enum StreamError {
     /// The server closed the connection or ended the stream.
     #[error("the server ended the connection")]
     Ended,
+    /// What this stream was to bring has been brought.
+    #[error("there is no more to read")]
+    ReadUp,
     /// The server sent an error.
     #[error("{0}")]
     Server(Box<ServerError>),

@@ -69,6 +69,19 @@ pub(super) fn check(source: &SourceTable, there: &DestinationTable) -> Result<()
     Ok(())
 }
 
+/// The statement that gives the destination the types of the source where they differ without harm.
+pub(super) fn difference(source: &SourceTable, there: &DestinationTable) -> Option<String> {
+    let published = source.columns.iter().filter(|column| column.published);
+    let columns = published.map(|column| (column.name.as_str(), (column.type_oid, column.type_modifier)));
+    let differing = differing(columns, there);
+    let type_of = |name: &str| source.columns.iter().find(|column| column.name == name).map(|column| &column.type_name);
+    let change =
+        |(name, ..): &(&str, Kind, bool)| Some(format!("ALTER COLUMN {} TYPE {}", quote_ident(name), type_of(name)?));
+    let changes: Vec<String> = differing.iter().filter_map(change).collect();
+    let statement = format!("ALTER TABLE {} {}", quote_table(&source.name), changes.join(", "));
+    (!changes.is_empty()).then(|| printable(&statement).into_owned())
+}
+
 fn distorted(table: &TableName, column: &str, statement: &str) -> Halt {
     Halt::refused(format!(
         "Column {} of table {table} has a type at the destination that would round or cut values of the source without a \

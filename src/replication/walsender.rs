@@ -18,7 +18,7 @@ use crate::catalog::ident::{quote_ident, quote_literal};
 use crate::connection::cause::Trouble;
 use crate::connection::login::server_error;
 use crate::connection::stream::PgStream;
-use crate::connection::{Failure, Settings};
+use crate::connection::{Failure, ServerError, Settings};
 
 /// Formats that the text of values must not inherit from the role or the database, and limits: creating a slot waits
 /// for transactions, which `lock_timeout` bounds.
@@ -107,7 +107,6 @@ impl Walsender {
         let sql = format!(
             "START_REPLICATION SLOT {} LOGICAL {from} (proto_version '1', publication_names {})",
             quote_ident(slot),
-            // The option is a list of identifiers inside a string: quoted twice.
             plain_literal(&quote_ident(publication)),
         );
         self.wire.send_query(&sql).await?;
@@ -131,6 +130,11 @@ impl Walsender {
             }
         }
     }
+}
+
+/// The option `publication_names` in SQL: a list of identifiers inside a string, so it is quoted twice.
+pub(super) fn publication_names(publication: &str) -> String {
+    quote_literal(&quote_ident(publication))
 }
 
 /// The replication grammar knows no `E''` strings; a quote is doubled and everything else stands for itself.
@@ -170,8 +174,7 @@ impl WalStream {
                     let Some(Message::NoticeResponse(body)) = Message::parse(&mut self.input)? else { continue };
                     let notice = server_error(body.fields())?;
                     tracing::warn!("the source says: {notice}");
-                    // PostgreSQL 18 leaves out the changes of a publication that is not there, with no more than this.
-                    if notice.sqlstate == NOT_IN_PREREQUISITE_STATE {
+                    if tells_of_missing_publication(&notice) {
                         return Err(StreamError::Server(Box::new(notice)));
                     }
                 }
@@ -186,6 +189,11 @@ impl WalStream {
         self.stream.write_all(&out).await?;
         Ok(self.stream.flush().await?)
     }
+}
+
+/// PostgreSQL 18 leaves out the changes of a publication that is not there, with no more than this notice.
+pub(super) fn tells_of_missing_publication(notice: &ServerError) -> bool {
+    notice.sqlstate == NOT_IN_PREREQUISITE_STATE
 }
 
 fn frame(mut body: Bytes) -> Result<Option<Frame>, StreamError> {

@@ -195,6 +195,12 @@ pub async fn query(settings: &Settings, sql: &str) -> Vec<Vec<Option<String>>> {
     rows.collect()
 }
 
+/// The statement that writes so many bytes to the log without a row: what has gathered behind a slot is then not left to the
+/// stream.
+pub fn backlog(bytes: u64) -> String {
+    format!("SELECT pg_logical_emit_message(false, 'filler', repeat('x', {bytes}))")
+}
+
 /// [`query`] for its effect.
 pub async fn execute(settings: &Settings, sql: &str) {
     query(settings, sql).await;

@@ -149,6 +149,7 @@ pub(super) async fn find(client: &Client, version: i32, selection: &Selection) -
             columns: Vec::new(),
             key: Vec::new(),
             key_is_primary: false,
+            deferrable_key: None,
             membership: Membership::default(),
         };
         candidates.push((source, kind == "m"));

@@ -133,6 +133,7 @@ pub(super) fn asked(slot: &Slot, sample: &Sample) -> String {
     let Some(names) = names else {
         return match options {
             Some(options) if !options.is_empty() => format!("asked for {}", printable(&options.join(", "))),
+            _ if reader.reads_backlog => "reads what has gathered by function, from a copy of the slot".to_owned(),
             _ if reader.polls() => "asked for  reads by function, not by a walsender".to_owned(),
             _ => String::new(),
         };

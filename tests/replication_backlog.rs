@@ -1,0 +1,203 @@
+//! What has gathered behind the slot is read with SQL, and the stream begins where that ends: nothing is lost between the
+//! two or brought twice, whatever ends a run in the middle.
+
+mod replicating;
+mod support;
+
+use replicating::{Pair, backlog, execute, query, value, zoo};
+use rustix::process::{Pid, Signal, kill_process};
+use support::{await_until, destination, prepare, session, source_builder, started};
+use tokio::process::Child;
+use walpilot::connection::{Session, Settings};
+
+/// The run says that it reads a backlog.
+const SAYS: &str = "gathered behind the slot";
+/// The temporary slot with which it does.
+const READING: &str = "SELECT count(*) FROM pg_replication_slots WHERE temporary AND slot_name LIKE '%\\_backlog'";
+/// More log than is left to the stream.
+const BACKLOG_BYTES: u64 = 6_000_000;
+
+/// A table with a key, one whose rows may be doubles, and one that is emptied.
+const TABLES: &str = "CREATE TABLE t (id int PRIMARY KEY, n int, x text); \
+    CREATE TABLE twins (n int, x text); ALTER TABLE twins REPLICA IDENTITY FULL; CREATE TABLE emptied (id int PRIMARY KEY); \
+    INSERT INTO t SELECT i, 0, 'as copied' FROM generate_series(1, 100) i; INSERT INTO emptied VALUES (1), (2)";
+
+/// Small and large transactions, one that is in parts, and rows that only doubles can tell from being brought twice.
+fn write(pair: &Pair, from: u32) {
+    let to = from + 30_000;
+    let sql = format!(
+        "INSERT INTO t SELECT i, 0, repeat('x', 80) FROM generate_series({from}, {to}) i; \
+         DO $$ BEGIN FOR i IN 1..500 LOOP INSERT INTO twins VALUES (i % 7, 'twin'); \
+             UPDATE t SET n = n + 1 WHERE id = {from} + i; \
+             BEGIN DELETE FROM t WHERE id = {from} + i; RAISE division_by_zero; EXCEPTION WHEN division_by_zero THEN END; \
+             COMMIT; END LOOP; END $$; \
+         UPDATE t SET n = n + 1 WHERE id >= {from}; DELETE FROM t WHERE id >= {from} AND id % 3 = 0; \
+         TRUNCATE emptied; INSERT INTO emptied VALUES ({from}); UPDATE t SET id = -id WHERE id BETWEEN 10 AND 20"
+    );
+    // Each statement is a transaction.
+    prepare(&pair.from(), &sql);
+}
+
+async fn pair(settings: &[(&str, &str)], schema: &str) -> Pair {
+    let builder = settings.iter().fold(source_builder(), |builder, (name, value)| builder.setting(name, value));
+    let pair = Pair { source: started(builder).await, destination: destination().await };
+    execute(&pair.from(), schema).await;
+    execute(&pair.from(), "CREATE PUBLICATION walpilot_publication FOR ALL TABLES").await;
+    pair
+}
+
+#[tokio::test]
+async fn a_backlog_is_read_with_sql_and_the_stream_goes_on_behind_it() {
+    let pair = pair(&[], TABLES).await;
+    let first = pair.catch_up().await;
+    assert!(!first.stdout.contains(SAYS), "{}", first.stdout);
+    // Begun before the backlog is read, and committed when the stream goes on: it must come once.
+    let across = session(&pair.from()).await;
+    across
+        .client
+        .batch_execute("SET search_path = public; BEGIN; INSERT INTO twins VALUES (0, 'across')")
+        .await
+        .expect("begun");
+    write(&pair, 1_000);
+    let (mut child, _home) = pair.command(&[]).spawn();
+    pair.await_equal().await;
+    assert_eq!(value(&pair.from(), READING).await, "0", "only for the backlog");
+    let streams = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
+    await_until("the stream", async || value(&pair.from(), streams).await == "1").await;
+    across.client.batch_execute("INSERT INTO twins VALUES (0, 'across'); COMMIT").await.expect("committed");
+    execute(&pair.from(), "UPDATE t SET x = 'in the stream' WHERE id < 50").await;
+    pair.await_equal().await;
+    child.kill().await.expect("it runs");
+    // And once more, from a slot that the stream has left.
+    write(&pair, 50_000);
+    let again = pair.catch_up().await;
+    assert!(again.stdout.contains(SAYS), "{}", again.stdout);
+    pair.expect_equal().await;
+    pair.expect_orderly_slots().await;
+}
+
+#[tokio::test]
+async fn values_of_a_backlog_are_those_of_the_stream() {
+    let pair = Pair::start(zoo::TABLES).await;
+    for side in [pair.from(), pair.to()] {
+        execute(&side, zoo::ODD_DEFAULTS).await;
+    }
+    pair.catch_up().await;
+    execute(&pair.from(), zoo::ROWS).await;
+    execute(&pair.from(), "UPDATE big SET y = 1; DELETE FROM plain WHERE n < 9").await;
+    execute(&pair.from(), &backlog(BACKLOG_BYTES)).await;
+    let outcome = pair.catch_up().await;
+    assert!(outcome.stdout.contains(SAYS), "{}", outcome.stdout);
+    pair.expect_equal().await;
+    // The same rows in another encoding.
+    let latin = "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+    execute(&pair.from(), latin).await;
+    execute(&pair.to(), "CREATE DATABASE latin").await;
+    let latin = |settings| Settings { database: "latin".to_owned(), ..settings };
+    let (from, to) = (latin(pair.from()), latin(pair.to()));
+    execute(
+        &from,
+        "CREATE TABLE t (id int PRIMARY KEY, x text); CREATE PUBLICATION walpilot_publication FOR ALL TABLES",
+    )
+    .await;
+    let run =
+        async || replicating::between(&from, &to, &["--slot", "latin", "--until-caught-up"]).run().await.expect_code(0);
+    run().await;
+    execute(&from, "INSERT INTO t VALUES (1, 'Grüße, ÿ')").await;
+    execute(&from, &backlog(BACKLOG_BYTES)).await;
+    let outcome = run().await;
+    assert!(outcome.stdout.contains(SAYS), "{}", outcome.stdout);
+    assert_eq!(query(&from, "SELECT * FROM t").await, query(&to, "SELECT * FROM t").await);
+}
+
+/// A run that reads a backlog and waits for a lock at the destination.
+async fn held_up(pair: &Pair) -> (Child, tempfile::TempDir, Session) {
+    let lock = session(&pair.to()).await;
+    lock.client.batch_execute("BEGIN; LOCK TABLE public.t IN SHARE MODE").await.expect("locked");
+    let (child, home) = pair.command(&[]).spawn();
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't'::regclass";
+    await_until("the apply waits", async || value(&pair.to(), waits).await == "1").await;
+    assert_eq!(value(&pair.from(), READING).await, "1");
+    (child, home, lock)
+}
+
+#[tokio::test]
+async fn a_run_may_end_in_the_middle_of_a_backlog() {
+    let pair = pair(&[], TABLES).await;
+    pair.catch_up().await;
+    write(&pair, 1_000);
+
+    // Somebody else may not take the slot meanwhile.
+    let (mut child, _home, lock) = held_up(&pair).await;
+    let elsewhere = destination().await;
+    let other = pair.command_to(&elsewhere.settings(), &[]).run().await;
+    assert!(other.code != 0 && other.stderr.contains("is in use at the source by process"), "{}", other.stderr);
+    child.kill().await.expect("it runs");
+    await_until("the slot of a killed run is gone", async || value(&pair.from(), READING).await == "0").await;
+    drop(lock);
+
+    // The first Ctrl-C finishes the batch at hand.
+    let (mut child, _home, lock) = held_up(&pair).await;
+    let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)).expect("it runs");
+    kill_process(pid, Signal::INT).expect("it runs");
+    drop(lock);
+    assert_eq!(child.wait().await.expect("it ends").code(), Some(130));
+    assert_eq!(value(&pair.from(), READING).await, "0", "an orderly end leaves no slot");
+    pair.expect_orderly_slots().await;
+
+    pair.catch_up().await;
+    pair.expect_equal().await;
+    pair.expect_orderly_slots().await;
+}
+
+#[tokio::test]
+async fn without_room_for_one_more_slot_the_stream_brings_it_all() {
+    let pair = pair(&[("max_replication_slots", "2")], TABLES).await;
+    pair.catch_up().await;
+    execute(&pair.from(), "SELECT pg_create_physical_replication_slot('taken')").await;
+    write(&pair, 1_000);
+    let outcome = pair.catch_up().await;
+    assert!(!outcome.stdout.contains(SAYS), "{}", outcome.stdout);
+    pair.expect_equal().await;
+}
+
+#[tokio::test]
+async fn what_would_have_to_be_read_again_and_again_is_left_to_the_stream() {
+    let pair = pair(&[("max_wal_size", "4GB")], TABLES).await;
+    pair.catch_up().await;
+    let old = session(&pair.from()).await;
+    old.client
+        .batch_execute("SET search_path = public; BEGIN; INSERT INTO twins VALUES (1, 'old')")
+        .await
+        .expect("begun");
+    for round in 0..20 {
+        // A checkpoint's worth of log each time, with a position at which decoding could begin were it not for `old`.
+        execute(&pair.from(), &format!("INSERT INTO twins VALUES ({round}, 'new')")).await;
+        execute(&pair.from(), "SELECT pg_switch_wal()").await;
+    }
+    execute(&pair.from(), "INSERT INTO t VALUES (-1, 0, 'last')").await;
+    let outcome = pair.catch_up().await;
+    assert!(outcome.stdout.contains(SAYS) && outcome.stdout.contains("Streaming from"), "{}", outcome.stdout);
+    assert_eq!(value(&pair.to(), "SELECT count(*) FROM twins WHERE x = 'new'").await, "20");
+    old.client.batch_execute("COMMIT").await.expect("committed");
+    pair.catch_up().await;
+    pair.expect_equal().await;
+}
+
+#[tokio::test]
+async fn what_the_source_does_not_give_by_sql_the_stream_brings() {
+    // The rows of an answer are gathered in a temporary file.
+    let pair = pair(&[("temp_file_limit", "64kB")], TABLES).await;
+    pair.catch_up().await;
+    write(&pair, 1_000);
+    execute(&pair.from(), "INSERT INTO t SELECT i, 0, repeat('y', 80) FROM generate_series(100000, 150000) i").await;
+    let outcome = pair.catch_up().await;
+    assert!(outcome.stdout.contains(SAYS) && outcome.stdout.contains("Streaming from"), "{}", outcome.stdout);
+    for sql in ["ALTER SYSTEM SET temp_file_limit = -1", "SELECT pg_reload_conf()"] {
+        execute(&pair.from(), sql).await;
+    }
+    let limit = "SHOW temp_file_limit";
+    await_until("no limit", async || value(&pair.from(), limit).await == "-1").await;
+    pair.expect_equal().await;
+    pair.expect_orderly_slots().await;
+}
