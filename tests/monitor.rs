@@ -315,7 +315,7 @@ async fn a_publication_has_as_many_tables_as_the_server_lists() {
         CREATE PUBLICATION roots FOR ALL TABLES WITH (publish_via_partition_root);
         CREATE PUBLICATION one FOR TABLE more.b WITH (publish = 'insert');
         CREATE PUBLICATION parts FOR TABLE public.parted, more.a;
-        CREATE PUBLICATION both FOR TABLE public.parted, more.part_1, more.a WITH (publish_via_partition_root);
+        CREATE PUBLICATION mixed FOR TABLE public.parted, more.part_1, more.a WITH (publish_via_partition_root);
         CREATE PUBLICATION below FOR TABLE more.part_2, more.part_2a, more.part_1 WITH (publish_via_partition_root);"
         .to_owned();
     if in_schema {

@@ -442,8 +442,8 @@ async fn tables_stand_in_the_text_and_their_changes_in_the_stream() {
     execute(&settings, "ANALYZE").await;
     let once = walpilot(["watch", &uri(&settings), "--once", "--publication", "p"]).password(&settings);
     let text = once.run().await.expect_code(0).stdout;
-    let row = text.lines().find(|line| line.starts_with("orders")).unwrap_or_else(|| panic!("{text}"));
-    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["orders", "1,700", "?"], "{text}");
+    let row = text.lines().find(|line| line.starts_with("public.orders")).unwrap_or_else(|| panic!("{text}"));
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["public.orders", "1,700", "?"], "{text}");
     assert!(text.contains("need two readings of the counters"), "{text}");
     assert!(!text.contains("DESTINATION"), "there is none: {text}");
     let stream = walpilot(["watch", &uri(&settings), "--interval", "1s", "--publication", "p"]).password(&settings);
@@ -452,7 +452,7 @@ async fn tables_stand_in_the_text_and_their_changes_in_the_stream() {
     await_until("changes in the stream", async || {
         execute(&settings, "UPDATE public.orders SET note = 'y' WHERE id <= 100").await;
         let line = lines.next_line().await.unwrap().expect("a line");
-        line.contains(" changes/s, most in orders")
+        line.contains(" changes/s, most in public.orders")
     })
     .await;
     child.kill().await.unwrap();

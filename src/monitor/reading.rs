@@ -263,8 +263,7 @@ fn trend(past: &SlotHistory) -> Option<f64> {
 
 /// Time until the log that the slot needs is removed: what is left of `max_slot_wal_keep_size`, by how fast it is
 /// used up over one minute and over ten. Without a reader the faster one counts, so that a burst warns early. With
-/// one the slower one does, and only beyond noise: `restart_lsn` moves in steps (at running-xacts records and
-/// checkpoints), so a healthy slot seems to fall back now and then.
+/// one the slower one does: see [`falls_back`].
 fn dies_in(slot: &Slot, past: &SlotHistory, history: &History) -> Option<Duration> {
     let safe = slot.safe_bytes()?;
     let Ok(safe) = u64::try_from(safe) else { return Some(Duration::ZERO) };
@@ -275,18 +274,32 @@ fn dies_in(slot: &Slot, past: &SlotHistory, history: &History) -> Option<Duratio
         let window = Duration::from_secs(seconds);
         let written = history.clock().rate(window)?;
         let freed = past.rate(window, |point| point.restart).unwrap_or(0.0);
-        // A twentieth of what is written is within the steps.
-        let noise = if slot.active { written / 20.0 } else { 0.0 };
-        Some(written - freed).filter(|used| *used > noise.max(idle))
+        Some(written - freed)
     };
-    let used = match (used(60), used(600)) {
-        (Some(minute), Some(ten)) if slot.active => minute.min(ten),
-        (Some(minute), Some(ten)) => minute.max(ten),
-        (one, other) if !slot.active => one.or(other)?,
-        _ => return None,
+    let used = if slot.active {
+        falls_back(past, Duration::from_secs(600))?.min(falls_back(past, Duration::from_secs(60))?)
+    } else {
+        used(60).unwrap_or(0.0).max(used(600).unwrap_or(0.0))
     };
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    units::seconds(safe as f64 / used)
+    (used > idle).then(|| units::seconds(safe as f64 / used)).flatten()
+}
+
+/// By how many bytes per second a slot that is read holds more, beyond noise. `restart_lsn` moves in steps (at
+/// running-xacts records and at checkpoints), so a healthy slot seems to fall back now and then: unless a transaction
+/// that is still open pins it, it follows the consumer's position, and that is what counts. A consumer speaks up every ten
+/// seconds or so; what was written meanwhile tells nothing either.
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+fn falls_back(past: &SlotHistory, window: Duration) -> Option<f64> {
+    let (first, last) = past.span(window)?;
+    let seconds = last.at.since(first.at).as_secs_f64();
+    let written = last.end.bytes_since(first.end) as f64 / seconds;
+    let behind = last.reached?.bytes_since(last.restart?) as f64;
+    let pinned = behind > written * thresholds::STEPS_OF_RESTART.as_secs_f64();
+    let position = |point: &SlotPoint| if pinned { point.restart } else { point.reached };
+    let freed = position(last)?.bytes_since(position(first)?) as f64 / seconds;
+    let noise = written * (thresholds::SPEAKS_UP.as_secs_f64() / seconds).max(0.05);
+    Some(written - freed).filter(|used| *used > noise)
 }
 
 /// What the slot holds back from vacuum, in transactions. A lost slot still shows its `catalog_xmin` and holds nothing.

@@ -9,6 +9,11 @@ pub(super) const DOOMED_WITHIN: Duration = Duration::from_secs(15 * 60);
 pub(super) const TREND_WINDOW: Duration = Duration::from_secs(60);
 /// Less history than this tells no trend.
 pub(super) const TREND_AT_LEAST: Duration = Duration::from_secs(20);
+/// Within this time `restart_lsn` has followed what a consumer confirmed, if nothing pins it: a running-xacts record comes
+/// every fifteen seconds, and a consumer has to confirm beyond it.
+pub(super) const STEPS_OF_RESTART: Duration = Duration::from_secs(60);
+/// A consumer says this often at the least what it has (`wal_receiver_status_interval`).
+pub(super) const SPEAKS_UP: Duration = Duration::from_secs(10);
 /// Slower growth of the lag is noise.
 pub(super) const TREND_BYTES_PER_SECOND: f64 = 16.0 * 1024.0;
 /// A lag below one WAL segment is what a healthy consumer has between two answers.

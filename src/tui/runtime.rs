@@ -61,6 +61,10 @@ pub async fn run(mut app: App, first: Vec<Effect>, theme: Theme) -> io::Result<E
     loop {
         for message in waiting.drain(..) {
             effects.extend(update(&mut app, message, now()));
+            // Keys that were pressed beyond the end of the help do not have to be taken back.
+            if let Some(scroll) = app.help.filter(|scroll| *scroll > 0) {
+                app.help = Some(scroll.min(view::furthest_help(&app, theme)));
+            }
             dirty = true;
         }
         for effect in std::mem::take(&mut effects) {
@@ -85,7 +89,7 @@ pub async fn run(mut app: App, first: Vec<Effect>, theme: Theme) -> io::Result<E
         }
         let due = drawn.map_or_else(|| now().monotonic, |last| last + FRAME);
         if dirty && due <= now().monotonic {
-            draw(&mut screen, &mut app, theme)?;
+            draw(&mut screen, &app, theme)?;
             (dirty, drawn) = (false, Some(now().monotonic));
         }
         let deadline = if dirty { Some(due) } else { app.next_deadline() };
@@ -131,13 +135,9 @@ async fn next_question(asked: &mut Option<mpsc::UnboundedReceiver<Asked>>) -> As
     }
 }
 
-fn draw(screen: &mut Screen, app: &mut App, theme: Theme) -> io::Result<()> {
+fn draw(screen: &mut Screen, app: &App, theme: Theme) -> io::Result<()> {
     screen.draw(|frame| {
         let area = frame.area();
-        // Keys that were pressed beyond the end of the help do not have to be taken back.
-        if let Some(scroll) = app.help {
-            app.help = Some(scroll.min(view::furthest_help(app, theme, area)));
-        }
         view::draw(app, theme, area, frame.buffer_mut());
     })?;
     Ok(())

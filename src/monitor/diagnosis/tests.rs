@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Severity;
-use super::fixture::{MB, reader, rules, watch};
+use super::fixture::{MB, healthy, reader, rules, watch};
 use crate::catalog::Lsn;
 use crate::monitor::Sample;
 use crate::monitor::reading::Stall;
@@ -47,6 +47,23 @@ fn the_loss_of_a_slot_is_foretold_by_its_budget() {
         (slot.safe_wal_size, slot.active, slot.consumer) = (Some((600 * MB).cast_signed()), true, Some(reader(7)));
     });
     assert_eq!(rules(&read), [("R4", Severity::Critical), ("R5b", Severity::Warning)]);
+    // A consumer that keeps up is in no danger, however its restart_lsn moves: in steps, here of 30 seconds.
+    for samples in 2..20 {
+        let steps = watch(samples, |number, _, sample| {
+            healthy(number, sample);
+            let slot = &mut sample.slots[0];
+            slot.safe_wal_size = Some((600 * MB).cast_signed());
+            slot.restart_lsn = Some(Lsn((100 + 10 * (number / 3 * 3)) * MB));
+        });
+        assert_eq!(steps.reading().slot("s").unwrap().dies_in, None, "{samples}");
+    }
+    // One that confirms beside an open transaction, which pins it, is.
+    let pinned = watch(20, |number, _, sample| {
+        healthy(number, sample);
+        let slot = &mut sample.slots[0];
+        (slot.safe_wal_size, slot.restart_lsn) = (Some((600 * MB).cast_signed()), Some(Lsn(90 * MB)));
+    });
+    assert_eq!(pinned.reading().slot("s").unwrap().dies_in.map(|left| left.as_secs()), Some(600));
 }
 
 #[test]

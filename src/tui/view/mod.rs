@@ -50,10 +50,11 @@ fn help_area(area: Rect) -> Rect {
     Rect { height: area.height.saturating_sub(2), ..area }
 }
 
-/// How far the help can be scrolled on a screen of `area`; the state does not know how long its text is there.
+/// How far the help can be scrolled; the state does not know how long its text is on this screen.
 #[must_use]
-pub fn furthest_help(app: &App, theme: Theme, area: Rect) -> usize {
-    help::furthest(app, chosen(app, theme), help_area(area))
+pub fn furthest_help(app: &App, theme: Theme) -> usize {
+    let (width, height) = app.size;
+    help::furthest(app, chosen(app, theme), help_area(Rect::new(0, 0, width, height)))
 }
 
 /// Draws the whole screen.

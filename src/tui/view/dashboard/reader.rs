@@ -99,8 +99,10 @@ fn known(
     say("in flight", format!("{} sent, and not reported as flushed", known(flushed)), Tone::Plain);
     let age = numbers.lag.map_or_else(|| "?".to_owned(), |age| age.show(theme.ascii));
     say("lag", format!("{age}: the age of the oldest byte that is not confirmed"), Tone::Plain);
-    let [write, flush, replay] =
-        reader.round_trips.map(|time| known(time.map(|time| format!("{:.1}s", time.as_secs_f64()))));
+    let trip = |time: Duration| {
+        if time < Duration::from_secs(60) { format!("{:.1}s", time.as_secs_f64()) } else { units::span(time) }
+    };
+    let [write, flush, replay] = reader.round_trips.map(|time| known(time.map(trip)));
     let trips = format!(
         "write {write}, flush {flush}, replay {replay}: times from sending on (pg_stat_replication), not of the backlog"
     );

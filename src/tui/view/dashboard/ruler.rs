@@ -61,7 +61,7 @@ fn speed(numbers: &SlotReading, display: &Display) -> String {
     };
     let catch = match slots::catches_up(numbers).as_str() {
         "-" => String::new(),
-        "never" => ", never caught up at this rate".to_owned(),
+        "never" => ", never catches up".to_owned(),
         time => format!(", caught up in about {time}"),
     };
     format!("confirms {}{trend}{catch}", rate(numbers.confirmed_rate))
@@ -83,10 +83,13 @@ fn budget(
             #[expect(clippy::cast_precision_loss, reason = "a share")]
             let share = held as f64 / limit as f64;
             let tone = share_tone(share);
+            let text = format!("  {} of {}{dies}", display.bytes(held), display.bytes(limit));
+            // The bar gives way to the words.
+            let bar = width.saturating_sub(10 + text.width()).clamp(4, 20);
             Line::from(vec![
                 Span::raw(fit("budget", 10, theme)),
-                Span::styled(gauge(share, 20.min(width / 3), theme), theme.style(tone)),
-                Span::raw(format!("  {} of {}{dies}", display.bytes(held), display.bytes(limit))),
+                Span::styled(gauge(share, bar, theme), theme.style(tone)),
+                Span::raw(text),
             ])
         }
         (None, Some(held)) => Line::raw(format!("budget    {} held, no limit: only the disk's", display.bytes(held))),

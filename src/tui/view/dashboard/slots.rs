@@ -11,6 +11,7 @@ use unicode_width::UnicodeWidthStr;
 use super::paint::{first_line, fit, fit_right, put, section, spark, squeeze};
 use crate::connection::printable;
 use crate::monitor::history::{SlotHistory, SlotPoint};
+use crate::monitor::lsn_clock::{Age, Confidence};
 use crate::monitor::reading::SlotReading;
 use crate::monitor::slot::{Consumer, Slot, SlotKind};
 use crate::monitor::state::SlotState;
@@ -265,7 +266,12 @@ fn value(column: Column, slot: &Slot, numbers: &SlotReading, display: &Display, 
         Column::CatchUp => catches_up(numbers),
         Column::Horizon => {
             let age = numbers.horizon.and_then(|age| u64::try_from(age).ok());
-            let time = numbers.horizon_age.map_or_else(String::new, |age| format!(" {}", age.show(theme.ascii)));
+            // Seconds behind minutes have no room here, and nobody needs them.
+            let show = |age: Age| match age.confidence {
+                Confidence::Exact => units::about(age.span()),
+                _ => age.show(theme.ascii),
+            };
+            let time = numbers.horizon_age.map_or_else(String::new, |age| format!(" {}", show(age)));
             age.map_or_else(|| "-".to_owned(), |age| format!("{}{time}", units::count(age)))
         }
         Column::Trend => String::new(),

@@ -132,10 +132,10 @@ fn directory(sample: &Sample, reading: &Reading, display: &Display) -> Vec<Strin
             let growth = reading.directory_growth.filter(|growth| growth.abs() >= 1024.0);
             let growth = growth.map_or_else(String::new, |growth| {
                 let sign = if growth < 0.0 { "-" } else { "+" };
-                format!(", {sign}{}", display.rate(growth.abs()))
+                format!(" {sign}{}", display.rate(growth.abs()))
             });
             lines.push(format!(
-                "pg_wal    {}{}{}{growth}",
+                "pg_wal    {}{growth}{}{}",
                 display.bytes(files.bytes),
                 part("needed", files.behind),
                 part("recycled", files.ahead)
@@ -184,7 +184,11 @@ fn name(holder: &WalHolder) -> String {
 fn freed(reading: &Reading, display: &Display) -> Option<String> {
     let slot = reading.wal_holders.first()?.slot.as_deref()?;
     let freed = reading.slot(slot)?.freed_by_drop?;
-    let when = reading.checkpoint_within.map_or_else(String::new, |time| format!(", within {}", units::about(time)));
+    let when = match reading.checkpoint_within {
+        Some(time) if time.is_zero() => " (due now)".to_owned(),
+        Some(time) => format!(" (within {})", units::about(time)),
+        None => String::new(),
+    };
     let slot = printable(slot);
     Some(format!("Without slot {slot} the next checkpoint{when} could remove {}.", display.bytes(freed)))
 }
