@@ -75,9 +75,8 @@ pub(super) fn difference(source: &SourceTable, there: &DestinationTable) -> Opti
     let columns = published.map(|column| (column.name.as_str(), (column.type_oid, column.type_modifier)));
     let differing = differing(columns, there);
     let type_of = |name: &str| source.columns.iter().find(|column| column.name == name).map(|column| &column.type_name);
-    let change = |(name, ..): &(&str, Kind, bool)| {
-        Some(format!("ALTER COLUMN {} TYPE {}", quote_ident(name), type_of(name)?))
-    };
+    let change =
+        |(name, ..): &(&str, Kind, bool)| Some(format!("ALTER COLUMN {} TYPE {}", quote_ident(name), type_of(name)?));
     let changes: Vec<String> = differing.iter().filter_map(change).collect();
     let statement = format!("ALTER TABLE {} {}", quote_table(&source.name), changes.join(", "));
     (!changes.is_empty()).then(|| printable(&statement).into_owned())
