@@ -103,8 +103,10 @@ async fn on_a_light_background_and_without_colours_every_panel_can_be_read() {
     let cluster = source().await;
     let settings = cluster.settings();
     execute(&settings, "SELECT pg_create_logical_replication_slot('orphan', 'pgoutput')").await;
-    for (name, value) in [("COLORFGBG", "0;15"), ("NO_COLOR", "1")] {
-        let mut terminal = watch(&settings, None, &[(name, value)]);
+    let light = ("COLORFGBG", "0;15");
+    for env in [vec![light], vec![light, ("TERM", "xterm")], vec![("NO_COLOR", "1")]] {
+        let (sixteen, plain) = (env.contains(&("TERM", "xterm")), env.contains(&("NO_COLOR", "1")));
+        let mut terminal = watch(&settings, None, &env);
         terminal.wait_for("orphan");
         terminal.wait_for("Diagnosis");
         for panel in ["1", "2", "3", "4", "5", "6", "7", "8", "0", "v"] {
@@ -112,13 +114,19 @@ async fn on_a_light_background_and_without_colours_every_panel_can_be_read() {
             terminal.wait_until("a screen with legible colours", |screen| {
                 !coloured(screen, |colour| match colour {
                     vt100::Color::Default => false,
-                    _ if name == "NO_COLOR" => true,
-                    // Of the sixteen only red and blue can be read on every white.
+                    _ if plain => true,
+                    // Of the sixteen only red, blue and magenta can be read on every white.
+                    vt100::Color::Idx(index) if sixteen => ![1, 4, 5].contains(&index),
                     vt100::Color::Idx(index) => index < 16,
                     vt100::Color::Rgb(..) => true,
                 })
             });
         }
+        // Where there are colours, they are used.
+        terminal.types("1");
+        terminal.wait_until("colours, or none", |screen| {
+            coloured(screen, |colour| colour != vt100::Color::Default) != plain
+        });
         terminal.types("\u{3}");
         assert_eq!(terminal.ends(), 0);
     }
@@ -139,6 +147,17 @@ async fn enter_on_a_table_shows_its_rows_and_help_explains_the_panel() {
     terminal.wait_for("=1");
     terminal.types("?");
     terminal.wait_for("updates that needed no new index entry");
+    // Beyond its end it goes no further: one key leads back from there.
+    let first = |text: &str| text.lines().nth(1).map(str::to_owned);
+    terminal.types(&"\u{1b}[6~".repeat(30));
+    terminal.types("G");
+    terminal.wait_until("the end of the help", |screen| !screen.contents().contains("more ↓"));
+    let end = first(&terminal.contents());
+    terminal.types("k");
+    terminal.wait_until("the line before", |screen| {
+        let text = screen.contents();
+        text.contains("more ↓") && first(&text) != end
+    });
     terminal.types("q");
     terminal.wait_until("no help", |screen| !screen.contents().contains("vacuum has to remove"));
     terminal.types("s");

@@ -9,7 +9,7 @@ use walpilot::connection::Settings;
 use walpilot::monitor::diagnosis::Severity;
 use walpilot::monitor::slot::WalStatus;
 use walpilot::monitor::state::SlotState;
-use walpilot::monitor::{Sample, Target};
+use walpilot::monitor::{Sample, Target, units};
 use watching::{SCHEMA, SLOT, Scene, execute_each, fill, reader, statement, target, with_slot};
 
 const SEGMENT: &str = "SELECT pg_logical_emit_message(false, 'fill', repeat('x', 1000)), pg_switch_wal()";
@@ -202,6 +202,33 @@ async fn r17_wal_keep_size_holds_the_most() {
     assert!(finding.evidence.starts_with("It keeps 64 MB; whatever else needs WAL needs"), "{}", finding.evidence);
     execute_each(&settings, "ALTER SYSTEM SET wal_keep_size = '16MB'; SELECT pg_reload_conf();").await;
     scene.off("R17").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17d_most_of_the_directory_is_kept_for_log_to_come() {
+    let source = started(source_builder().setting("min_wal_size", "32MB").setting("max_wal_size", "96MB")).await;
+    let settings = source.settings();
+    let mut scene = Scene::of(Target { source: settings.clone(), ..Target::default() }).await;
+    scene.step().await;
+    assert!(scene.finding("R17d").is_none());
+    await_until("R17d is on", async || {
+        segments(&settings, 3).await;
+        execute(&settings, "CHECKPOINT").await;
+        scene.step().await;
+        scene.finding("R17d").is_some()
+    })
+    .await;
+    let finding = scene.on("R17d").await;
+    assert_eq!((finding.severity, finding.object.as_str()), (Severity::Info, "pg_wal"));
+    let (ahead, all) = {
+        let files = scene.watcher.sample().unwrap().files.known().unwrap();
+        (units::bytes(files.ahead.unwrap()), units::bytes(files.bytes))
+    };
+    assert!(finding.evidence.starts_with(&format!("{ahead} of {all} are recycled files")), "{}", finding.evidence);
+    assert!(finding.evidence.ends_with("down to min_wal_size (32 MB)."), "{}", finding.evidence);
+    // So much is nothing to wonder about where more is allowed.
+    execute_each(&settings, "ALTER SYSTEM SET max_wal_size = '1GB'; SELECT pg_reload_conf();").await;
+    scene.off("R17d").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -299,3 +299,49 @@ async fn exact_counts_tell_drift_from_movement() {
             .contains("There is no table")
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publication_has_as_many_tables_as_the_server_lists() {
+    let source = source().await;
+    let settings = source.settings();
+    let in_schema = value(&settings, "SELECT current_setting('server_version_num')::int >= 150000").await == "t";
+    let mut script = "CREATE SCHEMA more; CREATE TABLE more.a (id int PRIMARY KEY); CREATE TABLE more.b (id int);
+        CREATE TABLE public.parted (id int PRIMARY KEY) PARTITION BY RANGE (id);
+        CREATE TABLE more.part_1 PARTITION OF public.parted FOR VALUES FROM (0) TO (10);
+        CREATE TABLE more.part_2 PARTITION OF public.parted FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (id);
+        CREATE TABLE more.part_2a PARTITION OF more.part_2 FOR VALUES FROM (10) TO (20);
+        CREATE UNLOGGED TABLE public.unlogged (id int);
+        CREATE PUBLICATION nothing; CREATE PUBLICATION everything FOR ALL TABLES;
+        CREATE PUBLICATION roots FOR ALL TABLES WITH (publish_via_partition_root);
+        CREATE PUBLICATION one FOR TABLE more.b WITH (publish = 'insert');
+        CREATE PUBLICATION parts FOR TABLE public.parted, more.a;
+        CREATE PUBLICATION both FOR TABLE public.parted, more.part_1, more.a WITH (publish_via_partition_root);
+        CREATE PUBLICATION below FOR TABLE more.part_2, more.part_2a, more.part_1 WITH (publish_via_partition_root);"
+        .to_owned();
+    if in_schema {
+        script.push_str("CREATE PUBLICATION schema_wise FOR TABLES IN SCHEMA more;");
+        script.push_str("CREATE PUBLICATION schema_root FOR TABLES IN SCHEMA more, TABLE public.parted WITH (publish_via_partition_root);");
+    }
+    for statement in script.split_inclusive(';') {
+        execute(&settings, statement).await;
+    }
+    let listed = value(
+        &settings,
+        "SELECT string_agg(p.pubname || ' ' || (SELECT count(*) FROM pg_publication_tables t WHERE t.pubname = p.pubname),
+         ', ' ORDER BY p.pubname COLLATE \"C\") FROM pg_publication p",
+    )
+    .await;
+    let mut scene = Scene::source(&settings).await;
+    let sample = scene.step().await;
+    let mut counted: Vec<(&str, u64)> = sample
+        .publications
+        .known()
+        .expect("they can be read")
+        .publications
+        .iter()
+        .map(|publication| (publication.name.as_str(), publication.tables.expect("counted")))
+        .collect();
+    counted.sort_unstable();
+    let counted: Vec<String> = counted.iter().map(|(name, tables)| format!("{name} {tables}")).collect();
+    assert_eq!(counted.join(", "), listed);
+}

@@ -433,6 +433,32 @@ async fn a_stream_of_lines_ends_with_ctrl_c() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tables_stand_in_the_text_and_their_changes_in_the_stream() {
+    use tokio::io::AsyncBufReadExt;
+    let source = source().await;
+    let settings = source.settings();
+    execute(&settings, SCHEMA).await;
+    execute(&settings, "INSERT INTO public.orders SELECT g, 'x' FROM generate_series(1, 1700) g").await;
+    execute(&settings, "ANALYZE").await;
+    let once = walpilot(["watch", &uri(&settings), "--once", "--publication", "p"]).password(&settings);
+    let text = once.run().await.expect_code(0).stdout;
+    let row = text.lines().find(|line| line.starts_with("orders")).unwrap_or_else(|| panic!("{text}"));
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["orders", "1,700", "?"], "{text}");
+    assert!(text.contains("need two readings of the counters"), "{text}");
+    assert!(!text.contains("DESTINATION"), "there is none: {text}");
+    let stream = walpilot(["watch", &uri(&settings), "--interval", "1s", "--publication", "p"]).password(&settings);
+    let (mut child, _home) = stream.spawn();
+    let mut lines = tokio::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    await_until("changes in the stream", async || {
+        execute(&settings, "UPDATE public.orders SET note = 'y' WHERE id <= 100").await;
+        let line = lines.next_line().await.unwrap().expect("a line");
+        line.contains(" changes/s, most in orders")
+    })
+    .await;
+    child.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_from_the_server_cannot_act_on_the_terminal() {
     let source = source().await;
     let settings = source.settings();

@@ -15,6 +15,7 @@ pub mod precedence;
 pub mod probe;
 mod queries;
 pub mod relation;
+pub mod slot_name;
 
 pub use facts::{Facts, Seen};
 pub use lsn::Lsn;

@@ -10,6 +10,9 @@ use crate::monitor::slot::SlotKind;
 use crate::monitor::state::SlotState;
 use crate::monitor::units;
 
+/// How many tables stand in the text.
+const MOST_TABLES: usize = 20;
+
 /// The report as lines.
 pub(super) fn text(report: &Report, slot: Option<&str>, output: Output) -> Vec<String> {
     let mut lines = vec![source_line(report), wal_line(report)];
@@ -26,8 +29,7 @@ pub(super) fn text(report: &Report, slot: Option<&str>, output: Output) -> Vec<S
     }
     if !report.tables.is_empty() {
         lines.push(String::new());
-        let titles = ["TABLE", "ROWS~ SOURCE", "ROWS~ DESTINATION", "PHASE", "COPIED", "APPLIED"];
-        lines.extend(table(&titles, report.tables.iter().map(table_cells).collect(), output));
+        lines.extend(tables(report, output));
     }
     if let Some(reason) = &report.tables_unread {
         lines.push(String::new());
@@ -54,6 +56,7 @@ pub(super) fn line(report: &Report, slot: Option<&str>, output: Output) -> Strin
             held(one),
         ));
     }
+    parts.extend(changes(report));
     if let Some(run) = &report.run
         && let Some(account) = &run.account
     {
@@ -128,10 +131,65 @@ fn slot_cells(one: &SlotReport, wanted: Option<&str>, output: Output) -> Vec<Str
     ]
 }
 
-fn table_cells(line: &TableLine) -> Vec<String> {
-    vec![
-        line.table.to_string(),
-        known(line.source_rows.map(units::grouped)),
+/// The tables in a few columns: those of a destination only where there is one, and no more than a screen of lines.
+fn tables(report: &Report, output: Output) -> Vec<String> {
+    let two_sides = report.destination.is_some();
+    let mut titles = vec!["TABLE", "ROWS~ SOURCE", "CHANGES/S"];
+    if two_sides {
+        titles.extend(["ROWS~ DESTINATION", "PHASE", "COPIED", "APPLIED"]);
+    }
+    let mut shown: Vec<&TableLine> = report.tables.iter().collect();
+    if shown.len() > MOST_TABLES {
+        let rate = |line: &TableLine| line.changes_per_second.unwrap_or(0.0);
+        shown.sort_by(|a, b| rate(b).total_cmp(&rate(a)).then(b.source_rows.cmp(&a.source_rows)));
+        shown.truncate(MOST_TABLES);
+    }
+    let rows = shown.iter().map(|line| {
+        let mut cells = vec![
+            line.table.to_string(),
+            known(line.source_rows.map(units::grouped)),
+            known(line.changes_per_second.map(|rate| per_second(rate, report.counters_trail))),
+        ];
+        if two_sides {
+            cells.extend(destination_cells(line));
+        }
+        cells
+    });
+    let mut lines = table(&titles, rows.collect(), output);
+    if let Some(more @ 1..) = report.tables.len().checked_sub(shown.len()) {
+        lines.push(format!("and {} more (--format json has them all)", units::counted(as_u64(more), "table")));
+    }
+    if report.tables.iter().any(|line| line.changes_per_second.is_none()) {
+        let note = "Changes per second need two readings of the counters, ten seconds apart: watch --interval.";
+        lines.push(output.paint(Paint::Dim, note));
+    }
+    lines
+}
+
+/// Changes of a table, or of all; 0 is no fact while the counters may not tell of the latest ones.
+fn per_second(rate: f64, trail: bool) -> String {
+    match rate {
+        rate if rate <= 0.0 && trail => "~0".to_owned(),
+        rate if rate > 0.0 && rate < 10.0 => format!("{rate:.1}"),
+        rate => units::grouped(units::round(rate)),
+    }
+}
+
+/// The changes of all tables, and which table has the most of them; `None` before there are two readings.
+fn changes(report: &Report) -> Option<String> {
+    let known = report.tables.iter().filter_map(|line| Some((line, line.changes_per_second?)));
+    let most = known.clone().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let sum: f64 = known.map(|(_, rate)| rate).sum();
+    let all = format!("tables {} changes/s", per_second(sum, report.counters_trail));
+    Some(if most.1 > 0.0 { format!("{all}, most in {}", most.0.table) } else { all })
+}
+
+fn as_u64(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+fn destination_cells(line: &TableLine) -> [String; 4] {
+    [
         match line.at_destination {
             Some(false) => "no table".to_owned(),
             _ => known(line.destination_rows.map(units::grouped)),

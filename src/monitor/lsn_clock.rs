@@ -173,6 +173,12 @@ impl LsnClock {
         self.points = points.into_iter().collect();
     }
 
+    /// Until when times of WAL files stand in for samples that nobody took; `None` where every time was sampled.
+    #[must_use]
+    pub fn files_until(&self) -> Option<Moment> {
+        self.points.iter().rev().find(|mark| mark.next_xid.is_none()).map(|mark| mark.last)
+    }
+
     /// Moves every time by `micros`: the server's clock was set.
     pub fn shift(&mut self, micros: i64) {
         self.points.change(|point| {

@@ -46,3 +46,4 @@ pub use moment::Moment;
 pub use sample::{Sample, Sampler, Target};
 pub use seen::Seen;
 pub use watcher::Watcher;
+pub use wire::WalStats;

@@ -48,6 +48,9 @@ pub struct Publication {
     pub truncates: bool,
     /// How many transactions ago its row was written.
     pub age: i64,
+    /// How many tables `pg_publication_tables` lists; `None` in recordings of before this was read.
+    #[serde(default)]
+    pub tables: Option<u64>,
 }
 
 /// A slot and the age of its `catalog_xmin`.

@@ -183,6 +183,8 @@ pub struct Consumer {
     pub client_addr: Option<String>,
     /// `walsender`, or `client backend` when the slot is polled by function.
     pub backend_type: Option<String>,
+    /// It is a run of walpilot that reads what has gathered behind the slot, from a temporary copy of it.
+    pub reads_backlog: bool,
     /// The walsender's state: startup, catchup, streaming, …
     pub state: Option<String>,
     /// Up to where the log was sent.
@@ -206,7 +208,7 @@ impl Consumer {
     /// that can't be seen.
     #[must_use]
     pub fn polls(&self) -> bool {
-        self.backend_type.as_deref().is_some_and(|kind| kind != "walsender")
+        !self.reads_backlog && self.backend_type.as_deref().is_some_and(|kind| kind != "walsender")
     }
 }
 

@@ -90,7 +90,8 @@ impl Wait {
         let Some(wait) = consumer.wait.as_deref() else { return Some(Self::Cpu) };
         let event = wait.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
         Some(match event.as_str() {
-            "walsenderwritedata" => Self::Client,
+            // The second while a run reads a backlog by function.
+            "walsenderwritedata" | "clientwrite" => Self::Client,
             "walsenderwaitforwal" | "walsendermain" => Self::Log,
             "waitforstandbyconfirmation" => Self::Standby,
             _ if wait.starts_with("IO/") => Self::Disk,

@@ -11,6 +11,7 @@ use super::slot::{Consumer, Decoding, Slot, SlotKind, WalStatus};
 use super::table::{Counters, Table, Tables};
 use super::units;
 use crate::catalog::Lsn;
+use crate::catalog::slot_name::backlog_slot;
 use crate::profile::TableName;
 
 /// `text` without the lines that are not for `version` (`server_version_num`): `--15+` marks what needs that major
@@ -197,6 +198,7 @@ impl Pulse {
     /// Joins slots, walsenders, sessions and decoding statistics.
     pub(super) fn slots(&self) -> Vec<Slot> {
         let mut slots: Vec<Slot> = self.slots.iter().flatten().map(|wire| self.slot(wire)).collect();
+        fold_backlogs(&mut slots);
         slots.sort_by(|a, b| a.name.cmp(&b.name));
         slots
     }
@@ -238,6 +240,7 @@ impl Pulse {
             application_name: session.and_then(|s| s.application_name.clone()).filter(|name| !name.is_empty()),
             client_addr: session.and_then(|s| s.client_addr.clone()),
             backend_type: session.and_then(|s| s.backend_type.clone()),
+            reads_backlog: false,
             state: sender.and_then(|s| s.state.clone()),
             sent_lsn: sender.and_then(|s| s.sent_lsn),
             flush_lsn: sender.and_then(|s| s.flush_lsn),
@@ -246,6 +249,26 @@ impl Pulse {
             round_trips: sender.map(WireSender::round_trips).unwrap_or_default(),
             wait,
             backend_start: session.and_then(|s| s.backend_start),
+        }
+    }
+}
+
+/// Whoever reads the backlog of a slot from a temporary copy of it is the slot's own reader.
+fn fold_backlogs(slots: &mut Vec<Slot>) {
+    let is_copy = |copy: &Slot, slot: &Slot| copy.temporary && copy.active && copy.name == backlog_slot(&slot.name);
+    let read: Vec<(String, String, Option<Consumer>)> = slots
+        .iter()
+        .filter(|slot| !slot.active && !slot.temporary)
+        .filter_map(|slot| {
+            let copy = slots.iter().find(|copy| is_copy(copy, slot))?;
+            Some((slot.name.clone(), copy.name.clone(), copy.consumer.clone()))
+        })
+        .collect();
+    for (name, copy, consumer) in read {
+        slots.retain(|slot| slot.name != copy);
+        for slot in slots.iter_mut().filter(|slot| slot.name == name) {
+            slot.active = true;
+            slot.consumer = consumer.clone().map(|consumer| Consumer { reads_backlog: true, ..consumer });
         }
     }
 }
@@ -409,6 +432,34 @@ mod tests {
         assert_eq!((consumer.sent_lsn, consumer.reply_time, &consumer.wait), (None, None, &None));
         assert!(!consumer.polls());
         assert_eq!((&slots[0].decoding, slots[0].inactive_since, pulse.walsenders()), (&None, None, 1));
+    }
+
+    #[test]
+    fn who_reads_the_backlog_of_a_slot_is_its_reader() {
+        let slot = |name: &str, temporary, pid: Option<i32>| {
+            format!(
+                r#"{{"slot_name":"{name}","plugin":"pgoutput","slot_type":"logical","database":"shop","temporary":{temporary},
+                "active":{},"active_pid":{},"restart_lsn":"0/1","confirmed_flush_lsn":"0/2","wal_status":"reserved","safe_wal_size":null}}"#,
+                pid.is_some(),
+                pid.map_or("null".to_owned(), |pid| pid.to_string())
+            )
+        };
+        let seen = |slots: &[String]| {
+            let text = format!(
+                r#"{{"at": 1795337795.5, "in_recovery": false, "lsn": "0/3", "next_xid": "744", "slots": [{}], "senders": null,
+                "sessions": [{{"pid":7,"usename":"repl","application_name":"walpilot run","client_addr":null,
+                "backend_type":"client backend","wait_event_type":null,"wait_event":null,"backend_start":null}}],
+                "decoding": null, "creating": null}}"#,
+                slots.join(",")
+            );
+            let slots = serde_json::from_str::<Pulse>(&text).unwrap().slots();
+            slots.into_iter().map(|slot| (slot.name, slot.consumer.map(|c| (c.pid, c.polls())))).collect::<Vec<_>>()
+        };
+        let copy = slot("s_backlog", true, Some(7));
+        assert_eq!(seen(&[slot("s", false, None), copy.clone()]), [("s".to_owned(), Some((7, false)))]);
+        // It is nobody else's, and one that stays is a slot by itself.
+        assert_eq!(seen(&[slot("t", false, None), copy]).len(), 2);
+        assert_eq!(seen(&[slot("s", false, None), slot("s_backlog", false, Some(7))]).len(), 2);
     }
 
     /// As PostgreSQL 18 answers, with columns that older versions do not have and words that we do not know.

@@ -23,12 +23,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::formats;
 use super::line::Line;
-use super::slot::reading_slot;
 use super::stream::{ChangeStream, Feedback, Frame, StreamError};
 use super::walsender::{publication_names, tells_of_missing_publication};
 use super::wire::{READ_BYTES, Rows, Wire, fill, frame_length};
 use crate::catalog::Lsn;
 use crate::catalog::ident::quote_literal;
+use crate::catalog::slot_name::backlog_slot;
 use crate::connection::login::server_error;
 use crate::connection::{SessionOptions, Settings, session_sql};
 use crate::profile::Profile;
@@ -41,6 +41,8 @@ const SPAN_BYTES: std::ops::RangeInclusive<u64> = 32 * 1024 * 1024..=128 * 1024 
 const AGAIN_BYTES: u64 = 256 * 1024 * 1024;
 /// An answer waits for the destination, so this bounds what hangs and not what is slow.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// The run's slot follows the checkpoint at most this often: to move it the source has to read some of the log again.
+const ADVANCE_PAUSE: Duration = Duration::from_secs(5);
 /// A pause between two looks whether the source has noticed the end of a session.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Pieces that were read and not taken.
@@ -83,7 +85,7 @@ pub(super) async fn open(profile: &Profile, from: Lsn) -> Result<(Backlog, Line)
     let (flushed, told) = watch::channel(from);
     let reading = Reading {
         slot: quote_literal(&slot),
-        copy: quote_literal(&reading_slot(&slot)),
+        copy: quote_literal(&backlog_slot(&slot)),
         publications: publication_names(&profile.publication),
         frames: send,
         flushed: told,
@@ -110,7 +112,7 @@ pub(super) async fn advance(source: &Settings, slot: &str, flushed: Lsn) -> Resu
 /// Waits until the session that was reading the backlog of `slot` has ended, and its slot with it.
 async fn gone(source: &Settings, slot: &str) -> Result<(), StreamError> {
     let mut wire = connect(source).await?;
-    let copy = quote_literal(&reading_slot(slot));
+    let copy = quote_literal(&backlog_slot(slot));
     let left = format!("SELECT 1 FROM pg_replication_slots WHERE temporary AND slot_name = {copy}");
     while !wire.query(&left).await?.is_empty() {
         sleep(LOOK_AGAIN).await;
@@ -182,7 +184,7 @@ impl Reading {
 
     /// Reads until the rest is the stream's.
     async fn run(mut self, mut wire: Wire) -> Result<(), StreamError> {
-        let mut last = false;
+        let (mut last, mut told) = (false, Instant::now());
         loop {
             let standing = self.look(&mut wire).await?;
             let again = standing.read.bytes_since(standing.restart);
@@ -196,8 +198,11 @@ impl Reading {
             let span = again.clamp(*SPAN_BYTES.start(), *SPAN_BYTES.end());
             let to = Lsn(standing.read.0 + span).min(standing.end);
             self.read(&mut wire, &standing, to).await?;
-            let flushed = *self.flushed.borrow_and_update();
-            wire.query(&advance_sql(&self.slot, flushed)).await?;
+            if told.elapsed() >= ADVANCE_PAUSE {
+                let flushed = *self.flushed.borrow_and_update();
+                wire.query(&advance_sql(&self.slot, flushed)).await?;
+                told = Instant::now();
+            }
         }
     }
 

@@ -20,12 +20,8 @@ use super::walsender::Walsender;
 use super::wire::Rows;
 use crate::catalog::Lsn;
 use crate::catalog::ident::quote_ident;
+use crate::catalog::slot_name::backlog_slot;
 use crate::connection::{self, SessionOptions, Settings, printable};
-
-/// The longest name of a slot (`NAMEDATALEN` - 1).
-const SLOT_NAME_BYTES: usize = 63;
-/// What the name of a slot for reading a backlog ends with.
-const READING: &str = "_backlog";
 
 /// What the source says about a slot.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -39,13 +35,6 @@ pub(super) struct SlotState {
     pub(super) wal_status: Option<String>,
 }
 
-/// The name of the temporary slot with which the backlog of `slot` is read: one name, so that two can't do it at once.
-pub(super) fn reading_slot(slot: &str) -> String {
-    // The name of a slot has only characters of one byte.
-    let kept: String = slot.chars().take(SLOT_NAME_BYTES - READING.len()).collect();
-    format!("{kept}{READING}")
-}
-
 /// Reads a slot's state.
 pub(super) async fn inspect(client: &Client, slot: &str) -> Result<Option<SlotState>, Halt> {
     let row = client
@@ -55,7 +44,7 @@ pub(super) async fn inspect(client: &Client, slot: &str) -> Result<Option<SlotSt
              WHERE r.temporary AND r.slot_name = $2::text)), \
              COALESCE(confirmed_flush_lsn, '0/0')::text, wal_status FROM pg_replication_slots \
              WHERE slot_name = $1::text",
-            &[&slot, &reading_slot(slot)],
+            &[&slot, &backlog_slot(slot)],
         )
         .await
         .map_err(|error| halt::query(Side::Source, "looking at the replication slot", &error))?;

@@ -69,6 +69,7 @@ const BINDINGS: &[Binding] = &[
     on(Zone::Help, HALF_UP, Action::PageUp, "", "One page up"),
     on(Zone::Help, HALF_DOWN, Action::PageDown, "page", "One page down"),
     on(Zone::Help, HOME, Action::First, "", "To the first line"),
+    on(Zone::Help, END, Action::Last, "", "To the last line"),
     on(Zone::Help, ENTER, Action::Back, "", ""),
     on(Zone::Help, &[plain('?'), plain('q')], Action::Help, "", ""),
     // A question.

@@ -85,7 +85,7 @@ pub async fn run(mut app: App, first: Vec<Effect>, theme: Theme) -> io::Result<E
         }
         let due = drawn.map_or_else(|| now().monotonic, |last| last + FRAME);
         if dirty && due <= now().monotonic {
-            draw(&mut screen, &app, theme)?;
+            draw(&mut screen, &mut app, theme)?;
             (dirty, drawn) = (false, Some(now().monotonic));
         }
         let deadline = if dirty { Some(due) } else { app.next_deadline() };
@@ -131,9 +131,13 @@ async fn next_question(asked: &mut Option<mpsc::UnboundedReceiver<Asked>>) -> As
     }
 }
 
-fn draw(screen: &mut Screen, app: &App, theme: Theme) -> io::Result<()> {
+fn draw(screen: &mut Screen, app: &mut App, theme: Theme) -> io::Result<()> {
     screen.draw(|frame| {
         let area = frame.area();
+        // Keys that were pressed beyond the end of the help do not have to be taken back.
+        if let Some(scroll) = app.help {
+            app.help = Some(scroll.min(view::furthest_help(app, theme, area)));
+        }
         view::draw(app, theme, area, frame.buffer_mut());
     })?;
     Ok(())

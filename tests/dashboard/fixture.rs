@@ -8,10 +8,12 @@ use walpilot::monitor::context::{Context, Copying, Database, Holder, HolderKind,
 use walpilot::monitor::count::{Count, Drift, Fence};
 use walpilot::monitor::destination::{Account, Destination, Reached, Run, RunState, RunTable};
 use walpilot::monitor::files::{Files, Spill};
+use walpilot::monitor::lsn_clock::Mark;
+use walpilot::monitor::publications::{Publication, Publications, SlotAge};
 use walpilot::monitor::server::{Rights, Server, Setting};
 use walpilot::monitor::slot::{Consumer, Slot, SlotKind, WalStatus};
 use walpilot::monitor::table::{Table, Tables};
-use walpilot::monitor::{Moment, Sample, Seen, Target};
+use walpilot::monitor::{Moment, Sample, Seen, Target, WalStats};
 use walpilot::profile::TableName;
 use walpilot::replication::RunEvent;
 use walpilot::tui::app::dashboard::Dashboard;
@@ -126,6 +128,14 @@ fn sample(number: u64, lsn: u64) -> Sample {
             ..Reached::default()
         }))),
         pulse_micros: 2_140,
+        wal: Some(WalStats { full_pages: number * PAUSE * 55, bytes: (lsn - lsn_at(0)) as f64, ..WalStats::default() }),
+        publications: Seen::Known(publications(at)),
+        // Before it began somebody wrote four files, and nobody looked.
+        before: if number == 0 {
+            vec![Mark::of_file(Lsn(lsn - 64 * MB), at.minus(Duration::from_secs(30)))]
+        } else {
+            vec![]
+        },
         ..Sample::default()
     }
 }
@@ -166,6 +176,11 @@ fn context(at: Moment, lsn: u64) -> Context {
             query: "START_REPLICATION SLOT \"dbz_orders\" LOGICAL 6A/0 (\"proto_version\" '1', \"publication_names\" \
                     'dbz_publication', \"messages\" 'true')"
                 .to_owned(),
+        }, Request {
+            pid: 22_207,
+            query: "START_REPLICATION SLOT \"walpilot_slot\" LOGICAL 6A/0 (\"proto_version\" '2', \"publication_names\" \
+                    'walpilot_publication')"
+                .to_owned(),
         }],
         oldest_database: Some(Database { name: "shop".to_owned(), age: 91_200_000 }),
         redo: Some(Lsn(lsn - 300 * MB)),
@@ -174,6 +189,27 @@ fn context(at: Moment, lsn: u64) -> Context {
         timed_checkpoints: Some(8_211),
         requested_checkpoints: Some(17),
         ..Context::default()
+    }
+}
+
+fn publications(at: Moment) -> Publications {
+    let publication = |name: &str, tables| Publication {
+        name: name.to_owned(),
+        inserts: true,
+        updates: true,
+        deletes: true,
+        truncates: true,
+        age: 5_000,
+        tables: Some(tables),
+        ..Publication::default()
+    };
+    let slot = |name: &str| SlotAge { name: name.to_owned(), age: 2_000 };
+    Publications {
+        at,
+        next_xid: 88_000_000,
+        publications: vec![publication("dbz_publication", 4), publication("walpilot_publication", 10)],
+        slots: ["analytics", "dbz_orders", "walpilot_slot"].map(slot).to_vec(),
+        ..Publications::default()
     }
 }
 

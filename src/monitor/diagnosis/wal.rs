@@ -7,9 +7,9 @@ use crate::monitor::moment::Moment;
 use crate::monitor::units;
 use crate::profile::alerts;
 
-/// R17: the archiver lags, or fails.
+/// R17: the archiver lags, or fails; `wal_keep_size`. R17d: nobody holds what is there.
 pub(super) fn held_by_others(at: &Case<'_>) -> Vec<Finding> {
-    archiver(at).into_iter().chain(keep_size(at)).collect()
+    archiver(at).into_iter().chain(keep_size(at)).chain(preallocated(at)).collect()
 }
 
 fn archiver(at: &Case<'_>) -> Option<Finding> {
@@ -56,6 +56,26 @@ fn keep_size(at: &Case<'_>) -> Option<Finding> {
     let action = Action::advice("Lower it if the disk is short; standbys with slots do not need it");
     let title = "wal_keep_size holds the most WAL";
     Some(Finding::new("R17", Severity::Info, "wal_keep_size", title, evidence, vec![action]).lasting(300))
+}
+
+/// R17d: `pg_wal` looks full, and most of it is files kept for log to come. Whoever looks at its size alone would blame a
+/// slot. A directory of less than half of `max_wal_size` surprises nobody, and `min_wal_size` is always kept.
+fn preallocated(at: &Case<'_>) -> Option<Finding> {
+    let files = at.sample.files.known()?;
+    let ahead = files.ahead?;
+    let (least, most) = (at.sample.server.bytes("min_wal_size")?, at.sample.server.bytes("max_wal_size")?);
+    if ahead <= least || ahead <= files.bytes / 2 || files.bytes <= most / 2 {
+        return None;
+    }
+    let evidence = format!(
+        "{} of {} are recycled files for log to come: no slot holds them, and dropping one would not free them. They become fewer with each checkpoint that finds less to write, down to min_wal_size ({}).",
+        units::bytes(ahead),
+        units::bytes(files.bytes),
+        units::bytes(least)
+    );
+    let action = Action::advice("Nothing has to be done; lower max_wal_size if the disk is short");
+    let title = "most of pg_wal is preallocated";
+    Some(Finding::new("R17d", Severity::Info, "pg_wal", title, evidence, vec![action]).lasting(300))
 }
 
 /// R17c: the volume of `pg_wal` will be full; only when its size was given.

@@ -59,7 +59,7 @@ const WAL: &[Term] = &[
     ("written", "bytes of log written in a second"),
     ("confirmed", "bytes that the selected slot's reader confirms in a second"),
     ("lag", "bytes that it has not confirmed"),
-    ("full pages", "share of the log that is whole pages, each after its first change since a checkpoint"),
+    ("full pages", "or fpi: share of the log that is whole pages, each after its first change since a checkpoint"),
     ("held", "what the slot that holds the most holds, of max_slot_wal_keep_size"),
     ("pg_wal", "the directory: needed is before the end of the log, recycled are files kept for later"),
     ("held by", "who keeps log from being removed, the most first"),

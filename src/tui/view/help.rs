@@ -16,9 +16,19 @@ use crate::tui::app::step::Step;
 use crate::tui::app::zones::zones_below_help;
 use crate::tui::keymap::Active;
 
+/// The widest that it is drawn.
+const WIDEST: u16 = 76;
+
+/// How far it can be scrolled in `area`, in lines: to where its last line is the last one shown.
+#[must_use]
+pub fn furthest(app: &App, theme: Theme, area: Rect) -> usize {
+    let lines = lines(app, area.width.min(WIDEST).saturating_sub(4), theme);
+    lines.len().saturating_sub(usize::from(area.height.saturating_sub(2)))
+}
+
 /// Draws the help over `area`.
 pub fn draw(app: &App, scroll: usize, theme: Theme, area: Rect, buf: &mut Buffer) {
-    let width = area.width.min(76);
+    let width = area.width.min(WIDEST);
     let outer = Rect { x: area.x + (area.width - width) / 2, width, ..area };
     let lines = lines(app, width.saturating_sub(4), theme);
     let outer = Rect { height: outer.height.min(u16::try_from(lines.len() + 2).unwrap_or(u16::MAX)), ..outer };

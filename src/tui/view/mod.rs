@@ -35,15 +35,31 @@ pub use theme::Theme;
 /// From this size on a source of a fleet has the others in a line above it.
 const FLEET: (u16, u16) = (160, 40);
 
-/// Draws the whole screen.
-pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
-    let area = area.intersection(buf.area);
-    let theme = Theme {
+/// What the user chose goes before what the terminal says of itself.
+fn chosen(app: &App, theme: Theme) -> Theme {
+    Theme {
         color: app.paint.color.unwrap_or(theme.color),
         ascii: app.paint.ascii.unwrap_or(theme.ascii),
         light: app.paint.light.unwrap_or(theme.light),
         ..theme
-    };
+    }
+}
+
+/// The part of the screen that the help may cover: all but the footer.
+fn help_area(area: Rect) -> Rect {
+    Rect { height: area.height.saturating_sub(2), ..area }
+}
+
+/// How far the help can be scrolled on a screen of `area`; the state does not know how long its text is there.
+#[must_use]
+pub fn furthest_help(app: &App, theme: Theme, area: Rect) -> usize {
+    help::furthest(app, chosen(app, theme), help_area(area))
+}
+
+/// Draws the whole screen.
+pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let area = area.intersection(buf.area);
+    let theme = chosen(app, theme);
     if area.width < chrome::MIN_WIDTH || area.height < chrome::MIN_HEIGHT {
         too_small(area, buf);
         return;
@@ -81,7 +97,7 @@ pub fn draw(app: &App, theme: Theme, area: Rect, buf: &mut Buffer) {
         dashboard::veil(&names, theme, area, buf);
     }
     if let Some(scroll) = app.help {
-        help::draw(app, scroll, theme, Rect { height: area.height - 2, ..area }, buf);
+        help::draw(app, scroll, theme, help_area(area), buf);
     }
 }
 

@@ -138,8 +138,8 @@ fn jump(app: &mut App, forward: bool) {
 
 /// How far a page of the help goes: less than the smallest terminal shows of it.
 const HELP_PAGE: usize = 10;
-/// More lines than any help has; drawing stops at the last.
-const LONGEST_HELP: usize = 160;
+/// More lines than any help has; the loop, which knows the screen, stops at the last.
+const LONGEST_HELP: usize = 400;
 
 fn scroll_help(app: &mut App, action: Action) {
     match (action, app.help.as_mut()) {
@@ -148,6 +148,7 @@ fn scroll_help(app: &mut App, action: Action) {
         (Action::PageUp, Some(scroll)) => *scroll = scroll.saturating_sub(HELP_PAGE),
         (Action::PageDown, Some(scroll)) => *scroll = (*scroll + HELP_PAGE).min(LONGEST_HELP),
         (Action::First, Some(scroll)) => *scroll = 0,
+        (Action::Last, Some(scroll)) => *scroll = LONGEST_HELP,
         (Action::Back | Action::Confirm, _) => app.help = None,
         _ => {}
     }

@@ -26,6 +26,9 @@ const SECONDS: Duration = Duration::from_secs(600);
 /// A lag below this many seconds is drawn low.
 const SMALL_SECONDS: f64 = 10.0;
 
+/// In a panel higher than this, what the times come from has a line.
+const SOURCED: u16 = 10;
+
 /// Draws the panel.
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
     let (window, in_bytes) = dashboard.chart();
@@ -61,7 +64,9 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
         picture.log.iter().filter(|line| line.trouble && axis.column(line.at).is_some()).collect();
     let said = |at| times.show(at, sample.at);
     let names = event_names(&events, &said, usize::from(body.width), theme);
-    let last_rows = 2 + u16::from(!names.is_empty() && body.height > 6);
+    let named = u16::from(!names.is_empty() && body.height > 6);
+    let sourced = u16::from(!in_bytes && body.height > SOURCED);
+    let last_rows = 2 + named + sourced;
     let plot = Rect { height: body.height.saturating_sub(last_rows).max(1), ..body };
     let floor = if in_bytes { SMALL_LAG } else { SMALL_SECONDS };
     let label = |value: f64| {
@@ -75,9 +80,22 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     body = Rect { y: plot.bottom(), height: body.bottom() - plot.bottom(), ..body };
     put(&Line::styled(below(&axis.times(&events, times), body.width), theme.style(Tone::Dim)), 0, body, buf);
     put(&legend, 1, body, buf);
-    if last_rows > 2 {
+    if named > 0 {
         put(&Line::styled(names, theme.style(Tone::Warn)), 2, body, buf);
     }
+    if sourced > 0 {
+        let text = sources(history, dashboard.throttled().unwrap_or_else(|| dashboard.pace()), &said);
+        put(&Line::styled(fit(&text, usize::from(body.width), theme), theme.style(Tone::Dim)), 2 + named, body, buf);
+    }
+}
+
+/// What the times come from: a slot's lag is only as well known as the time at which the byte was written.
+fn sources(history: &History, pace: Duration, said: &dyn Fn(Moment) -> String) -> String {
+    let files = history
+        .clock()
+        .files_until()
+        .map_or_else(String::new, |until| format!("; before {} also times of WAL files, within a file", said(until)));
+    format!(" samples every {}{files}", units::span(pace))
 }
 
 /// Where a moment stands in the chart.

@@ -130,20 +130,23 @@ pub(super) fn asked(slot: &Slot, sample: &Sample) -> String {
     let Some(names) = names else {
         return match options {
             Some(options) if !options.is_empty() => format!("asked for {}", printable(&options.join(", "))),
+            _ if reader.reads_backlog => "reads what has gathered by function, from a copy of the slot".to_owned(),
             _ if reader.polls() => "asked for  reads by function, not by a walsender".to_owned(),
             _ => String::new(),
         };
     };
     let known = sample.publications.known();
     let name = |name: &String| {
-        let about = match known.map(|all| (all.find(name), all.slot_age(&slot.name))) {
-            Some((None, _)) => " (does not exist)",
-            // A slot does not see a publication that was made after its position.
-            Some((Some(publication), Some(slot))) if publication.age < slot => " (newer than the slot)",
-            Some((Some(_), Some(_))) => " (older than the slot)",
-            _ => "",
-        };
-        format!("{}{about}", printable(name))
+        let Some(all) = known else { return printable(name).into_owned() };
+        let Some(publication) = all.find(name) else { return format!("{} (does not exist)", printable(name)) };
+        let tables = publication.tables.map(|tables| units::counted(tables, "table"));
+        // A slot does not see a publication that was made after its position.
+        let age = all.slot_age(&slot.name).map(|slot| if publication.age < slot { "newer" } else { "older" });
+        let about: Vec<String> = tables.into_iter().chain(age.map(|age| format!("{age} than the slot"))).collect();
+        if about.is_empty() {
+            return printable(name).into_owned();
+        }
+        format!("{} ({})", printable(name), about.join(", "))
     };
     let names: Vec<String> = names.iter().map(name).collect();
     let word = if names.len() == 1 { "publication" } else { "publications" };

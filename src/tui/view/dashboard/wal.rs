@@ -15,13 +15,23 @@ use crate::tui::app::action::Panel;
 use crate::tui::app::dashboard::{Dashboard, Display};
 use crate::tui::view::theme::{Theme, Tone};
 
+/// From this width on the title has room for everything.
+const WIDE: u16 = 80;
+
 /// Draws the section.
 pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Buffer) {
     let picture = dashboard.picture();
     let reading = picture.watcher.reading();
     let display = dashboard.display();
     let rate = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), |value| display.rate(value));
+    let narrow = area.width < WIDE;
+    let pages = picture.watcher.history().full_page_share().map(|share| {
+        let word = if narrow { "fpi" } else { "full pages" };
+        format!(", {word} ~{:.0} %", share * 100.0)
+    });
     let title = match reading.lsn {
+        // The rate stands in the first line too.
+        Some(lsn) if narrow && pages.is_some() => format!("WAL {lsn}"),
         Some(lsn) => format!("WAL {lsn}  {}", rate(reading.wal_rate)),
         None => "WAL".to_owned(),
     };
@@ -31,10 +41,7 @@ pub(super) fn draw(dashboard: &Dashboard, theme: Theme, area: Rect, buf: &mut Bu
     if area.width >= 60 {
         five = format!("{five}{hour}{per_second}");
     }
-    let share = picture.watcher.history().full_page_share();
-    if let Some(share) = share.filter(|_| area.width >= 80) {
-        five = format!("{five}, full pages ~{:.0} %", share * 100.0);
-    }
+    five.push_str(&pages.unwrap_or_default());
     let body = section(&title, &five, dashboard.panel() == Panel::Wal, theme, area, buf);
     let Some(sample) = picture.watcher.sample() else { return };
     let width = usize::from(body.width);
