@@ -246,7 +246,7 @@ impl Wish<'_> {
         loop {
             match slot::create(sender, client, version, name, self.stop).await {
                 Ok(()) => {}
-                Err(StreamError::Server(_)) if self.stop.is_cancelled() => return Err(Halt::Stopped),
+                Err(_) if self.stop.is_cancelled() => return Err(Halt::Stopped),
                 Err(StreamError::Server(error)) if error.sqlstate == "55P03" => {
                     self.tell.trouble(slot::open_transactions(client).await?);
                     continue;

@@ -8,10 +8,12 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use tokio::time::timeout;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::halt::{self, Halt, Side};
+use super::patience::FAREWELL;
 use super::progress::Teller;
 use super::stream::StreamError;
 use super::walsender::Walsender;
@@ -139,9 +141,13 @@ async fn until_stopped(
         answer = &mut answer => return answer,
         () = stop.cancelled() => {}
     }
-    // Where this fails, lock_timeout ends the wait.
-    let _ = client.execute("SELECT pg_cancel_backend($1::text::int)", &[&pid]).await;
-    answer.await
+    let given_up = async {
+        // Where this fails, lock_timeout ends the wait.
+        let _ = client.execute("SELECT pg_cancel_backend($1::text::int)", &[&pid]).await;
+        answer.await
+    };
+    // A source that has gone gives no answer.
+    timeout(2 * FAREWELL, given_up).await.unwrap_or(Err(StreamError::Ended))
 }
 
 /// Drops the slot of the run; tells whether it is gone.
