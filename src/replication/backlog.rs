@@ -36,7 +36,7 @@ use crate::profile::Profile;
 /// A smaller backlog is left to the stream: it takes a session and a slot to read it.
 const LEAST_BYTES: u64 = 4 * 1024 * 1024;
 /// How much of the log one answer covers: as much as has to be read again for it, within these bounds.
-const SPAN_BYTES: std::ops::RangeInclusive<u64> = 32 * 1024 * 1024..=128 * 1024 * 1024;
+const SPAN_BYTES: std::ops::RangeInclusive<u64> = 4 * 1024 * 1024..=128 * 1024 * 1024;
 /// When a call has to read more than this again before it comes to anything new, the stream is faster.
 const AGAIN_BYTES: u64 = 256 * 1024 * 1024;
 /// An answer waits for the destination, so this bounds what hangs and not what is slow.
@@ -243,7 +243,9 @@ impl Reading {
                         if let Some(error) = refused {
                             return Err(StreamError::Server(Box::new(error)));
                         }
-                        let _ = self.frames.send(frames).await;
+                        if !frames.is_empty() {
+                            let _ = self.frames.send(frames).await;
+                        }
                         return Ok(());
                     }
                     _ => wire.input.advance(length),

@@ -102,7 +102,7 @@ impl Reader {
                     seen = waiting.len();
                     if whole || rest.is_some() || bytes >= LARGE_BYTES {
                         cost = share(bytes);
-                    } else {
+                    } else if bytes > 0 {
                         hold.get_or_insert(now + HOLD);
                     }
                     // First the rows: those who watch the progress wake up, too.
