@@ -4,10 +4,13 @@
 mod replicating;
 mod support;
 
+use std::time::Duration;
+
 use replicating::{Pair, backlog, execute, query, value, zoo};
 use rustix::process::{Pid, Signal, kill_process};
-use support::{await_until, destination, prepare, session, source_builder, started};
+use support::{PATIENCE, await_until, destination, prepare, session, source_builder, started};
 use tokio::process::Child;
+use tokio::time::{Instant, sleep};
 use walpilot::connection::{Session, Settings};
 
 /// The run says that it reads a backlog.
@@ -151,6 +154,60 @@ async fn a_run_may_end_in_the_middle_of_a_backlog() {
 }
 
 #[tokio::test]
+async fn a_destination_that_takes_nothing_does_not_hold_a_snapshot_at_the_source() {
+    let pair = pair(&[], TABLES).await;
+    pair.catch_up().await;
+    // More than fits into the queue and the sockets.
+    execute(&pair.from(), "INSERT INTO t SELECT i, 0, repeat('x', 300) FROM generate_series(1000, 100000) i").await;
+    let (mut child, _home, lock) = held_up(&pair).await;
+    let holds = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'walpilot run%' AND backend_xmin IS NOT NULL";
+    assert_eq!(value(&pair.from(), holds).await, "1");
+    // A minute, and what a loaded machine needs.
+    let give_up = Instant::now() + 3 * PATIENCE;
+    while value(&pair.from(), holds).await != "0" {
+        assert!(Instant::now() < give_up, "the answer is not given up");
+        sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(value(&pair.from(), READING).await, "0");
+    drop(lock);
+    pair.await_equal().await;
+    child.kill().await.expect("it runs");
+    pair.expect_orderly_slots().await;
+}
+
+#[tokio::test]
+async fn a_table_that_joins_while_a_backlog_is_read_goes_on_in_the_stream() {
+    let pair = pair(&[], TABLES).await;
+    pair.catch_up().await;
+    execute(&pair.from(), "CREATE TABLE added (id int PRIMARY KEY, n int)").await;
+    execute(&pair.from(), "INSERT INTO added SELECT i, 0 FROM generate_series(1, 1000) i").await;
+    write(&pair, 1_000);
+    let (mut child, _home, lock) = held_up(&pair).await;
+    let there = "SELECT to_regclass('added') IS NOT NULL";
+    let copied = "SELECT count(*) FROM added";
+    await_until("the copy", async || {
+        value(&pair.to(), there).await == "t" && value(&pair.to(), copied).await == "1000"
+    })
+    .await;
+    // So the position of the copy is passed while the backlog is read.
+    for round in 0..3 {
+        execute(&pair.from(), &format!("UPDATE added SET n = n + 1 WHERE id % 7 = {round}")).await;
+        execute(&pair.from(), &backlog(BACKLOG_BYTES)).await;
+    }
+    drop(lock);
+    let state = "SELECT state FROM walpilot.table_state WHERE table_name = 'added'";
+    await_until("it has joined", async || value(&pair.to(), state).await == "streaming").await;
+    await_until("the stream", async || {
+        let senders = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
+        value(&pair.from(), READING).await == "0" && value(&pair.from(), senders).await == "1"
+    })
+    .await;
+    execute(&pair.from(), "UPDATE added SET n = n + 100; DELETE FROM added WHERE id % 5 = 0").await;
+    pair.await_equal().await;
+    child.kill().await.expect("it runs");
+}
+
+#[tokio::test]
 async fn without_room_for_one_more_slot_the_stream_brings_it_all() {
     let pair = pair(&[("max_replication_slots", "2")], TABLES).await;
     pair.catch_up().await;
@@ -170,7 +227,7 @@ async fn what_would_have_to_be_read_again_and_again_is_left_to_the_stream() {
         .batch_execute("SET search_path = public; BEGIN; INSERT INTO twins VALUES (1, 'old')")
         .await
         .expect("begun");
-    for round in 0..20 {
+    for round in 0..32 {
         // A checkpoint's worth of log each time, with a position at which decoding could begin were it not for `old`.
         execute(&pair.from(), &format!("INSERT INTO twins VALUES ({round}, 'new')")).await;
         execute(&pair.from(), "SELECT pg_switch_wal()").await;
@@ -178,7 +235,7 @@ async fn what_would_have_to_be_read_again_and_again_is_left_to_the_stream() {
     execute(&pair.from(), "INSERT INTO t VALUES (-1, 0, 'last')").await;
     let outcome = pair.catch_up().await;
     assert!(outcome.stdout.contains(SAYS) && outcome.stdout.contains("Streaming from"), "{}", outcome.stdout);
-    assert_eq!(value(&pair.to(), "SELECT count(*) FROM twins WHERE x = 'new'").await, "20");
+    assert_eq!(value(&pair.to(), "SELECT count(*) FROM twins WHERE x = 'new'").await, "32");
     old.client.batch_execute("COMMIT").await.expect("committed");
     pair.catch_up().await;
     pair.expect_equal().await;

@@ -56,6 +56,8 @@ pub(super) enum Ended {
     Stopped,
     /// The stream ended; the reader knows why.
     Cut,
+    /// What had gathered behind the slot is at the destination; the stream is next.
+    ReadUp,
     /// A table has changed that is published but not copied yet, or that has not been published all the time.
     NewTable,
     /// A table has a column that the destination lacks.

@@ -17,12 +17,13 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use postgres_protocol::message::backend::Message;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Client;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::formats;
 use super::line::Line;
+use super::patience::FAREWELL;
 use super::stream::{ChangeStream, Feedback, Frame, StreamError};
 use super::walsender::{publication_names, tells_of_missing_publication};
 use super::wire::{READ_BYTES, Rows, Wire, fill, frame_length};
@@ -39,6 +40,9 @@ const LEAST_BYTES: u64 = 4 * 1024 * 1024;
 const SPAN_BYTES: std::ops::RangeInclusive<u64> = 4 * 1024 * 1024..=128 * 1024 * 1024;
 /// When a call has to read more than this again before it comes to anything new, the stream is faster.
 const AGAIN_BYTES: u64 = 256 * 1024 * 1024;
+/// An answer that nobody takes for so long is given up: the snapshot of its statement holds back vacuum at the source. The
+/// destination waits for a lock then, or hangs; when it goes on, the stream brings the rest.
+const UNTAKEN: Duration = Duration::from_secs(60);
 /// An answer waits for the destination, so this bounds what hangs and not what is slow.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// The run's slot follows the checkpoint at most this often: to move it the source has to read some of the log again.
@@ -103,18 +107,14 @@ pub(super) async fn open(profile: &Profile, from: Lsn) -> Result<(Backlog, Line)
 }
 
 /// Moves the run's slot to the checkpoint, so that the source may forget what lies before it and the stream need not read
-/// it again.
-pub(super) async fn advance(source: &Settings, slot: &str, flushed: Lsn) -> Result<(), StreamError> {
+/// it again, and waits until the session that was reading has ended, and its slot with it.
+pub(super) async fn leave(source: &Settings, slot: &str, flushed: Lsn) -> Result<(), StreamError> {
     let mut wire = connect(source).await?;
-    wire.query(&advance_sql(&quote_literal(slot), flushed)).await.map(drop)
-}
-
-/// Waits until the session that was reading the backlog of `slot` has ended, and its slot with it.
-async fn gone(source: &Settings, slot: &str) -> Result<(), StreamError> {
-    let mut wire = connect(source).await?;
+    wire.query(&advance_sql(&quote_literal(slot), flushed)).await?;
     let copy = quote_literal(&backlog_slot(slot));
     let left = format!("SELECT 1 FROM pg_replication_slots WHERE temporary AND slot_name = {copy}");
-    while !wire.query(&left).await?.is_empty() {
+    let give_up = Instant::now() + FAREWELL;
+    while !wire.query(&left).await?.is_empty() && Instant::now() < give_up {
         sleep(LOOK_AGAIN).await;
     }
     Ok(())
@@ -197,7 +197,9 @@ impl Reading {
             last = standing.end.bytes_since(standing.read) < LEAST_BYTES;
             let span = again.clamp(*SPAN_BYTES.start(), *SPAN_BYTES.end());
             let to = Lsn(standing.read.0 + span).min(standing.end);
-            self.read(&mut wire, &standing, to).await?;
+            if !self.read(&mut wire, &standing, to).await? {
+                return Ok(());
+            }
             if told.elapsed() >= ADVANCE_PAUSE {
                 let flushed = *self.flushed.borrow_and_update();
                 wire.query(&advance_sql(&self.slot, flushed)).await?;
@@ -206,8 +208,8 @@ impl Reading {
         }
     }
 
-    /// Reads what commits before `to`.
-    async fn read(&self, wire: &mut Wire, standing: &Standing, to: Lsn) -> Result<(), StreamError> {
+    /// Reads what commits before `to`; false when it was given up.
+    async fn read(&self, wire: &mut Wire, standing: &Standing, to: Lsn) -> Result<bool, StreamError> {
         let Self { copy, publications, .. } = self;
         let begun = Instant::now();
         let sql = format!(
@@ -243,19 +245,21 @@ impl Reading {
                         if let Some(error) = refused {
                             return Err(StreamError::Server(Box::new(error)));
                         }
-                        if !frames.is_empty() {
-                            let _ = self.frames.send(frames).await;
-                        }
-                        return Ok(());
+                        return Ok(self.hand_over(frames).await);
                     }
                     _ => wire.input.advance(length),
                 }
             }
-            if !frames.is_empty() && self.frames.send(frames).await.is_err() {
-                return Err(StreamError::Ended);
+            if !self.hand_over(frames).await {
+                return Ok(false);
             }
             fill(&mut wire.stream, &mut wire.input, READ_BYTES).await?;
         }
+    }
+
+    /// Whether somebody has taken it in time.
+    async fn hand_over(&self, frames: Vec<Frame>) -> bool {
+        frames.is_empty() || matches!(timeout(UNTAKEN, self.frames.send(frames)).await, Ok(Ok(())))
     }
 }
 
@@ -305,8 +309,7 @@ impl ChangeStream for Backlog {
         // Whatever it is in the middle of ends with its connection.
         self.task = None;
         let flushed = *self.flushed.borrow();
-        advance(&self.source, &self.slot, flushed).await?;
-        gone(&self.source, &self.slot).await
+        leave(&self.source, &self.slot, flushed).await
     }
 }
 

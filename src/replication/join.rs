@@ -176,7 +176,7 @@ impl Work {
                 _ => Err(apply::ended()),
             },
             // The copy begins anew, and finds the tables as they are then.
-            Ended::NewTable | Ended::NewColumn(_) | Ended::CommitBefore(_) => {
+            Ended::NewTable | Ended::NewColumn(_) | Ended::CommitBefore(_) | Ended::ReadUp => {
                 Err(Halt::Changed("A table was altered at the source while it was copied.".to_owned()))
             }
         }

@@ -120,6 +120,7 @@ pub async fn run(
         made_slot: AtomicBool::new(false),
         again: None,
         stream_only: false,
+        backlog_read: false,
         doubt: None,
         held: None,
         statistics: None,
@@ -132,10 +133,13 @@ pub async fn run(
     let mut reached = Lsn::INVALID;
     loop {
         let phase = if run.started { Phase::Reconnecting } else { Phase::Starting };
-        progress.send_modify(|progress| progress.phase = phase);
+        // Between a backlog and the stream nothing was lost that would have to be found again.
+        if !run.backlog_read {
+            progress.send_modify(|progress| progress.phase = phase);
+        }
         let (halt, streamed) = match run.attempt().await {
             (Ok(Ended::Stopped) | Err(Halt::Stopped), _) => break,
-            (Ok(Ended::NewTable | Ended::HandedOver), _) => continue,
+            (Ok(Ended::NewTable | Ended::HandedOver | Ended::ReadUp), _) => continue,
             (Ok(Ended::NewColumn(table)), _) => {
                 run.grown.insert(table);
                 continue;
@@ -269,6 +273,8 @@ struct Run<'a> {
     again: Option<Lsn>,
     /// The source does not let a backlog be read with SQL.
     stream_only: bool,
+    /// The attempt before this one has read a backlog to its end.
+    backlog_read: bool,
     /// See [`Ready::doubt`].
     doubt: Option<String>,
     /// The snapshot of a copy that a broken connection has interrupted.

@@ -9,6 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Run;
 use crate::catalog::Lsn;
 use crate::replication::apply::{Applier, Ended, Part};
+use crate::replication::backlog::{self, Backlog};
 use crate::replication::destination::Destination;
 use crate::replication::halt::{self, Halt, Side};
 use crate::replication::line::Line;
@@ -19,7 +20,7 @@ use crate::replication::reader::Reader;
 use crate::replication::scope::{Elsewhere, InScope, Scope};
 use crate::replication::stream::{ChangeStream, StreamError};
 use crate::replication::walsender::Walsender;
-use crate::replication::{added, backlog, look, pulse, slot};
+use crate::replication::{added, look, pulse, slot};
 
 /// How often the reader of a backlog is told how far the destination is. Nothing depends on it.
 const BACKLOG_FEEDBACK: Duration = Duration::from_secs(1);
@@ -43,28 +44,20 @@ enum Outcome {
 impl Run<'_> {
     /// Follows the source from the checkpoint on.
     pub(super) async fn stream(&mut self, ready: Ready, streamed: &mut bool) -> Result<Ended, Halt> {
-        let Ready { destination, source, version, mut checkpoint, tables, .. } = ready;
+        let Ready { destination, source, version, checkpoint, tables, .. } = ready;
         let followed = Followed { destination: &destination, tables: &tables, version };
         let profile = &self.options.profile;
-        let end = match self.stream_only {
+        // On a source that never rests there is always something, but after it has been read the stream has its turn.
+        let end = match self.stream_only || std::mem::take(&mut self.backlog_read) {
             true => None,
             false => backlog::is_worth_it(&source.client, &profile.slot, checkpoint).await,
         };
         if let Some(end) = end {
             self.progress.send_modify(|progress| progress.source_reaches(end));
-            match Box::pin(self.read_backlog(&followed, checkpoint, streamed)).await? {
-                Outcome::Ended(ended) => return Ok(ended),
-                Outcome::Broke(reached, StreamError::ReadUp) => checkpoint = reached,
-                Outcome::Broke(reached, error @ StreamError::Server(_)) => {
-                    // What is wrong, if something is, the stream will tell.
-                    tracing::info!("the backlog is not read with SQL: {error}");
-                    self.stream_only = true;
-                    checkpoint = reached;
-                }
-                Outcome::Broke(_, error) => return Err(halt::stream("reading the backlog", &error)),
-            }
-            if self.stop.is_cancelled() {
-                return Ok(Ended::Stopped);
+            match backlog::open(profile, checkpoint).await {
+                // What is wrong, if something is, the stream will tell.
+                Err(error) => tracing::info!("the backlog is not read with SQL: {error}"),
+                Ok(opened) => return Box::pin(self.read_backlog(&followed, checkpoint, opened, streamed)).await,
             }
         }
         let profile = &self.options.profile;
@@ -92,24 +85,35 @@ impl Run<'_> {
         }
     }
 
-    /// Reads what has gathered behind the slot.
-    async fn read_backlog(&mut self, followed: &Followed<'_>, from: Lsn, streamed: &mut bool) -> Result<Outcome, Halt> {
-        let profile = &self.options.profile;
-        let (stream, line) = match backlog::open(profile, from).await {
-            Ok(opened) => opened,
-            Err(error) => return Ok(Outcome::Broke(from, error)),
-        };
+    /// Reads what has gathered behind the slot. The stream is another attempt, which looks at the tables anew: some of them
+    /// may have joined meanwhile.
+    async fn read_backlog(
+        &mut self,
+        followed: &Followed<'_>,
+        from: Lsn,
+        (stream, line): (Backlog, Line),
+        streamed: &mut bool,
+    ) -> Result<Ended, Halt> {
         self.tell.note(format!("Reading what has gathered behind the slot since {from}."));
         *streamed = true;
-        let outcome = self.follow(followed, from, stream, &line, BACKLOG_FEEDBACK).await?;
-        if let Outcome::Broke(reached, StreamError::ReadUp | StreamError::Server(_)) = &outcome {
-            // Otherwise the stream would read it all again, to leave it out.
-            let profile = &self.options.profile;
-            if let Err(error) = backlog::advance(&profile.source, &profile.slot, *reached).await {
-                tracing::debug!("the slot was not moved: {error}");
+        let (reached, error) = match self.follow(followed, from, stream, &line, BACKLOG_FEEDBACK).await? {
+            Outcome::Ended(ended) => return Ok(ended),
+            Outcome::Broke(reached, error) => (reached, error),
+        };
+        match error {
+            StreamError::ReadUp => self.backlog_read = true,
+            StreamError::Server(error) => {
+                tracing::info!("the backlog is read with SQL no longer: {error}");
+                self.stream_only = true;
             }
+            error => return Err(halt::stream("reading the backlog", &error)),
         }
-        Ok(outcome)
+        // Otherwise the stream would read it all again, to leave it out.
+        let profile = &self.options.profile;
+        if let Err(error) = backlog::leave(&profile.source, &profile.slot, reached).await {
+            tracing::debug!("the slot was not moved: {error}");
+        }
+        Ok(if self.stop.is_cancelled() { Ended::Stopped } else { Ended::ReadUp })
     }
 
     async fn follow(
