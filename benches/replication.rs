@@ -87,6 +87,10 @@ async fn main() {
     if wanted("backlog-small") {
         backlog("backlog of small transactions", 3.0, 100_000 * scale, &small_transactions(25_000 * scale)).await;
     }
+    if wanted("backlog-single") {
+        let count = 200_000 * scale;
+        backlog("backlog of transactions of one row", 3.0, count, &single_rows(count)).await;
+    }
     if wanted("backlog-bulk") {
         let rows = 200_000 * scale;
         backlog("backlog of bulk transactions", 2.0, rows * 5 / 2, &bulk_transactions(rows)).await;
@@ -280,6 +284,14 @@ fn small_transactions(count: u64) -> Vec<String> {
             UPDATE branches SET bbalance = bbalance + d WHERE bid = b;
             INSERT INTO history VALUES (nextval('numbers'), t, b, a, d, clock_timestamp());
             COMMIT; END LOOP; END $$"
+    )]
+}
+
+/// Transactions of one row each, as in the measurement from which the target stems.
+fn single_rows(count: u64) -> Vec<String> {
+    vec![format!(
+        "DO $$ BEGIN FOR i IN 1..{count} LOOP INSERT INTO history VALUES (nextval('numbers'), 1, 1, i, i, clock_timestamp()); \
+         COMMIT; END LOOP; END $$"
     )]
 }
 

@@ -265,7 +265,7 @@ struct Run<'a> {
     journal: Option<AbortOnDropHandle<()>>,
     /// Tables with a column that the stream has shown and the destination lacks.
     grown: HashSet<TableName>,
-    /// See [`Scope::fence`].
+    /// See [`Scope::fence`](super::scope::Scope::fence).
     fence: Option<Lsn>,
     /// The slot was made by this run.
     made_slot: AtomicBool,
