@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use replicating::{Pair, backlog, execute, query, value, zoo};
 use rustix::process::{Pid, Signal, kill_process};
-use support::{PATIENCE, await_until, destination, prepare, session, source_builder, started};
+use support::{PATIENCE, await_until, destination, prepare, session};
 use tokio::process::Child;
 use tokio::time::{Instant, sleep};
 use walpilot::connection::{Session, Settings};
@@ -41,17 +41,9 @@ fn write(pair: &Pair, from: u32) {
     prepare(&pair.from(), &sql);
 }
 
-async fn pair(settings: &[(&str, &str)], schema: &str) -> Pair {
-    let builder = settings.iter().fold(source_builder(), |builder, (name, value)| builder.setting(name, value));
-    let pair = Pair { source: started(builder).await, destination: destination().await };
-    execute(&pair.from(), schema).await;
-    execute(&pair.from(), "CREATE PUBLICATION walpilot_publication FOR ALL TABLES").await;
-    pair
-}
-
 #[tokio::test]
 async fn a_backlog_is_read_with_sql_and_the_stream_goes_on_behind_it() {
-    let pair = pair(&[], TABLES).await;
+    let pair = Pair::with(&[], TABLES).await;
     let first = pair.catch_up().await;
     assert!(!first.stdout.contains(SAYS), "{}", first.stdout);
     // Begun before the backlog is read, and committed when the stream goes on: it must come once.
@@ -126,7 +118,7 @@ async fn held_up(pair: &Pair) -> (Child, tempfile::TempDir, Session) {
 
 #[tokio::test]
 async fn a_run_may_end_in_the_middle_of_a_backlog() {
-    let pair = pair(&[], TABLES).await;
+    let pair = Pair::with(&[], TABLES).await;
     pair.catch_up().await;
     write(&pair, 1_000);
 
@@ -155,7 +147,7 @@ async fn a_run_may_end_in_the_middle_of_a_backlog() {
 
 #[tokio::test]
 async fn a_destination_that_takes_nothing_does_not_hold_a_snapshot_at_the_source() {
-    let pair = pair(&[], TABLES).await;
+    let pair = Pair::with(&[], TABLES).await;
     pair.catch_up().await;
     // More than fits into the queue and the sockets.
     execute(&pair.from(), "INSERT INTO t SELECT i, 0, repeat('x', 300) FROM generate_series(1000, 100000) i").await;
@@ -177,7 +169,7 @@ async fn a_destination_that_takes_nothing_does_not_hold_a_snapshot_at_the_source
 
 #[tokio::test]
 async fn a_table_that_joins_while_a_backlog_is_read_goes_on_in_the_stream() {
-    let pair = pair(&[], TABLES).await;
+    let pair = Pair::with(&[], TABLES).await;
     pair.catch_up().await;
     execute(&pair.from(), "CREATE TABLE added (id int PRIMARY KEY, n int)").await;
     execute(&pair.from(), "INSERT INTO added SELECT i, 0 FROM generate_series(1, 1000) i").await;
@@ -209,7 +201,7 @@ async fn a_table_that_joins_while_a_backlog_is_read_goes_on_in_the_stream() {
 
 #[tokio::test]
 async fn without_room_for_one_more_slot_the_stream_brings_it_all() {
-    let pair = pair(&[("max_replication_slots", "2")], TABLES).await;
+    let pair = Pair::with(&[("max_replication_slots", "2")], TABLES).await;
     pair.catch_up().await;
     execute(&pair.from(), "SELECT pg_create_physical_replication_slot('taken')").await;
     write(&pair, 1_000);
@@ -220,7 +212,7 @@ async fn without_room_for_one_more_slot_the_stream_brings_it_all() {
 
 #[tokio::test]
 async fn what_would_have_to_be_read_again_and_again_is_left_to_the_stream() {
-    let pair = pair(&[("max_wal_size", "4GB")], TABLES).await;
+    let pair = Pair::with(&[("max_wal_size", "4GB")], TABLES).await;
     pair.catch_up().await;
     let old = session(&pair.from()).await;
     old.client
@@ -244,7 +236,7 @@ async fn what_would_have_to_be_read_again_and_again_is_left_to_the_stream() {
 #[tokio::test]
 async fn what_the_source_does_not_give_by_sql_the_stream_brings() {
     // The rows of an answer are gathered in a temporary file.
-    let pair = pair(&[("temp_file_limit", "64kB")], TABLES).await;
+    let pair = Pair::with(&[("temp_file_limit", "64kB")], TABLES).await;
     pair.catch_up().await;
     write(&pair, 1_000);
     execute(&pair.from(), "INSERT INTO t SELECT i, 0, repeat('y', 80) FROM generate_series(100000, 150000) i").await;

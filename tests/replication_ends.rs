@@ -4,14 +4,14 @@
 mod replicating;
 mod support;
 
-use replicating::{Pair, execute, value};
+use replicating::{Pair, await_value, execute, open, value};
 use support::bastion::Bastion;
-use support::{PATIENCE, await_until, certificates, destination, session, source_builder, started};
+use support::{PATIENCE, await_until, certificates, destination, source_builder, started};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use walpilot::connection::{Session, Settings, SslMode};
+use walpilot::connection::{Settings, SslMode};
 use walpilot::profile::{Profile, Selection};
 use walpilot::replication::{self, Phase, Progress, RunError, RunOptions, Summary, XminOptions};
 
@@ -62,17 +62,6 @@ impl Going {
 fn threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().filter_map(Result::ok);
     tasks.filter(|task| std::fs::read(task.path().join("comm")).is_ok_and(|name| name == b"walsender\n")).count()
-}
-
-/// A transaction that is open until its session is dropped.
-async fn open(settings: &Settings, sql: &str) -> Session {
-    let session = session(settings).await;
-    session.client.batch_execute(&format!("BEGIN; {sql}")).await.expect("begun");
-    session
-}
-
-async fn await_value(settings: &Settings, sql: &str, wanted: &str) {
-    await_until(sql, async || value(settings, sql).await == wanted).await;
 }
 
 const WAITS: &str = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation IS NOT NULL";

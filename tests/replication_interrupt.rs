@@ -4,11 +4,11 @@
 mod replicating;
 mod support;
 
-use replicating::{Pair, execute, value};
+use replicating::{Pair, await_value, execute, open, value};
+use support::await_until;
 use support::program::uri;
 use support::pty::Terminal;
-use support::{await_until, session};
-use walpilot::connection::{Session, Settings};
+use walpilot::connection::Settings;
 
 const CTRL_C: &str = "\u{3}";
 const SLOTS: &str = "SELECT count(*) FROM pg_replication_slots";
@@ -22,17 +22,6 @@ fn run(pair: &Pair) -> Terminal {
         &["run", "--from", &from, "--to", &to],
         &[("PGPASSWORD", &words[0]), ("WALPILOT_TO_PASSWORD", &words[1])],
     )
-}
-
-/// A transaction that is open until its session is dropped.
-async fn open(settings: &Settings, sql: &str) -> Session {
-    let session = session(settings).await;
-    session.client.batch_execute(&format!("SET search_path = public; BEGIN; {sql}")).await.expect("begun");
-    session
-}
-
-async fn await_value(settings: &Settings, sql: &str, wanted: &str) {
-    await_until(sql, async || value(settings, sql).await == wanted).await;
 }
 
 /// Presses Ctrl-C and waits for the end, which has to say `words`.

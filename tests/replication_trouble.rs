@@ -10,22 +10,13 @@ use std::path::Path;
 use std::process::Command;
 
 use replicating::{Pair, backlog, execute, value};
-use support::{await_until, destination, session, source_builder, started};
+use support::{await_until, session};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use walpilot::connection::{Secret, Settings};
 
-/// A pair whose source has these settings.
-async fn pair(settings: &[(&str, &str)], schema: &str) -> Pair {
-    let builder = settings.iter().fold(source_builder(), |builder, (name, value)| builder.setting(name, value));
-    let pair = Pair { source: started(builder).await, destination: destination().await };
-    execute(&pair.from(), schema).await;
-    execute(&pair.from(), "CREATE PUBLICATION walpilot_publication FOR ALL TABLES").await;
-    pair
-}
-
 #[tokio::test]
 async fn the_source_hears_from_a_run_whose_destination_does_not_answer() {
-    let pair = pair(&[("wal_sender_timeout", "2s")], "CREATE TABLE t (id int PRIMARY KEY)").await;
+    let pair = Pair::with(&[("wal_sender_timeout", "2s")], "CREATE TABLE t (id int PRIMARY KEY)").await;
     let (mut child, _home) = pair.command(&[]).spawn();
     pair.await_streaming().await;
     let sender = "SELECT string_agg(pid::text || ' ' || backend_start, ',') FROM pg_stat_replication";
@@ -57,7 +48,7 @@ const FULL: &str = "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql
 
 #[tokio::test]
 async fn a_full_disk_at_the_destination_is_waited_for_in_copy_and_stream() {
-    let pair = pair(&[], "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)").await;
+    let pair = Pair::with(&[], "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)").await;
     execute(&pair.to(), &format!("CREATE TABLE t (id int PRIMARY KEY); {FULL}")).await;
     let (mut child, _home) = pair.command(&[]).spawn();
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
@@ -119,7 +110,7 @@ async fn a_disk_that_is_full_in_truth_is_waited_for_in_copy_and_stream() {
         format!("INSERT INTO t SELECT i, repeat(md5(i::text), 30) FROM generate_series({from}, {to}) i")
     };
     let schema = format!("CREATE TABLE t (id int PRIMARY KEY, v text); {}", rows(1, 20_000));
-    let pair = pair(&[], &schema).await;
+    let pair = Pair::with(&[], &schema).await;
     let Some(disk) = SmallDisk::mount(&pair.destination.data_directory()) else {
         let _ = std::io::stderr().write_all(b"not run: this account may not mount a file system\n");
         return;
@@ -159,7 +150,7 @@ async fn rows_that_share_a_deferrable_key_for_a_while_are_told_apart() {
     let there = format!("CREATE TABLE t ({key}); ALTER TABLE t REPLICA IDENTITY FULL;");
     let made = format!("CREATE TABLE made ({key}); ALTER TABLE made REPLICA IDENTITY FULL;");
     let rows = "INSERT INTO t SELECT i, i, 'v' FROM generate_series(1, 50) i; INSERT INTO made SELECT * FROM t";
-    let pair = pair(&[], &format!("{there} {made} {rows}")).await;
+    let pair = Pair::with(&[], &format!("{there} {made} {rows}")).await;
     execute(&pair.to(), &there).await;
     pair.catch_up().await;
     for table in ["t", "made"] {
@@ -182,7 +173,7 @@ async fn a_deferrable_key_is_taken_over_and_looked_at_when_a_transaction_is_whol
         )
     };
     let schema = table("soon", "INITIALLY IMMEDIATE") + &table("late", "INITIALLY DEFERRED");
-    let pair = pair(&[], &schema).await;
+    let pair = Pair::with(&[], &schema).await;
     // The first may silence triggers, those of constraints among them; the second may not.
     execute(&pair.to(), "CREATE ROLE writer LOGIN PASSWORD 'w'").await;
     execute(&pair.to(), "CREATE DATABASE checked OWNER writer").await;
@@ -226,7 +217,8 @@ async fn a_deferrable_key_is_taken_over_and_looked_at_when_a_transaction_is_whol
 #[tokio::test]
 async fn a_slot_that_lost_its_log_stops_the_run_with_the_way_out() {
     let settings = [("max_slot_wal_keep_size", "16MB"), ("max_wal_size", "32MB"), ("min_wal_size", "32MB")];
-    let pair = pair(&settings, "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')").await;
+    let pair =
+        Pair::with(&settings, "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a')").await;
     let (child, _home) = pair.command(&[]).spawn();
     pair.await_streaming().await;
     pair.await_equal().await;
@@ -256,7 +248,7 @@ async fn a_slot_that_lost_its_log_stops_the_run_with_the_way_out() {
 
 #[tokio::test]
 async fn a_table_without_columns_is_refused_before_anything_is_created() {
-    let pair = pair(&[], "CREATE TABLE other (id int PRIMARY KEY); CREATE TABLE t ()").await;
+    let pair = Pair::with(&[], "CREATE TABLE other (id int PRIMARY KEY); CREATE TABLE t ()").await;
     execute(&pair.from(), "ALTER TABLE t REPLICA IDENTITY FULL").await;
     let outcome = pair.command(&["--until-caught-up"]).run().await.expect_code(4);
     assert!(outcome.stderr.contains("Table public.t has no columns"), "{}", outcome.stderr);

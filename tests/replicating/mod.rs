@@ -15,11 +15,11 @@ pub mod zoo;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use tokio_postgres::SimpleQueryMessage;
-use walpilot::connection::{Settings, describe};
+use walpilot::connection::{Session, Settings, describe};
 use walpilot::demo::Cluster;
 
 use crate::support::program::{Outcome, Walpilot, uri, walpilot};
-use crate::support::{await_until, destination, session, source};
+use crate::support::{await_until, destination, session, source, source_builder, started};
 
 /// A source with the publication `walpilot_publication` for all tables, and an empty destination.
 pub struct Pair {
@@ -36,6 +36,15 @@ impl Pair {
             "CREATE PUBLICATION walpilot_publication FOR ALL TABLES WITH (publish_via_partition_root)",
         )
         .await;
+        pair
+    }
+
+    /// The same with these settings of the source; what publishes partitions publishes them as leaves.
+    pub async fn with(settings: &[(&str, &str)], schema: &str) -> Self {
+        let builder = settings.iter().fold(source_builder(), |builder, (name, value)| builder.setting(name, value));
+        let pair = Self { source: started(builder).await, destination: destination().await };
+        execute(&pair.from(), schema).await;
+        execute(&pair.from(), "CREATE PUBLICATION walpilot_publication FOR ALL TABLES").await;
         pair
     }
 
@@ -210,4 +219,16 @@ pub async fn execute(settings: &Settings, sql: &str) {
 pub async fn value(settings: &Settings, sql: &str) -> String {
     let rows = query(settings, sql).await;
     rows.first().and_then(|row| row.first()?.clone()).unwrap_or_else(|| panic!("no value: {sql}"))
+}
+
+/// A transaction of an application that is open until its session is dropped.
+pub async fn open(settings: &Settings, sql: &str) -> Session {
+    let session = session(settings).await;
+    session.client.batch_execute(&format!("SET search_path = public; BEGIN; {sql}")).await.expect("begun");
+    session
+}
+
+/// Waits until [`value`] gives this.
+pub async fn await_value(settings: &Settings, sql: &str, wanted: &str) {
+    await_until(sql, async || value(settings, sql).await == wanted).await;
 }

@@ -46,7 +46,8 @@ impl Run<'_> {
     pub(super) async fn stream(&mut self, ready: Ready, streamed: &mut bool) -> Result<Ended, Halt> {
         let Ready { destination, source, version, checkpoint, tables, .. } = ready;
         let followed = Followed { destination: &destination, tables: &tables, version };
-        let profile = &self.options.profile;
+        let options = self.options;
+        let profile = &options.profile;
         // On a source that never rests there is always something, but after it has been read the stream has its turn.
         let end = match self.stream_only || std::mem::take(&mut self.backlog_read) {
             true => None,
@@ -60,7 +61,6 @@ impl Run<'_> {
                 Ok(opened) => return Box::pin(self.read_backlog(&followed, checkpoint, opened, streamed)).await,
             }
         }
-        let profile = &self.options.profile;
         let sender = Walsender::connect(&profile.source, version)
             .await
             .map_err(|failure| Halt::Unreachable(Side::Source, Box::new(failure)))?;
@@ -81,7 +81,7 @@ impl Run<'_> {
         *streamed = true;
         match Box::pin(self.follow(&followed, checkpoint, stream, &line, every)).await? {
             Outcome::Ended(ended) => Ok(ended),
-            Outcome::Broke(_, error) => Err(halt::reading(&self.options.profile.publication, &error)),
+            Outcome::Broke(_, error) => Err(halt::reading(&profile.publication, &error)),
         }
     }
 
