@@ -107,9 +107,13 @@ async fn values_of_a_backlog_are_those_of_the_stream() {
 
 /// A run that reads a backlog and waits for a lock at the destination.
 async fn held_up(pair: &Pair) -> (Child, tempfile::TempDir, Session) {
+    held_up_as(pair, pair.command(&[])).await
+}
+
+async fn held_up_as(pair: &Pair, command: support::program::Walpilot) -> (Child, tempfile::TempDir, Session) {
     let lock = session(&pair.to()).await;
     lock.client.batch_execute("BEGIN; LOCK TABLE public.t IN SHARE MODE").await.expect("locked");
-    let (child, home) = pair.command(&[]).spawn();
+    let (child, home) = command.spawn();
     let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't'::regclass";
     await_until("the apply waits", async || value(&pair.to(), waits).await == "1").await;
     assert_eq!(value(&pair.from(), READING).await, "1");
@@ -145,18 +149,41 @@ async fn a_run_may_end_in_the_middle_of_a_backlog() {
     pair.expect_orderly_slots().await;
 }
 
+/// Sessions of the run that hold back vacuum at the source.
+const HOLDS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'walpilot run%' AND backend_xmin IS NOT NULL";
+
+/// More than fits into the queue and the sockets.
+const MUCH: &str = "INSERT INTO t SELECT i, 0, repeat('x', 300) FROM generate_series(1000, 100000) i";
+
 #[tokio::test]
 async fn a_destination_that_takes_nothing_does_not_hold_a_snapshot_at_the_source() {
     let pair = Pair::with(&[], TABLES).await;
     pair.catch_up().await;
-    // More than fits into the queue and the sockets.
-    execute(&pair.from(), "INSERT INTO t SELECT i, 0, repeat('x', 300) FROM generate_series(1000, 100000) i").await;
+    execute(&pair.from(), MUCH).await;
     let (mut child, _home, lock) = held_up(&pair).await;
-    let holds = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'walpilot run%' AND backend_xmin IS NOT NULL";
-    assert_eq!(value(&pair.from(), holds).await, "1");
+    await_until("what the source has sent waits here", async || value(&pair.from(), HOLDS).await == "0").await;
+    assert_eq!(value(&pair.from(), READING).await, "1", "it was not given up");
+    // More of it than is asked for while so much waits comes afterwards.
+    execute(&pair.from(), "UPDATE t SET n = 1 WHERE id > 1000").await;
+    drop(lock);
+    pair.await_equal().await;
+    child.kill().await.expect("it runs");
+    pair.expect_orderly_slots().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_finds_no_room_is_given_up_in_time() {
+    let pair = Pair::with(&[], TABLES).await;
+    pair.catch_up().await;
+    execute(&pair.from(), MUCH).await;
+    // Nowhere to keep what the destination does not take.
+    let command = pair.command(&[]).env("TMPDIR", "/nonexistent");
+    let (mut child, _home, lock) = held_up_as(&pair, command).await;
+    assert_eq!(value(&pair.from(), HOLDS).await, "1");
     // A minute, and what a loaded machine needs.
     let give_up = Instant::now() + 3 * PATIENCE;
-    while value(&pair.from(), holds).await != "0" {
+    while value(&pair.from(), HOLDS).await != "0" {
         assert!(Instant::now() < give_up, "the answer is not given up");
         sleep(Duration::from_millis(200)).await;
     }
@@ -219,7 +246,7 @@ async fn what_would_have_to_be_read_again_and_again_is_left_to_the_stream() {
         .batch_execute("SET search_path = public; BEGIN; INSERT INTO twins VALUES (1, 'old')")
         .await
         .expect("begun");
-    for round in 0..32 {
+    for round in 0..40 {
         // A checkpoint's worth of log each time, with a position at which decoding could begin were it not for `old`.
         execute(&pair.from(), &format!("INSERT INTO twins VALUES ({round}, 'new')")).await;
         execute(&pair.from(), "SELECT pg_switch_wal()").await;
@@ -227,7 +254,7 @@ async fn what_would_have_to_be_read_again_and_again_is_left_to_the_stream() {
     execute(&pair.from(), "INSERT INTO t VALUES (-1, 0, 'last')").await;
     let outcome = pair.catch_up().await;
     assert!(outcome.stdout.contains(SAYS) && outcome.stdout.contains("Streaming from"), "{}", outcome.stdout);
-    assert_eq!(value(&pair.to(), "SELECT count(*) FROM twins WHERE x = 'new'").await, "32");
+    assert_eq!(value(&pair.to(), "SELECT count(*) FROM twins WHERE x = 'new'").await, "40");
     old.client.batch_execute("COMMIT").await.expect("committed");
     pair.catch_up().await;
     pair.expect_equal().await;

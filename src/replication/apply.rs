@@ -7,6 +7,7 @@
 //! destination never shows half a transaction.
 
 mod joining;
+mod message;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -17,29 +18,21 @@ use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::joining::Part;
+use self::message::{COMMIT_CHANGES, Due};
+use super::arranged::Batch;
 use super::batch::{End, Writer};
 use super::carrier::{Carrier, Done, Order, Tally};
 use super::change::{Change, Kind};
-use super::described::{Described, Description, Verdict};
+use super::described::{Described, Description};
 use super::halt::{Halt, Side};
-use super::pgoutput::{self, Message, Relation, Row};
+use super::pgoutput::{self, Relation};
 use super::progress::{Progress, Teller};
 use super::reader::Chunk;
-use super::relation::Target;
 use super::scope::Scope;
 use super::stream::Frame;
 use crate::catalog::Lsn;
-use crate::connection::printable;
 use crate::profile::TableName;
 
-/// Changes in one pipeline.
-const WRITE_CHANGES: usize = 5_000;
-/// Bytes in one pipeline.
-const WRITE_BYTES: usize = 2 * 1024 * 1024;
-/// Changes after which a destination transaction is committed at the next commit of the source.
-const COMMIT_CHANGES: u64 = 5_000;
-/// Age at which a destination transaction is committed at the next commit of the source.
-const COMMIT_AGE: Duration = Duration::from_millis(100);
 /// When nothing more waits to be applied, what is there is written at once, but not sooner than this after the last
 /// time: a source that is a little slower than the destination would otherwise be followed in tiny steps, each at the
 /// price of a commit. A row that comes alone is not held up.
@@ -198,7 +191,8 @@ impl<'a> Applier<'a> {
                     return self.end(Ended::Stopped).await;
                 }
                 if self.reading.is_none()
-                    && let Some(ended) = self.hand_over(stop).await?
+                    && self.may_hand_over()
+                    && let Some(ended) = Box::pin(self.hand_over(stop)).await?
                 {
                     return self.end(ended).await;
                 }
@@ -259,6 +253,8 @@ impl<'a> Applier<'a> {
     }
 
     /// Takes one frame; tells why the stream must start anew, if it must.
+    ///
+    /// What has to be waited for is boxed: this runs for every frame, and would move the space for all of it each time.
     async fn frame(&mut self, frame: Frame) -> Result<Then, Halt> {
         let payload = match frame {
             Frame::Keepalive { end, .. } => {
@@ -270,96 +266,27 @@ impl<'a> Applier<'a> {
             Frame::Data { payload, .. } => payload,
         };
         let bytes = payload.len();
-        let message = pgoutput::decode(payload).map_err(|error| {
+        let mut message = pgoutput::decode(payload).map_err(|error| {
             Halt::refused(format!("The source sent what walpilot can't read ({error}). Please report this."))
         })?;
-        match message {
-            Message::Begin { final_lsn, .. } => {
-                if self.fence == Some(final_lsn) && self.uncommitted.is_some() {
-                    self.commit().await?;
+        loop {
+            match self.message(message, bytes)? {
+                Due::Nothing => return Ok(None),
+                Due::Write => return Box::pin(self.write()).await.map(|()| None),
+                Due::Commit => return Box::pin(self.commit()).await.map(|()| None),
+                Due::Relation(relation) => return Box::pin(self.relation(&relation)).await,
+                Due::CommitFirst(again) => {
+                    Box::pin(self.commit()).await?;
+                    message = again;
                 }
-                self.reading = Some(final_lsn);
-                self.oldest.get_or_insert_with(Instant::now);
-            }
-            Message::Commit { end, time } => {
-                self.reading = None;
-                self.tally.transactions += 1;
-                self.uncommitted = Some((end, time));
-                let old = self.oldest.is_some_and(|oldest| oldest.elapsed() >= COMMIT_AGE);
-                let apart = self.apart > 0;
-                self.apart = self.apart.saturating_sub(self.tally.changes.max(1));
-                if self.tally.changes >= COMMIT_CHANGES || old || apart {
-                    self.commit().await?;
-                }
-            }
-            Message::Relation(relation) => return self.relation(&relation).await,
-            Message::Insert { relation, new } => match self.verdict(relation).await? {
-                Verdict::NewTable(_) => return Ok(Some(Ended::NewTable)),
-                Verdict::Skip | Verdict::Ignored(_) => {}
-                Verdict::Apply(target, place) => {
-                    check(&target, &[&new])?;
-                    self.collect(Change::Insert(target, new), &[place], Kind::Insert, bytes).await?;
-                }
-            },
-            Message::Update { relation, old, new } => match self.verdict(relation).await? {
-                Verdict::NewTable(_) => return Ok(Some(Ended::NewTable)),
-                Verdict::Skip | Verdict::Ignored(_) => {}
-                Verdict::Apply(target, place) => {
-                    check(&target, &[&new])?;
-                    if let Some(old) = &old {
-                        check(&target, &[old.row()])?;
+                Due::AskFirst(again) => {
+                    if let Some(ended) = Box::pin(self.ask(&again)).await? {
+                        return Ok(Some(ended));
                     }
-                    self.collect(Change::Update(target, old, new), &[place], Kind::Update, bytes).await?;
-                }
-            },
-            Message::Delete { relation, old } => match self.verdict(relation).await? {
-                Verdict::NewTable(_) => return Ok(Some(Ended::NewTable)),
-                Verdict::Skip | Verdict::Ignored(_) => {}
-                Verdict::Apply(target, place) => {
-                    check(&target, &[old.row()])?;
-                    self.collect(Change::Delete(target, old), &[place], Kind::Delete, bytes).await?;
-                }
-            },
-            Message::Truncate { relations, restart_identity } => {
-                let (mut targets, mut places) = (Vec::new(), Vec::new());
-                for relation in relations {
-                    match self.verdict(relation).await? {
-                        Verdict::NewTable(_) => return Ok(Some(Ended::NewTable)),
-                        Verdict::Skip | Verdict::Ignored(_) => {}
-                        Verdict::Apply(target, place) => {
-                            targets.push(target);
-                            places.push(place);
-                        }
-                    }
-                }
-                if !targets.is_empty() {
-                    let change = Change::Truncate(targets, restart_identity);
-                    self.collect(change, &places, Kind::Truncate, bytes).await?;
+                    message = again;
                 }
             }
-            Message::Other => {}
         }
-        Ok(None)
-    }
-
-    /// Whether a change is to be applied.
-    async fn verdict(&mut self, relation: u32) -> Result<Verdict, Halt> {
-        let Some(commit) = self.reading else {
-            return Err(Halt::refused("The source sent a change outside a transaction. Please report this."));
-        };
-        // What the checkpoint holds is not applied again, whatever it is.
-        let known = commit < self.checkpoint;
-        let verdict = self.described.verdict(relation, commit, known).await?;
-        match &verdict {
-            Verdict::NewTable(name) => {
-                self.tell.note(format!("Table {name} is new in the publication; its rows are copied now."));
-            }
-            Verdict::Ignored(name) => self.tell_once(name, "ignored", |name| {
-                format!("Changes of table {name} are left out: it is not among the chosen tables of the publication.")
-            }),
-            Verdict::Skip | Verdict::Apply(..) => {}
-        }
-        Ok(verdict)
     }
 
     async fn relation(&mut self, relation: &Relation) -> Result<Then, Halt> {
@@ -373,19 +300,6 @@ impl<'a> Applier<'a> {
             Description::NewColumn { table, published: true, .. } => Some(Ended::NewColumn(table)),
             Description::NewColumn { missing, .. } => return Err(missing),
         })
-    }
-
-    async fn collect(&mut self, change: Change, places: &[usize], kind: Kind, bytes: usize) -> Result<(), Halt> {
-        for place in places {
-            self.tally.counts.entry(*place).or_default()[kind as usize] += 1;
-        }
-        self.tally.changes += 1;
-        self.collected.push(change);
-        self.collected_bytes += bytes;
-        if self.collected.len() >= WRITE_CHANGES || self.collected_bytes >= WRITE_BYTES {
-            self.write().await?;
-        }
-        Ok(())
     }
 
     /// Sends what is collected.
@@ -410,14 +324,16 @@ impl<'a> Applier<'a> {
     }
 
     async fn order(&mut self, end: End, tally: Tally) -> Result<(), Halt> {
+        // The destination is most likely busy with the batch before.
+        let batch = Batch::new(std::mem::take(&mut self.collected));
         self.land().await?;
         self.collected_bytes = 0;
         // A position alone is cheap, and must not hold up the row that comes next.
         if !matches!(end, End::Commit(_, None)) {
             self.written = Instant::now();
         }
-        let (changes, held) = (std::mem::take(&mut self.collected), std::mem::take(&mut self.held));
-        self.carrier.send(Order { changes, held, end, tally });
+        let held = std::mem::take(&mut self.held);
+        self.carrier.send(Order { batch, held, end, tally });
         Ok(())
     }
 
@@ -457,16 +373,6 @@ impl<'a> Applier<'a> {
             self.tell.trouble(text(table));
         }
     }
-}
-
-fn check(target: &Target, rows: &[&Row]) -> Result<(), Halt> {
-    if rows.iter().all(|row| target.fits(row)) {
-        return Ok(());
-    }
-    Err(Halt::refused(format!(
-        "The source sent a row of table {} with another number of columns than it announced. Please report this.",
-        printable(&target.table.to_string())
-    )))
 }
 
 /// The sentence for a stream that ended without an error.

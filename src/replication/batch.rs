@@ -1,6 +1,6 @@
-//! Changes on their way into the destination: collected, then sent as a pipeline inside one open transaction.
+//! Changes on their way into the destination: a batch of them is sent as a pipeline inside one open transaction.
 //!
-//! What may change places is written in sets ([`coalesce`], [`sets`]): many rows by one statement, or by COPY. What keeps
+//! What may change places is written in sets ([`super::arranged`]): many rows by one statement, or by COPY. What keeps
 //! its order goes as prepared statements, sent without waiting for the answers in between, and runs of inserts as COPY.
 
 use std::collections::HashMap;
@@ -15,26 +15,19 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Statement};
 
+use super::arranged::{Batch, Part};
 use super::change::{Change, Kind};
-use super::checkpoint;
-use super::coalesce::{self, Set, Step};
 use super::halt::{self, Halt, Side};
-use super::pgoutput::{Old, Value};
+use super::pgoutput::Value;
 use super::refusal::failed;
 use super::relation::{Bound, Shape, Target};
-use super::sets::{self, SetStatement};
+use super::{checkpoint, lines};
 use crate::catalog::Lsn;
 use crate::connection::printable;
 use crate::profile::TableName;
 
 /// From this many inserts in a row on, COPY is cheaper than statements of one row.
 const COPY_RUN_ROWS: usize = 8;
-/// From this many rows on, one statement is cheaper than statements of one row.
-const SET_FROM_ROWS: usize = 4;
-/// From this many rows on, COPY is cheaper than one statement: it has to be waited for.
-const COPY_FROM_ROWS: usize = 100;
-/// COPY data is handed over in pieces of this size.
-const COPY_PIECE: usize = 64 * 1024;
 
 /// A row that an update or delete meant and that is not at the destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,11 +83,11 @@ impl<'a> Writer<'a> {
         Ok(Self { client, slot, prepared: HashMap::new(), advance, open: false, missed: Vec::new() })
     }
 
-    /// Writes `changes`, in the open transaction or a new one, and ends it as told.
+    /// Writes `batch`, in the open transaction or a new one, and ends it as told.
     ///
     /// # Errors
     /// After an error the transaction is of no use: end the session.
-    pub(super) async fn carry(&mut self, changes: &[Change], end: End) -> Result<(), Halt> {
+    pub(super) async fn carry(&mut self, batch: &Batch, end: End) -> Result<(), Halt> {
         let mut pending = Vec::new();
         if end == End::RollBack && !self.open {
             return Ok(());
@@ -105,7 +98,7 @@ impl<'a> Writer<'a> {
             // its transaction is whole.
             self.control(&mut pending, "BEGIN; SET CONSTRAINTS ALL DEFERRED", "opening a transaction").await;
         }
-        self.write(&mut pending, changes).await?;
+        self.write(&mut pending, batch).await?;
         // Sent right behind the changes. Should one of them be refused, the server makes COMMIT a rollback, and the
         // error is read first.
         match end {
@@ -125,22 +118,18 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    async fn write<'f>(&mut self, pending: &mut Vec<Pending<'f>>, changes: &[Change]) -> Result<(), Halt>
+    async fn write<'f>(&mut self, pending: &mut Vec<Pending<'f>>, batch: &'f Batch) -> Result<(), Halt>
     where
         'a: 'f,
     {
-        if changes.len() < SET_FROM_ROWS {
-            return self.in_order(pending, &changes.iter().collect::<Vec<_>>()).await;
-        }
-        let steps = coalesce::plan(changes);
-        if let [Step::InOrder(list)] = &steps[..] {
-            return self.in_order(pending, list).await;
+        if batch.parts.is_empty() {
+            return self.in_order(pending, batch.changes.iter().collect()).await;
         }
         // Should a set be refused after all, the changes are made one by one: then what stands in the way, if it still
         // does, is what would have stood in the way of PostgreSQL's own replication.
         let doing = "opening a transaction";
         self.control(pending, "SAVEPOINT walpilot", doing).await;
-        let (missed, outcome) = (self.missed.len(), self.steps(pending, &steps).await);
+        let (missed, outcome) = (self.missed.len(), self.parts(pending, batch).await);
         let outcome = match outcome {
             Ok(()) => {
                 self.control(pending, "RELEASE SAVEPOINT walpilot", doing).await;
@@ -154,7 +143,7 @@ impl<'a> Writer<'a> {
         }
         tracing::debug!("a set of changes was refused; they are made one by one");
         self.missed.truncate(missed);
-        self.in_order(pending, &changes.iter().collect::<Vec<_>>()).await
+        self.in_order(pending, batch.changes.iter().collect()).await
     }
 
     /// Sends a command without parameters.
@@ -168,49 +157,35 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes sets and what keeps its order.
-    async fn steps<'f>(&mut self, pending: &mut Vec<Pending<'f>>, steps: &[Step<'_>]) -> Result<(), Halt>
+    async fn parts<'f>(&mut self, pending: &mut Vec<Pending<'f>>, batch: &'f Batch) -> Result<(), Halt>
     where
         'a: 'f,
     {
-        for step in steps {
-            match step {
-                Step::InOrder(list) => self.in_order(pending, list).await?,
-                Step::Set(set) if set.rows.len() < SET_FROM_ROWS => self.one_by_one(pending, set).await?,
-                Step::Set(set) if set.kind == Kind::Insert && set.rows.len() >= COPY_FROM_ROWS => {
-                    self.settle(pending).await?;
-                    self.copy(set.target, set.rows.iter().map(|line| |at| line.value(at))).await?;
+        for part in &batch.parts {
+            match part {
+                Part::InOrder(list) => {
+                    self.in_order(pending, list.iter().map(|at| &batch.changes[*at]).collect()).await?
                 }
-                Step::Set(set) => {
-                    let SetStatement { sql, arrays } = sets::statement(set);
-                    let (client, rows) = (self.client, set.rows.len() as u64);
+                Part::Rows(target, kind, rows) => {
+                    for (shape, values) in rows {
+                        self.statement(pending, target, *kind, (shape.clone(), values.clone())).await?;
+                    }
+                }
+                Part::Copy(target, pieces) => {
+                    self.settle(pending).await?;
+                    self.copy(target, pieces.iter().cloned()).await?;
+                }
+                Part::Set { target, kind, rows, statement } => {
+                    let client = self.client;
                     let answer = async move {
-                        let arrays: Vec<Array> = arrays.into_iter().map(Array).collect();
+                        let arrays: Vec<Array<'_>> = statement.arrays.iter().map(|array| Array(array)).collect();
                         // The server infers the types from the casts.
                         let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
                             arrays.iter().map(|array| (array as &(dyn ToSql + Sync), Type::UNKNOWN)).collect();
-                        client.execute_typed(&sql, &parameters).await
+                        client.execute_typed(&statement.sql, &parameters).await
                     };
-                    send(pending, About::Rows(Arc::clone(set.target), set.kind, rows), Box::pin(answer)).await;
+                    send(pending, About::Rows(Arc::clone(target), *kind, *rows), Box::pin(answer)).await;
                 }
-            }
-        }
-        Ok(())
-    }
-
-    /// A set of few rows.
-    async fn one_by_one<'f>(&mut self, pending: &mut Vec<Pending<'f>>, set: &Set<'_>) -> Result<(), Halt>
-    where
-        'a: 'f,
-    {
-        for line in &set.rows {
-            let row = line.row(set.target.columns.len());
-            let bound = match set.kind {
-                Kind::Insert => Some(set.target.insert(&row)),
-                Kind::Update => set.target.update(None, &row)?,
-                Kind::Delete | Kind::Truncate => Some(set.target.delete(&Old::Key(row))?),
-            };
-            if let Some(bound) = bound {
-                self.statement(pending, set.target, set.kind, bound).await?;
             }
         }
         Ok(())
@@ -218,11 +193,11 @@ impl<'a> Writer<'a> {
 
     /// Makes changes in their order: runs of inserts as one COPY, everything else as prepared statements, sent without
     /// waiting for the answers in between.
-    async fn in_order<'f>(&mut self, pending: &mut Vec<Pending<'f>>, changes: &[&Change]) -> Result<(), Halt>
+    async fn in_order<'f>(&mut self, pending: &mut Vec<Pending<'f>>, changes: Vec<&Change>) -> Result<(), Halt>
     where
         'a: 'f,
     {
-        let mut rest = changes;
+        let mut rest = &changes[..];
         while let Some((change, after)) = rest.split_first() {
             rest = after;
             match change {
@@ -238,7 +213,7 @@ impl<'a> Writer<'a> {
                     });
                     if run.len() >= COPY_RUN_ROWS && target.copies() {
                         self.settle(pending).await?;
-                        self.copy(target, rows.map(|row| |at: usize| &row[at])).await?;
+                        self.copy(target, lines::pieces(target, rows.map(|row| |at: usize| &row[at]))).await?;
                         continue;
                     }
                     for row in rows {
@@ -324,21 +299,13 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    async fn copy<'r, V>(&self, target: &Arc<Target>, rows: impl Iterator<Item = V>) -> Result<(), Halt>
-    where
-        V: Fn(usize) -> &'r Value,
-    {
+    async fn copy(&self, target: &Arc<Target>, pieces: impl Iterator<Item = Bytes>) -> Result<(), Halt> {
         let failed = |error| failed(Some(target), Kind::Insert, &error);
         let sink = self.client.copy_in::<_, Bytes>(&target.copy_sql()).await.map_err(failed)?;
         let mut sink = pin!(sink);
-        let mut buffer = BytesMut::with_capacity(COPY_PIECE + 1024);
-        for row in rows {
-            copy_line(target.written().map(row), &mut buffer);
-            if buffer.len() >= COPY_PIECE {
-                sink.send(buffer.split().freeze()).await.map_err(failed)?;
-            }
+        for piece in pieces {
+            sink.send(piece).await.map_err(failed)?;
         }
-        sink.send(buffer.freeze()).await.map_err(failed)?;
         sink.finish().await.map(drop).map_err(failed)
     }
 }
@@ -350,35 +317,6 @@ async fn send<'f>(pending: &mut Vec<Pending<'f>>, about: About, mut answer: Answ
         answer = Box::pin(std::future::ready(result));
     }
     pending.push(Pending { answer, about });
-}
-
-/// Writes a row as a line of COPY's text format (PostgreSQL documentation, "COPY").
-fn copy_line<'v>(values: impl Iterator<Item = &'v Value>, out: &mut BytesMut) {
-    for (at, value) in values.enumerate() {
-        if at > 0 {
-            out.put_u8(b'\t');
-        }
-        match value {
-            Value::Text(bytes) => {
-                out.reserve(bytes.len());
-                let mut rest = &bytes[..];
-                while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\\' | b'\t' | b'\n' | b'\r')) {
-                    out.put_slice(&rest[..at]);
-                    out.put_u8(b'\\');
-                    out.put_u8(match rest[at] {
-                        b'\t' => b't',
-                        b'\n' => b'n',
-                        b'\r' => b'r',
-                        other => other,
-                    });
-                    rest = &rest[at + 1..];
-                }
-                out.put_slice(rest);
-            }
-            Value::Null | Value::Unchanged => out.put_slice(b"\\N"),
-        }
-    }
-    out.put_u8(b'\n');
 }
 
 /// A value as a parameter in text format, whatever its type: the type's input function reads it.
@@ -409,11 +347,11 @@ impl ToSql for Parameter<'_> {
 
 /// An array as a parameter in text format.
 #[derive(Debug)]
-struct Array(BytesMut);
+struct Array<'v>(&'v [u8]);
 
-impl ToSql for Array {
+impl ToSql for Array<'_> {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        out.put_slice(&self.0);
+        out.put_slice(self.0);
         Ok(IsNull::No)
     }
 
@@ -426,19 +364,4 @@ impl ToSql for Array {
     }
 
     to_sql_checked!();
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::{Bytes, BytesMut};
-
-    use super::{Value, copy_line};
-
-    #[test]
-    fn copy_lines_escape_what_copy_would_read_otherwise() {
-        let mut out = BytesMut::new();
-        let text = |value: &'static str| Value::Text(Bytes::from_static(value.as_bytes()));
-        copy_line([text("a\tb\nc\\d\re"), Value::Null, text(""), text("\\N"), text("\\.")].iter(), &mut out);
-        assert_eq!(&out[..], b"a\\tb\\nc\\\\d\\re\t\\N\t\t\\\\N\t\\\\.\n");
-    }
 }

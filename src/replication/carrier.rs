@@ -9,8 +9,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::arranged::Batch;
 use super::batch::{End, Missed, Writer};
-use super::change::Change;
 use super::halt::Halt;
 
 /// What a destination transaction holds.
@@ -24,7 +24,7 @@ pub(super) struct Tally {
 
 /// A batch, or the end of a destination transaction, or both.
 pub(super) struct Order {
-    pub(super) changes: Vec<Change>,
+    pub(super) batch: Batch,
     /// The batch's share of the queue.
     pub(super) held: Vec<OwnedSemaphorePermit>,
     pub(super) end: End,
@@ -58,9 +58,9 @@ impl<'a> Carrier<'a> {
     pub(super) fn send(&mut self, order: Order) {
         let Some(mut writer) = self.writer.take() else { return };
         self.under_way = Some(Box::pin(async move {
-            let Order { changes, held, end, tally } = order;
-            writer.carry(&changes, end).await?;
-            drop((changes, held));
+            let Order { batch, held, end, tally } = order;
+            writer.carry(&batch, end).await?;
+            drop((batch, held));
             let missed = std::mem::take(&mut writer.missed);
             Ok((writer, Done { end, tally, missed }))
         }));

@@ -17,6 +17,9 @@ use super::pgoutput::{Row, Value};
 use super::relation::Target;
 use crate::profile::TableName;
 
+/// So many lanes are looked through one by one.
+const FEW_LANES: usize = 8;
+
 /// A row of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line<'c> {
@@ -59,7 +62,8 @@ pub(super) struct Set<'c> {
 /// A part of a batch; parts are written one after the other.
 #[derive(Clone, Debug)]
 pub(super) enum Step<'c> {
-    InOrder(Vec<&'c Change>),
+    /// By their places in the batch.
+    InOrder(Vec<usize>),
     Set(Set<'c>),
 }
 
@@ -99,33 +103,37 @@ pub(super) fn plan(changes: &[Change]) -> Vec<Step<'_>> {
     let mut lanes: Vec<Lane<'_>> = Vec::new();
     // The lane of all tables for whose rows something runs has no name.
     let mut places: HashMap<Option<&TableName>, usize> = HashMap::new();
-    for change in changes {
+    for (at, change) in changes.iter().enumerate() {
         let Some(target) = change.target().filter(|_| change.kind() != Kind::Truncate) else {
             steps.extend(lanes.drain(..).flat_map(Lane::end));
             places.clear();
-            in_order(&mut steps, change);
+            in_order(&mut steps, at);
             continue;
         };
-        let name = (!target.fires).then_some(&target.table);
-        let place = *places.entry(name).or_insert_with(|| {
-            lanes.push(Lane::default());
-            lanes.len() - 1
+        // Most batches are about few tables, and those are found without a look at their names.
+        let same = |lane: &Lane<'_>| lane.target.is_some_and(|before| Arc::ptr_eq(before, target));
+        let place = lanes.iter().take(FEW_LANES).position(same).unwrap_or_else(|| {
+            let name = (!target.fires).then_some(&target.table);
+            *places.entry(name).or_insert_with(|| {
+                lanes.push(Lane::default());
+                lanes.len() - 1
+            })
         });
-        lanes[place].take(change, target);
+        lanes[place].take(at, change, target);
     }
     steps.extend(lanes.into_iter().flat_map(Lane::end));
     steps
 }
 
-fn in_order<'c>(steps: &mut Vec<Step<'c>>, change: &'c Change) {
+fn in_order(steps: &mut Vec<Step<'_>>, at: usize) {
     match steps.last_mut() {
-        Some(Step::InOrder(list)) => list.push(change),
-        _ => steps.push(Step::InOrder(vec![change])),
+        Some(Step::InOrder(list)) => list.push(at),
+        _ => steps.push(Step::InOrder(vec![at])),
     }
 }
 
 impl<'c> Lane<'c> {
-    fn take(&mut self, change: &'c Change, target: &'c Arc<Target>) {
+    fn take(&mut self, at: usize, change: &'c Change, target: &'c Arc<Target>) {
         // Another version of the table may have other columns.
         if self.target.is_some_and(|before| before.version != target.version) {
             self.close();
@@ -138,7 +146,7 @@ impl<'c> Lane<'c> {
             }
         } else {
             self.close();
-            in_order(&mut self.steps, change);
+            in_order(&mut self.steps, at);
         }
     }
 

@@ -34,9 +34,15 @@ pub(super) enum Verdict {
     /// With the table's place in the progress.
     Apply(Arc<Target>, usize),
     Skip,
-    /// Skip this and all that follow.
+}
+
+/// What the source says about a table that is not among those of the run.
+pub(super) enum Asked {
+    /// It is among them.
+    Known,
+    /// From now on its changes are left out.
     Ignored(TableName),
-    /// Its table has to be copied first.
+    /// It has to be copied first.
     NewTable(TableName),
 }
 
@@ -73,28 +79,37 @@ impl<'a> Described<'a> {
     }
 
     /// Whether a change of the transaction at `commit` is to be applied: not when the checkpoint (`applied`) or the
-    /// table's copy holds it.
+    /// table's copy holds it. `None` when the source has to be asked first.
     ///
     /// # Errors
-    /// When the table was not described, or the source can't be asked about it.
-    pub(super) async fn verdict(&mut self, relation: u32, commit: Lsn, applied: bool) -> Result<Verdict, Halt> {
-        let name = match self.relations.get(&relation) {
+    /// When the table was not described.
+    pub(super) fn verdict(&self, relation: u32, commit: Lsn, applied: bool) -> Result<Option<Verdict>, Halt> {
+        Ok(Some(match self.relations.get(&relation) {
             None => {
                 return Err(Halt::refused(
                     "The source sent a change of a table that it has not described. Please report this.",
                 ));
             }
-            _ if applied => return Ok(Verdict::Skip),
-            Some(Known::Ignored | Known::Elsewhere(_)) => return Ok(Verdict::Skip),
-            Some(Known::Here { from, .. }) if commit < *from => return Ok(Verdict::Skip),
-            Some(Known::Here { target, place, .. }) => return Ok(Verdict::Apply(Arc::clone(target), *place)),
-            Some(Known::Unknown(name)) => name.clone(),
-        };
+            _ if applied => Verdict::Skip,
+            Some(Known::Ignored | Known::Elsewhere(_)) => Verdict::Skip,
+            Some(Known::Here { from, .. }) if commit < *from => Verdict::Skip,
+            Some(Known::Here { target, place, .. }) => Verdict::Apply(Arc::clone(target), *place),
+            Some(Known::Unknown(_)) => return Ok(None),
+        }))
+    }
+
+    /// Asks the source about a table that is not among those of the run.
+    ///
+    /// # Errors
+    /// When the source can't be asked.
+    pub(super) async fn ask(&mut self, relation: u32, commit: Lsn) -> Result<Asked, Halt> {
+        let Some(Known::Unknown(name)) = self.relations.get(&relation) else { return Ok(Asked::Known) };
+        let name = name.clone();
         if self.published(commit, &name).await?.is_some() {
-            return Ok(Verdict::NewTable(name));
+            return Ok(Asked::NewTable(name));
         }
         self.relations.insert(relation, Known::Ignored);
-        Ok(Verdict::Ignored(name))
+        Ok(Asked::Ignored(name))
     }
 
     /// Takes a table as it is from now on, in the transaction at `commit`.

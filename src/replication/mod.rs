@@ -21,6 +21,7 @@
 
 mod added;
 mod apply;
+mod arranged;
 mod backlog;
 mod batch;
 mod carrier;
@@ -42,6 +43,7 @@ mod join;
 mod journal;
 mod lag;
 mod line;
+mod lines;
 mod look;
 mod lossless;
 mod membership;

@@ -111,6 +111,19 @@ pub(super) enum Message {
     Other,
 }
 
+impl Message {
+    /// The tables whose rows it is about.
+    pub(super) fn relations(&self) -> &[u32] {
+        match self {
+            Self::Insert { relation, .. } | Self::Update { relation, .. } | Self::Delete { relation, .. } => {
+                std::slice::from_ref(relation)
+            }
+            Self::Truncate { relations, .. } => relations,
+            Self::Begin { .. } | Self::Commit { .. } | Self::Relation(_) | Self::Other => &[],
+        }
+    }
+}
+
 /// Reads one message.
 ///
 /// # Errors

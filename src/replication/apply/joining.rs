@@ -47,6 +47,14 @@ impl<'a> Part<'a> {
 }
 
 impl Applier<'_> {
+    /// Whether [`Self::hand_over`] has anything to do.
+    pub(super) fn may_hand_over(&self) -> bool {
+        match &self.part {
+            Part::Run { words, .. } => !words.is_empty(),
+            Part::Copy(follower) => self.here() >= follower.goal,
+        }
+    }
+
     /// Between two transactions: hands over, or takes, what is due.
     pub(super) async fn hand_over(&mut self, stop: &CancellationToken) -> Result<Then, Halt> {
         let here = self.here();
