@@ -164,7 +164,7 @@ impl<'a> Writer<'a> {
         for part in &batch.parts {
             match part {
                 Part::InOrder(list) => {
-                    self.in_order(pending, list.iter().map(|at| &batch.changes[*at]).collect()).await?
+                    self.in_order(pending, list.iter().map(|at| &batch.changes[*at]).collect()).await?;
                 }
                 Part::Rows(target, kind, rows) => {
                     for (shape, values) in rows {

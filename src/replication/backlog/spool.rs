@@ -101,11 +101,11 @@ impl Spool {
     }
 }
 
-/// Where large temporary files go: what the user has chosen, or `/var/tmp`, as `/tmp` is often kept in memory
+/// Where large temporary files go: what the user has chosen (`TMPDIR`), or `/var/tmp`, as `/tmp` is often kept in memory
 /// (file-hierarchy(7)).
 fn directory() -> PathBuf {
-    let usual = Path::new("/var/tmp");
-    if std::env::var_os("TMPDIR").is_none() && usual.is_dir() { usual.to_owned() } else { std::env::temp_dir() }
+    let (usual, large) = (std::env::temp_dir(), Path::new("/var/tmp"));
+    if usual == Path::new("/tmp") && large.is_dir() { large.to_owned() } else { usual }
 }
 
 /// A file that is written round and round.
@@ -193,7 +193,7 @@ mod tests {
         for block in waiting {
             assert_eq!(spool.take().unwrap(), block);
         }
-        assert!(spool.is_empty() && spool.len() == 0 && spool.take().unwrap().is_empty());
+        assert_eq!((spool.is_empty(), spool.len(), spool.take().unwrap().len()), (true, 0, 0));
     }
 
     #[test]
