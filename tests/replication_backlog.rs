@@ -4,6 +4,7 @@
 mod replicating;
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use replicating::{Pair, backlog, execute, query, value, zoo};
@@ -149,6 +150,17 @@ async fn a_run_may_end_in_the_middle_of_a_backlog() {
     pair.expect_orderly_slots().await;
 }
 
+/// Whether a process has a file in this directory that is only its own.
+fn private_file_in(child: &Child, dir: &str) -> bool {
+    let descriptors = format!("/proc/{}/fd", child.id().expect("it runs"));
+    let mut files = std::fs::read_dir(descriptors).expect("it runs").filter_map(Result::ok);
+    files.any(|file| {
+        let name = std::fs::read_link(file.path()).unwrap_or_default();
+        let mode = std::fs::metadata(file.path()).map(|data| data.permissions().mode() & 0o777);
+        name.starts_with(dir) && name.to_string_lossy().ends_with("(deleted)") && matches!(mode, Ok(0o600))
+    })
+}
+
 /// Sessions of the run that hold back vacuum at the source.
 const HOLDS: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'walpilot run%' AND backend_xmin IS NOT NULL";
@@ -161,9 +173,14 @@ async fn a_destination_that_takes_nothing_does_not_hold_a_snapshot_at_the_source
     let pair = Pair::with(&[], TABLES).await;
     pair.catch_up().await;
     execute(&pair.from(), MUCH).await;
-    let (mut child, _home, lock) = held_up(&pair).await;
+    let kept = tempfile::tempdir().expect("a directory for temporary files");
+    let dir = kept.path().to_str().expect("a path in UTF-8");
+    let (mut child, _home, lock) = held_up_as(&pair, pair.command(&[]).env("TMPDIR", dir)).await;
     await_until("what the source has sent waits here", async || value(&pair.from(), HOLDS).await == "0").await;
     assert_eq!(value(&pair.from(), READING).await, "1", "it was not given up");
+    // In a file that nobody else can open.
+    assert!(private_file_in(&child, dir), "there is no file");
+    assert_eq!(std::fs::read_dir(dir).expect("it is there").count(), 0, "the file has a name");
     // More of it than is asked for while so much waits comes afterwards.
     execute(&pair.from(), "UPDATE t SET n = 1 WHERE id > 1000").await;
     drop(lock);

@@ -25,6 +25,8 @@ const LOW_BYTES: u64 = FILE_BYTES / 4;
 const UNTAKEN: Duration = Duration::from_secs(60);
 /// The run's slot follows the checkpoint at most this often: to move it the source has to read some of the log again.
 const ADVANCE_PAUSE: Duration = Duration::from_secs(5);
+/// And the pause is so many times as long as moving it took.
+const ADVANCE_SHARE: u32 = 20;
 /// What stands before the first row of COPY's binary form: a signature, flags, and the length of nothing (PostgreSQL
 /// documentation, "COPY").
 const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -135,10 +137,11 @@ impl Reading {
     async fn hand_over(&mut self, wire: &mut Wire, left: u64) -> Result<bool, StreamError> {
         let frames = self.frames.clone();
         loop {
-            if Instant::now() >= self.advance {
+            let now = Instant::now();
+            if now >= self.advance {
                 let flushed = *self.flushed.borrow_and_update();
                 wire.query(&advance_sql(&self.slot, flushed)).await?;
-                self.advance = Instant::now() + ADVANCE_PAUSE;
+                self.advance = Instant::now() + ADVANCE_PAUSE.max(ADVANCE_SHARE * now.elapsed());
             }
             if self.spool.len() <= left {
                 return Ok(true);

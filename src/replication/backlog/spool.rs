@@ -5,9 +5,9 @@
 //! and the source decodes the next piece while the destination writes this one.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
@@ -38,7 +38,7 @@ impl Spool {
     /// With a file where temporary files belong, or with memory alone when there can be none.
     pub(super) fn open() -> Self {
         let dir = directory();
-        let file = tempfile::tempfile_in(&dir)
+        let file = private_file(&dir)
             .inspect_err(|error| tracing::info!("no temporary file in {}: {error}; memory has to do", dir.display()));
         Self::with(file.ok().map(|file| Ring::new(file, FILE_BYTES)))
     }
@@ -106,6 +106,13 @@ impl Spool {
 fn directory() -> PathBuf {
     let (usual, large) = (std::env::temp_dir(), Path::new("/var/tmp"));
     if usual == Path::new("/tmp") && large.is_dir() { large.to_owned() } else { usual }
+}
+
+fn private_file(dir: &Path) -> io::Result<File> {
+    let file = tempfile::tempfile_in(dir)?;
+    // Nobody can open what has no name, but the mode of such a file is left to the umask.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 /// A file that is written round and round.
