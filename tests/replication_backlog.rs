@@ -168,21 +168,17 @@ const HOLDS: &str =
 /// More than fits into the queue and the sockets.
 const MUCH: &str = "INSERT INTO t SELECT i, 0, repeat('x', 300) FROM generate_series(1000, 100000) i";
 
-#[tokio::test]
-async fn a_destination_that_takes_nothing_does_not_hold_a_snapshot_at_the_source() {
+/// A pair whose run, with its temporary files in `dir`, has read some of a large transaction and waits for a lock.
+async fn much_held_up(dir: &str) -> (Pair, (Child, tempfile::TempDir, Session)) {
     let pair = Pair::with(&[], TABLES).await;
     pair.catch_up().await;
     execute(&pair.from(), MUCH).await;
-    let kept = tempfile::tempdir().expect("a directory for temporary files");
-    let dir = kept.path().to_str().expect("a path in UTF-8");
-    let (mut child, _home, lock) = held_up_as(&pair, pair.command(&[]).env("TMPDIR", dir)).await;
-    await_until("what the source has sent waits here", async || value(&pair.from(), HOLDS).await == "0").await;
-    assert_eq!(value(&pair.from(), READING).await, "1", "it was not given up");
-    // In a file that nobody else can open.
-    assert!(private_file_in(&child, dir), "there is no file");
-    assert_eq!(std::fs::read_dir(dir).expect("it is there").count(), 0, "the file has a name");
-    // More of it than is asked for while so much waits comes afterwards.
-    execute(&pair.from(), "UPDATE t SET n = 1 WHERE id > 1000").await;
+    let held = held_up_as(&pair, pair.command(&[]).env("TMPDIR", dir)).await;
+    (pair, held)
+}
+
+/// Lets the run go on, and looks at what it leaves.
+async fn let_go(pair: &Pair, (mut child, _home, lock): (Child, tempfile::TempDir, Session)) {
     drop(lock);
     pair.await_equal().await;
     child.kill().await.expect("it runs");
@@ -190,13 +186,24 @@ async fn a_destination_that_takes_nothing_does_not_hold_a_snapshot_at_the_source
 }
 
 #[tokio::test]
+async fn a_destination_that_takes_nothing_does_not_hold_a_snapshot_at_the_source() {
+    let kept = tempfile::tempdir().expect("a directory for temporary files");
+    let dir = kept.path().to_str().expect("a path in UTF-8");
+    let (pair, held) = much_held_up(dir).await;
+    await_until("what the source has sent waits here", async || value(&pair.from(), HOLDS).await == "0").await;
+    assert_eq!(value(&pair.from(), READING).await, "1", "it was not given up");
+    // In a file that nobody else can open.
+    assert!(private_file_in(&held.0, dir), "there is no file");
+    assert_eq!(std::fs::read_dir(dir).expect("it is there").count(), 0, "the file has a name");
+    // More of it than is asked for while so much waits comes afterwards.
+    execute(&pair.from(), "UPDATE t SET n = 1 WHERE id > 1000").await;
+    let_go(&pair, held).await;
+}
+
+#[tokio::test]
 async fn an_answer_that_finds_no_room_is_given_up_in_time() {
-    let pair = Pair::with(&[], TABLES).await;
-    pair.catch_up().await;
-    execute(&pair.from(), MUCH).await;
     // Nowhere to keep what the destination does not take.
-    let command = pair.command(&[]).env("TMPDIR", "/nonexistent");
-    let (mut child, _home, lock) = held_up_as(&pair, command).await;
+    let (pair, held) = much_held_up("/nonexistent").await;
     assert_eq!(value(&pair.from(), HOLDS).await, "1");
     // A minute, and what a loaded machine needs.
     let give_up = Instant::now() + 3 * PATIENCE;
@@ -205,10 +212,7 @@ async fn an_answer_that_finds_no_room_is_given_up_in_time() {
         sleep(Duration::from_millis(200)).await;
     }
     await_until("the slot ends with its session", async || value(&pair.from(), READING).await == "0").await;
-    drop(lock);
-    pair.await_equal().await;
-    child.kill().await.expect("it runs");
-    pair.expect_orderly_slots().await;
+    let_go(&pair, held).await;
 }
 
 #[tokio::test]

@@ -19,7 +19,6 @@ const SET_FROM_ROWS: usize = 4;
 const COPY_FROM_ROWS: usize = 100;
 
 /// Changes, and how they are made.
-#[derive(Default)]
 pub(super) struct Batch {
     pub(super) changes: Vec<Change>,
     /// One after the other; empty when all changes are made in their order.

@@ -47,6 +47,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Pieces that were read and not taken.
 const PIECES: usize = 2;
+
 /// A backlog that is being read, by a task on the thread of its connection.
 pub(super) struct Backlog {
     frames: mpsc::Receiver<Vec<Frame>>,

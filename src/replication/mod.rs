@@ -15,9 +15,10 @@
 //!
 //! What has gathered behind the slot is read with SQL ([`backlog`]), which is faster, and the stream begins where that ends.
 //!
-//! From the wire to the rows: [`walsender`] (behind [`stream`], on its own [`mod@line`]) -> [`reader`] (at its [`pace`]) -> bounded queue -> [`apply`], which decodes
-//! ([`pgoutput`]) and joins changes to the destination's tables ([`described`], [`relation`]) -> [`carrier`], while the next are read ->
-//! [`batch`], which sorts them ([`coalesce`]) and writes them. The initial copy ([`initial`]) hands rows on without a look at them ([`copy`], [`wire`]).
+//! From the wire to the rows: [`walsender`] (behind [`stream`], on its own [`mod@line`]) -> [`reader`] (at its [`pace`]) ->
+//! bounded queue -> [`apply`], which decodes ([`pgoutput`]) and joins changes to the destination's tables ([`described`],
+//! [`relation`]) -> [`arranged`], which sorts them ([`coalesce`]) -> [`carrier`], while the next are read -> [`batch`], which
+//! writes them. The initial copy ([`initial`]) hands rows on without a look at them ([`copy`], [`wire`]).
 
 mod added;
 mod apply;

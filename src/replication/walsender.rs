@@ -274,7 +274,7 @@ impl ChangeStream for WalStream {
 }
 
 /// From 1970-01-01 to 2000-01-01 UTC.
-const TO_2000: Duration = Duration::from_secs(946_684_800);
+pub(super) const TO_2000: Duration = Duration::from_secs(946_684_800);
 
 /// Microseconds since 2000-01-01 UTC by this machine's clock, which the server shows as `reply_time`: who watches it sees
 /// by that how long a client has been silent.

@@ -55,15 +55,13 @@ impl Applier<'_> {
         }
     }
 
-    /// Between two transactions: hands over, or takes, what is due.
+    /// Between two transactions: hands over, or takes, what is due. To be called when it [may](Self::may_hand_over).
     pub(super) async fn hand_over(&mut self, stop: &CancellationToken) -> Result<Then, Halt> {
-        let here = self.here();
         match &mut self.part {
             Part::Run { words, .. } => match words.try_recv() {
                 Ok(word) => self.heard(word, stop).await,
                 Err(_) => Ok(None),
             },
-            Part::Copy(follower) if here < follower.goal => Ok(None),
             Part::Copy(_) => {
                 self.commit_and_land().await?;
                 let Part::Copy(follower) = &mut self.part else { return Ok(None) };

@@ -6,11 +6,10 @@ use tokio::time::Instant;
 
 use super::{Applier, Ended, Then};
 use crate::connection::printable;
-use crate::replication::change::{Change, Kind};
+use crate::replication::change::Change;
 use crate::replication::described::{Asked, Verdict};
 use crate::replication::halt::Halt;
-use crate::replication::pgoutput::{Message, Relation, Row};
-use crate::replication::relation::Target;
+use crate::replication::pgoutput::{Message, Old, Relation};
 
 /// Changes in one pipeline.
 const WRITE_CHANGES: usize = 10_000;
@@ -57,33 +56,9 @@ impl Applier<'_> {
                 }
             }
             Message::Relation(relation) => return Ok(Due::Relation(relation)),
-            Message::Insert { relation, new } => match self.verdict(relation)? {
-                None => return Ok(Due::AskFirst(Message::Insert { relation, new })),
-                Some(Verdict::Skip) => {}
-                Some(Verdict::Apply(target, place)) => {
-                    check(&target, &[&new])?;
-                    return Ok(self.collect(Change::Insert(target, new), &[place], Kind::Insert, bytes));
-                }
-            },
-            Message::Update { relation, old, new } => match self.verdict(relation)? {
-                None => return Ok(Due::AskFirst(Message::Update { relation, old, new })),
-                Some(Verdict::Skip) => {}
-                Some(Verdict::Apply(target, place)) => {
-                    check(&target, &[&new])?;
-                    if let Some(old) = &old {
-                        check(&target, &[old.row()])?;
-                    }
-                    return Ok(self.collect(Change::Update(target, old, new), &[place], Kind::Update, bytes));
-                }
-            },
-            Message::Delete { relation, old } => match self.verdict(relation)? {
-                None => return Ok(Due::AskFirst(Message::Delete { relation, old })),
-                Some(Verdict::Skip) => {}
-                Some(Verdict::Apply(target, place)) => {
-                    check(&target, &[old.row()])?;
-                    return Ok(self.collect(Change::Delete(target, old), &[place], Kind::Delete, bytes));
-                }
-            },
+            Message::Insert { .. } | Message::Update { .. } | Message::Delete { .. } => {
+                return self.row(message, bytes);
+            }
             Message::Truncate { ref relations, restart_identity } => {
                 let (mut targets, mut places) = (Vec::new(), Vec::new());
                 for relation in relations {
@@ -97,13 +72,30 @@ impl Applier<'_> {
                     }
                 }
                 if !targets.is_empty() {
-                    let change = Change::Truncate(targets, restart_identity);
-                    return Ok(self.collect(change, &places, Kind::Truncate, bytes));
+                    return Ok(self.collect(Change::Truncate(targets, restart_identity), &places, bytes));
                 }
             }
             Message::Other => {}
         }
         Ok(Due::Nothing)
+    }
+
+    /// Takes a change of one row.
+    fn row(&mut self, message: Message, bytes: usize) -> Result<Due, Halt> {
+        let &[relation] = message.relations() else { return Ok(Due::Nothing) };
+        let (target, place) = match self.verdict(relation)? {
+            None => return Ok(Due::AskFirst(message)),
+            Some(Verdict::Skip) => return Ok(Due::Nothing),
+            Some(Verdict::Apply(target, place)) => (target, place),
+        };
+        let change = match message {
+            Message::Insert { new, .. } => Change::Insert(target, new),
+            Message::Update { old, new, .. } => Change::Update(target, old, new),
+            Message::Delete { old, .. } => Change::Delete(target, old),
+            _ => return Ok(Due::Nothing),
+        };
+        check(&change)?;
+        Ok(self.collect(change, &[place], bytes))
     }
 
     /// Whether a change of the transaction that is being read is to be applied; `None` when the source has to be asked.
@@ -135,9 +127,9 @@ impl Applier<'_> {
         Ok(None)
     }
 
-    fn collect(&mut self, change: Change, places: &[usize], kind: Kind, bytes: usize) -> Due {
+    fn collect(&mut self, change: Change, places: &[usize], bytes: usize) -> Due {
         for place in places {
-            self.tally.counts.entry(*place).or_default()[kind as usize] += 1;
+            self.tally.counts.entry(*place).or_default()[change.kind() as usize] += 1;
         }
         self.tally.changes += 1;
         self.collected.push(change);
@@ -147,8 +139,15 @@ impl Applier<'_> {
     }
 }
 
-fn check(target: &Target, rows: &[&Row]) -> Result<(), Halt> {
-    if rows.iter().all(|row| target.fits(row)) {
+/// Whether its rows have the columns that were announced.
+fn check(change: &Change) -> Result<(), Halt> {
+    let (target, rows) = match change {
+        Change::Insert(target, new) => (target, [Some(new), None]),
+        Change::Update(target, old, new) => (target, [Some(new), old.as_ref().map(Old::row)]),
+        Change::Delete(target, old) => (target, [Some(old.row()), None]),
+        Change::Truncate(..) => return Ok(()),
+    };
+    if rows.into_iter().flatten().all(|row| target.fits(row)) {
         return Ok(());
     }
     Err(Halt::refused(format!(

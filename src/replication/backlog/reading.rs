@@ -13,7 +13,7 @@ use crate::catalog::Lsn;
 use crate::connection::ServerError;
 use crate::connection::login::server_error;
 use crate::replication::stream::{Frame, StreamError};
-use crate::replication::walsender::tells_of_missing_publication;
+use crate::replication::walsender::{TO_2000, tells_of_missing_publication};
 use crate::replication::wire::{READ_BYTES, Rows, Wire, fill, frame_length};
 
 /// How much of the log one answer covers: twice as much as has to be read again for it, within these bounds.
@@ -30,8 +30,6 @@ const ADVANCE_SHARE: u32 = 20;
 /// What stands before the first row of COPY's binary form: a signature, flags, and the length of nothing (PostgreSQL
 /// documentation, "COPY").
 const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// From 1970-01-01 to 2000-01-01 UTC, in seconds.
-const TO_2000: i64 = 946_684_800;
 
 /// What the task knows.
 pub(super) struct Reading {
@@ -94,8 +92,9 @@ impl Reading {
     async fn look(&mut self, wire: &mut Wire) -> Result<Standing, StreamError> {
         let sql = format!(
             "SELECT confirmed_flush_lsn, restart_lsn, pg_current_wal_flush_lsn(), \
-             ((extract(epoch FROM clock_timestamp()) - {TO_2000}) * 1000000)::bigint \
+             ((extract(epoch FROM clock_timestamp()) - {}) * 1000000)::bigint \
              FROM pg_replication_slots WHERE slot_name = {}",
+            TO_2000.as_secs(),
             self.copy
         );
         let standing = standing(&wire.query(&sql).await?)

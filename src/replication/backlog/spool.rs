@@ -77,7 +77,7 @@ impl Spool {
                 // Its disk is full, most likely: what is in it can be read, but it takes no more.
                 Err(error) => {
                     tracing::info!("the temporary file of the backlog takes no more: {error}");
-                    ring.close();
+                    ring.closed = true;
                 }
             }
         }
@@ -122,6 +122,7 @@ struct Ring {
     /// What was written and read since the beginning.
     written: u64,
     read: u64,
+    /// Nothing is written any more.
     closed: bool,
 }
 
@@ -136,10 +137,6 @@ impl Ring {
 
     fn free(&self) -> u64 {
         if self.closed { 0 } else { self.size - self.len() }
-    }
-
-    fn close(&mut self) {
-        self.closed = true;
     }
 
     /// What is at a place of the file is in one piece up to its end.
