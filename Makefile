@@ -9,7 +9,7 @@ CARGO ?= cargo
 ARGS ?=
 # Server versions for `make test-matrix`, beside the installed one.
 VERSIONS ?= 13 14 16 17 18
-# Test programs for `make test-matrix`, for example TESTS="preflight_broken setup"; all without it.
+# Test programs for `make test-matrix`, for example TESTS="preflight setup"; all without it.
 TESTS ?=
 # Subjects for `make bench`, for example BENCH="check"; all without it.
 BENCH ?=
@@ -33,7 +33,7 @@ test: deps ## Run all tests on the installed PostgreSQL version
 	@tests/check-snapshots.sh $(REFERENCES)
 
 soak: deps ## Kill, cut and write at random for a long time (ROUNDS=100)
-	WALPILOT_TEST_ROUNDS=$(ROUNDS) $(CARGO) test --locked --no-fail-fast --test replication_chaos --test replication_property -- --nocapture
+	WALPILOT_TEST_ROUNDS=$(ROUNDS) $(CARGO) test --locked --no-fail-fast --test replication -- --nocapture chaos:: property::
 
 test-matrix: deps ## Run the server tests on PostgreSQL 13, 14, 16, 17 and 18 (VERSIONS="17 18" TESTS="setup" for some)
 	@tests/fetch-postgres.sh $(VERSIONS)

@@ -1,5 +1,5 @@
 //! Arbitrary bytes as a message of the output plugin: never a panic, never more memory than the bytes bear out.
-//! `tests/replication_decoder.rs` does the same with mutated messages of a real server on the stable toolchain.
+//! `tests/replication/decoder.rs` does the same with mutated messages of a real server on the stable toolchain.
 
 #![no_main]
 

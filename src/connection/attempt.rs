@@ -1,7 +1,7 @@
 //! Opening connections: libpq's sequence of tries for each `sslmode`, all under one deadline.
 //!
 //! The decisions are libpq's (PostgreSQL source, `fe-connect.c`, `PQconnectPoll`) but for the differences that
-//! `docs/connection.md` lists; the table in `tests/tls_table.rs` compares them with psql.
+//! `docs/connection.md` lists; the table in `tests/connecting/tls_table.rs` compares them with psql.
 
 use std::time::Duration;
 

@@ -1,8 +1,14 @@
 //! The dashboard as it looks: at three sizes, without data, without its source, without colours; and the picture of
-//! the README, which is drawn by the same code.
+//! the README, which is drawn by the same code. In a real terminal: `keys`, `screens`, `trouble`.
+
+#[path = "../support/mod.rs"]
+mod support;
 
 mod fixture;
+mod keys;
+mod screens;
 mod svg;
+mod trouble;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,4 @@
-//! Every rule on and off, with time as an argument. What real servers say is tested in `tests/diagnosis.rs`.
+//! Every rule on and off, with time as an argument. What real servers say is tested in `tests/monitor/diagnosis.rs`.
 
 use std::time::Duration;
 
