@@ -149,7 +149,7 @@ fn held(output: impl Read) -> (u32, PathBuf) {
     (words[0].parse().expect("a process id"), words[1].into())
 }
 
-const HOLDER: [&str; 4] = ["--ignored", "--exact", "--nocapture", "hold_a_cluster"];
+const HOLDER: [&str; 4] = ["--ignored", "--exact", "--nocapture", "cluster::hold_a_cluster"];
 
 /// Starts a holder whose temporary files go to `temporary`.
 fn holder(temporary: &Path) -> Command {
@@ -190,14 +190,17 @@ async fn nothing_survives_a_killed_holder_or_a_panic() {
 async fn ctrl_c_in_the_terminal_leaves_the_cleaning_up_to_the_keeper() {
     let temporary = tempfile::tempdir().unwrap();
     let exe = holder(temporary.path());
-    let pty = portable_pty::native_pty_system().openpty(portable_pty::PtySize::default()).unwrap();
+    let portable_pty::PtyPair { master, slave } =
+        portable_pty::native_pty_system().openpty(portable_pty::PtySize::default()).unwrap();
     let mut command = portable_pty::CommandBuilder::new(exe.get_program());
     command.args(HOLDER);
     command.env("TMPDIR", temporary.path());
-    let mut child = pty.slave.spawn_command(command).unwrap();
-    let (pid, _) = held(pty.master.try_clone_reader().unwrap());
+    let mut child = slave.spawn_command(command).unwrap();
+    // As long as we hold it too, a holder that has ended would be waited for.
+    drop(slave);
+    let (pid, _) = held(master.try_clone_reader().unwrap());
     assert!(runs(pid));
-    pty.master.take_writer().unwrap().write_all(b"\x03").unwrap();
+    master.take_writer().unwrap().write_all(b"\x03").unwrap();
     assert!(!child.wait().unwrap().success());
     await_until("the server is gone", async || !runs(pid)).await;
     await_until("cluster and template are removed", async || entries(temporary.path()).is_empty()).await;
