@@ -30,7 +30,8 @@ pub struct GatherError(pub String);
 pub struct TableChoice {
     /// Its name.
     pub table: TableName,
-    /// Estimated rows (`pg_class.reltuples`); `None` when the table was never analysed.
+    /// Estimated rows (`pg_class.reltuples`); `None` when the table was never analysed, or its size
+    /// says otherwise.
     pub rows: Option<u64>,
     /// Size on disk in bytes, indexes and TOAST included; estimated where a lock forbids to look. A partitioned table
     /// holds nothing itself: its partitions' sizes are added up.
@@ -332,10 +333,11 @@ pub async fn list_tables(session: &Session) -> Result<Vec<TableChoice>, GatherEr
         .map(|row| {
             let estimate: f64 = row.try_get(3)?;
             let bytes: Option<i64> = row.try_get(4)?;
+            let bytes = bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
             Ok(TableChoice {
                 table: TableName::new(row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?),
-                rows: rows_estimate(estimate),
-                bytes: bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+                rows: rows_estimate(estimate, bytes),
+                bytes,
                 partitioned: row.try_get(2)?,
             })
         })
@@ -343,8 +345,31 @@ pub async fn list_tables(session: &Session) -> Result<Vec<TableChoice>, GatherEr
         .map_err(failed)
 }
 
-/// `reltuples` as a count: negative means never analysed (PostgreSQL 14 and later).
+/// Beyond so many bytes a table with its indexes is not empty, whatever its statistics say.
+const EMPTY_BYTES: u64 = 1 << 20;
+
+/// `reltuples` as a count. Negative means never analysed (PostgreSQL 14 and later). So may 0 (before 14), or the table was
+/// empty when it was vacuumed last.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range, and an estimate")]
-fn rows_estimate(reltuples: f64) -> Option<u64> {
-    (0.0..1e18).contains(&reltuples).then_some(reltuples as u64)
+fn rows_estimate(reltuples: f64, bytes: u64) -> Option<u64> {
+    let stale = reltuples == 0.0 && bytes > EMPTY_BYTES;
+    ((0.0..1e18).contains(&reltuples) && !stale).then_some(reltuples as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rows_estimate;
+
+    #[test]
+    fn statistics_that_contradict_the_size_say_nothing() {
+        for (reltuples, bytes, expected) in [
+            (-1.0, 0, None),
+            (0.0, 24_576, Some(0)),
+            (0.0, 1_010_827_264, None),
+            (7.0, 8_192, Some(7)),
+            (f64::NAN, 0, None),
+        ] {
+            assert_eq!(rows_estimate(reltuples, bytes), expected, "{reltuples} rows in {bytes} bytes");
+        }
+    }
 }
