@@ -8,12 +8,11 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 /// A connection on which nothing has come for so long is asked whether it is still there, as `ssh` does it for tunnels ...
-const ASK_AFTER: Duration = Duration::from_secs(15);
+pub(super) const ASK_AFTER: Duration = Duration::from_secs(15);
 /// ... and again so long after an answer that did not come ...
-const ASK_AGAIN: Duration = Duration::from_secs(15);
+pub(super) const ASK_AGAIN: Duration = Duration::from_secs(15);
 /// ... so often.
-#[cfg(not(windows))]
-const ASK_TIMES: u32 = 3;
+pub(super) const ASK_TIMES: u32 = 3;
 /// What a server that always reads has not acknowledged within this time, it will not.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(60);

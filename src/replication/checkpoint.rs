@@ -119,6 +119,14 @@ fn failed(error: &tokio_postgres::Error) -> Halt {
     halt::query(Side::Destination, "using walpilot's own tables in schema walpilot", error)
 }
 
+/// A server process, told from those that get its number after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Backend {
+    pub(super) pid: i32,
+    /// `pg_stat_activity.backend_start`, as text.
+    pub(super) started: String,
+}
+
 /// Takes the owner's lock, if it is free.
 pub(super) async fn take_ownership(client: &Client) -> Result<bool, Halt> {
     let row = client.query_one("SELECT pg_try_advisory_lock($1)", &[&OWNER_LOCK]).await.map_err(|e| failed(&e))?;
@@ -133,6 +141,17 @@ pub(super) async fn is_owned(client: &Client) -> Result<bool, Halt> {
                AND (l.classid::bigint << 32) + l.objid::bigint = $1)";
     let row = client.query_one(sql, &[&OWNER_LOCK]).await.map_err(|error| failed(&error))?;
     Ok(row.get(0))
+}
+
+/// Ends `left` if it still owns the destination; nothing happens to any other session.
+pub(super) async fn end_owner(client: &Client, left: &Backend) -> Result<(), Halt> {
+    // Its transaction is over, or becomes nothing: the new owner reads the checkpoint after it. A role may always end its
+    // own sessions (PostgreSQL documentation, "Server Signaling Functions").
+    let sql = "SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid \
+               WHERE a.pid = $1 AND a.backend_start::text = $2 AND l.locktype = 'advisory' AND l.objsubid = 1 \
+               AND (l.classid::bigint << 32) + l.objid::bigint = $3";
+    client.query(sql, &[&left.pid, &left.started, &OWNER_LOCK]).await.map_err(|error| failed(&error))?;
+    Ok(())
 }
 
 /// Whether any run has written into the destination.

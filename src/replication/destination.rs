@@ -2,6 +2,7 @@
 
 use tokio_postgres::Client;
 
+use super::checkpoint::Backend;
 use super::formats;
 use super::halt::{self, Halt, Side};
 use super::lossless::Kind;
@@ -17,6 +18,7 @@ pub(super) struct Destination {
     pub(super) replica_role: bool,
     /// `server_version_num`.
     pub(super) version: i32,
+    pub(super) backend: Backend,
 }
 
 /// A column at the destination.
@@ -81,7 +83,11 @@ pub(super) async fn open(settings: &Settings) -> Result<Destination, Halt> {
     session.client.batch_execute(&sql).await.map_err(failed)?;
     let row = session
         .client
-        .query_one("SELECT pg_is_in_recovery(), current_setting('server_version_num')::int", &[])
+        .query_one(
+            "SELECT pg_is_in_recovery(), current_setting('server_version_num')::int, pid, backend_start::text \
+             FROM pg_stat_activity WHERE pid = pg_backend_pid()",
+            &[],
+        )
         .await
         .map_err(failed)?;
     if row.get(0) {
@@ -94,7 +100,8 @@ pub(super) async fn open(settings: &Settings) -> Result<Destination, Halt> {
         Err(error) if error.as_db_error().is_some() => false,
         Err(error) => return Err(failed(error)),
     };
-    Ok(Destination { session, replica_role, version: row.get(1) })
+    let backend = Backend { pid: row.get(2), started: row.get(3) };
+    Ok(Destination { session, replica_role, version: row.get(1), backend })
 }
 
 /// Describes a table; `None` when there is none of that name.

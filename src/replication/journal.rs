@@ -1,15 +1,18 @@
 //! Writes the progress of a run into the destination, for whoever watches from elsewhere.
 //!
 //! On a session of its own, because the one that carries the rows is in a transaction most of the time. Nothing depends
-//! on it: when it fails, the replication goes on and it tries again.
+//! on it: when it fails, the replication goes on and it tries again. Because it writes every few seconds and never waits for
+//! a table of the user's, it is what notices that the destination has vanished ([`presence`]).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::progress::{Progress, TableProgress};
+use super::presence::{self, UNANSWERED};
+use super::progress::{Phase, Progress, TableProgress};
 use super::rates::{Rates, TableRate};
 use crate::catalog::ident::quote_literal;
 use crate::connection::{self, SessionOptions, Settings};
@@ -18,8 +21,9 @@ use crate::profile::TableName;
 const EVERY: Duration = Duration::from_secs(1);
 const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
 
-/// Writes the latest progress about once a second until the future is dropped.
-pub(super) async fn keep(settings: Settings, slot: String, mut progress: watch::Receiver<Progress>) {
+/// Writes the latest progress about once a second until the future is dropped. Tells `gone` when the destination is not there
+/// any more.
+pub(super) async fn keep(settings: Settings, slot: String, mut progress: watch::Receiver<Progress>, gone: Arc<Notify>) {
     let options =
         SessionOptions { application_name: "walpilot run progress".to_owned(), ..SessionOptions::administer() };
     let (mut rates, begun) = (Rates::default(), Instant::now());
@@ -34,17 +38,28 @@ pub(super) async fn keep(settings: Settings, slot: String, mut progress: watch::
                 if !tables.is_empty() && tables != listed {
                     sql.push_str(&forget_others(&slot, &tables));
                 }
-                if let Err(error) = session.client.batch_execute(&sql).await {
-                    tracing::debug!(error = connection::describe(&error), "progress was not written");
-                    break;
+                match timeout(UNANSWERED, session.client.batch_execute(&sql)).await {
+                    Ok(Ok(())) => listed = tables,
+                    Ok(Err(error)) => {
+                        tracing::debug!(error = connection::describe(&error), "progress was not written");
+                        break;
+                    }
+                    Err(_) => {
+                        tracing::debug!("the destination does not answer");
+                        break;
+                    }
                 }
-                listed = tables;
                 sleep(EVERY).await;
                 // A run with nothing to do still gives a sign of life: silence means that it is gone.
                 if let Ok(Err(_)) = timeout(SIGN_OF_LIFE, progress.changed()).await {
                     return;
                 }
             }
+        }
+        // An attempt that has only begun notices by itself whether it gets through.
+        let underway = !matches!(progress.borrow().phase, Phase::Starting | Phase::Reconnecting);
+        if underway && presence::is_gone(&settings).await {
+            gone.notify_waiters();
         }
         sleep(EVERY * 5).await;
     }

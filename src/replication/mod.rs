@@ -53,6 +53,7 @@ mod patience;
 mod pgoutput;
 mod pieces;
 mod prepare;
+mod presence;
 pub mod probe;
 pub mod progress;
 mod pulse;

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoint::{self, Remembered, TableState};
+use super::checkpoint::{self, Backend, Remembered, TableState};
 use super::create::Creator;
 use super::destination::{self, Destination, DestinationTable};
 use super::follow::Follow;
@@ -91,6 +91,8 @@ pub(super) struct Wish<'a> {
     pub(super) create_slot: bool,
     /// An earlier attempt of this run has succeeded.
     pub(super) reconnecting: bool,
+    /// The session that owned the destination in that attempt.
+    pub(super) left: Option<&'a Backend>,
     /// Tables that have got a column at this point of the stream.
     pub(super) grown: &'a HashSet<TableName>,
     /// Tables that a copy is at work on at this time, and that nobody else may touch.
@@ -107,7 +109,7 @@ impl Wish<'_> {
     pub(super) async fn prepare(&self, ours: Option<Arc<Destination>>) -> Result<Ready, Halt> {
         let destination = match ours.filter(|ours| !ours.session.client.is_closed()) {
             Some(ours) => ours,
-            None => Arc::new(own(self.destination, self.reconnecting, self.stop).await?),
+            None => Arc::new(own(self.destination, self.left, self.stop).await?),
         };
         let client = &destination.session.client;
         if !destination.replica_role && !self.reconnecting {
@@ -167,7 +169,7 @@ impl Wish<'_> {
 
     /// Creates and checks the tables, and returns the statements that were run.
     pub(super) async fn schema(&self) -> Result<Vec<String>, Halt> {
-        let destination = own(self.destination, false, self.stop).await?;
+        let destination = own(self.destination, None, self.stop).await?;
         let options = SessionOptions { application_name: "walpilot run".to_owned(), ..SessionOptions::inspect() };
         let source = connection::connect(&self.profile.source, &options)
             .await
@@ -389,15 +391,20 @@ impl Wish<'_> {
     }
 }
 
-/// Connects to the destination and takes its lock.
+/// Connects to the destination and takes its lock. `left` is the session that had it in an earlier attempt of this run; if
+/// the server still keeps that one, it is ended: it may wait for a word from us that it will not get.
 pub(super) async fn own(
     settings: &crate::connection::Settings,
-    reconnecting: bool,
+    left: Option<&Backend>,
     stop: &CancellationToken,
 ) -> Result<Destination, Halt> {
     let destination = destination::open(settings).await?;
-    let give_up = now() + slot::patience(reconnecting);
-    while !checkpoint::take_ownership(&destination.session.client).await? {
+    let client = &destination.session.client;
+    let give_up = now() + slot::patience(left.is_some());
+    while !checkpoint::take_ownership(client).await? {
+        if let Some(left) = left {
+            checkpoint::end_owner(client, left).await?;
+        }
         if now() >= give_up {
             return Err(Halt::refused(format!(
                 "Another walpilot run writes into the destination {settings}. Stop that one first, or replicate into a \

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::apply::{self, Ended};
-use super::checkpoint;
+use super::checkpoint::{self, Backend};
 use super::destination::Destination;
 use super::halt::Halt;
 use super::handover::Word;
@@ -26,6 +26,7 @@ use super::join::{self, Join, Standing};
 use super::journal;
 use super::patience::{FAREWELL, Patience};
 use super::prepare::{Ready, Table, Wish, own};
+use super::presence;
 use super::progress::{Phase, Progress, RunEvent, TablePhase, TableProgress, Teller};
 use super::sequences;
 use super::slot;
@@ -115,6 +116,8 @@ pub async fn run(
         stop: &stop,
         started: false,
         journal: None,
+        gone: Arc::default(),
+        left: None,
         grown: HashSet::new(),
         fence: None,
         made_slot: AtomicBool::new(false),
@@ -137,7 +140,12 @@ pub async fn run(
         if !run.backlog_read {
             progress.send_modify(|progress| progress.phase = phase);
         }
-        let (halt, streamed) = match run.attempt().await {
+        let gone = Arc::clone(&run.gone);
+        let attempted = tokio::select! {
+            attempted = run.attempt() => attempted,
+            () = gone.notified() => (Err(presence::gone()), true),
+        };
+        let (halt, streamed) = match attempted {
             (Ok(Ended::Stopped) | Err(Halt::Stopped), _) => break,
             (Ok(Ended::NewTable | Ended::HandedOver | Ended::ReadUp), _) => continue,
             (Ok(Ended::NewColumn(table)), _) => {
@@ -207,7 +215,7 @@ pub async fn forget(options: &RunOptions) -> Result<(), RunError> {
 }
 
 async fn forget_once(options: &RunOptions) -> Result<(), Halt> {
-    let destination = own(&options.destination, false, &CancellationToken::new()).await?;
+    let destination = own(&options.destination, None, &CancellationToken::new()).await?;
     let client = &destination.session.client;
     checkpoint::ensure_tables(client, &options.destination).await?;
     if options.profile.method == Method::Xmin {
@@ -228,6 +236,7 @@ pub async fn create_schema(options: &RunOptions) -> Result<Vec<String>, RunError
         destination: &options.destination,
         create_slot: false,
         reconnecting: false,
+        left: None,
         grown: &HashSet::new(),
         joining: &HashSet::new(),
         made_slot: &AtomicBool::new(false),
@@ -263,6 +272,10 @@ struct Run<'a> {
     /// Both sides have been reached and checked once.
     started: bool,
     journal: Option<AbortOnDropHandle<()>>,
+    /// Told when the destination has vanished.
+    gone: Arc<Notify>,
+    /// The session that owned the destination last.
+    left: Option<Backend>,
     /// Tables with a column that the stream has shown and the destination lacks.
     grown: HashSet<TableName>,
     /// See [`Scope::fence`](super::scope::Scope::fence).
@@ -300,6 +313,7 @@ impl Run<'_> {
             destination: &self.options.destination,
             create_slot: self.options.create_slot,
             reconnecting: self.started,
+            left: self.left.as_ref(),
             grown: &self.grown,
             joining: &joining,
             made_slot: &self.made_slot,
@@ -311,12 +325,14 @@ impl Run<'_> {
             Err(halt) => return (Err(halt), false),
         };
         self.ours = Some(Arc::clone(&ready.destination));
+        self.left = Some(ready.destination.backend.clone());
         self.started = true;
         self.doubt = ready.doubt.take();
         self.grown.clear();
         self.journal.get_or_insert_with(|| {
             let slot = self.options.profile.slot.clone();
-            let keep = journal::keep(self.options.destination.clone(), slot, self.progress.subscribe());
+            let gone = Arc::clone(&self.gone);
+            let keep = journal::keep(self.options.destination.clone(), slot, self.progress.subscribe(), gone);
             AbortOnDropHandle::new(tokio::spawn(keep))
         });
         self.show(&ready);

@@ -106,6 +106,10 @@ async fn a_session_has_the_limits_that_were_asked_for() {
         ("default_transaction_read_only", "on"),
         ("search_path", "pg_catalog"),
         ("TimeZone", "UTC"),
+        // Over TCP the server says what its socket does.
+        ("tcp_keepalives_idle", "15"),
+        ("tcp_keepalives_interval", "15"),
+        ("tcp_keepalives_count", "3"),
     ] {
         let row = session.client.query_one(&format!("SHOW {name}"), &[]).await.unwrap();
         assert_eq!(row.get::<_, String>(0), expected, "{name}");

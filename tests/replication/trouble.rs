@@ -7,8 +7,10 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::replicating::{Pair, backlog, execute, value};
-use crate::support::{await_until, session};
+use crate::support::proxy::Proxy;
+use crate::support::{PATIENCE, await_until, session};
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Child;
 use walpilot::connection::{Secret, Settings};
 
 #[tokio::test]
@@ -34,6 +36,61 @@ async fn the_source_hears_from_a_run_whose_destination_does_not_answer() {
     lock.client.batch_execute("ROLLBACK").await.expect("unlocked");
     pair.await_equal().await;
     assert_eq!(value(&pair.from(), sender).await, first);
+    child.kill().await.expect("it runs");
+}
+
+/// A run that reaches its destination through a network that can fall silent, and streams.
+async fn through_a_network(pair: &Pair) -> (Proxy, Child, tempfile::TempDir) {
+    let network = Proxy::to(pair.to().port).await;
+    let to = Settings { port: network.port, ..pair.to() };
+    let (child, home) = pair.command_to(&to, &[]).spawn();
+    pair.await_streaming().await;
+    pair.await_equal().await;
+    (network, child, home)
+}
+
+/// The process that serves the session with the run's lock.
+const OWNER: &str = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted";
+
+#[tokio::test]
+async fn a_destination_that_vanishes_while_it_is_written_to_is_noticed_and_found_again() {
+    let pair = Pair::with(&[], "CREATE TABLE t (id int PRIMARY KEY)").await;
+    let (network, mut child, _home) = through_a_network(&pair).await;
+    let owner = value(&pair.to(), OWNER).await;
+    network.go_silent();
+    execute(&pair.from(), "INSERT INTO t VALUES (1)").await;
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let told = async {
+        while let Some(line) = lines.next_line().await.expect("UTF-8") {
+            if line.contains("The connection to the destination broke") {
+                return line;
+            }
+        }
+        panic!("it ended");
+    };
+    let line = tokio::time::timeout(2 * PATIENCE, told).await.expect("it is noticed");
+    assert!(line.contains("does not answer") && line.contains("Trying again in"), "{line}");
+    // The server knows nothing of it all, and keeps the lock for a session that nobody leads any more.
+    assert_eq!(value(&pair.to(), OWNER).await, owner);
+    network.come_back();
+    pair.await_equal().await;
+    assert_ne!(value(&pair.to(), OWNER).await, owner);
+    child.kill().await.expect("it runs");
+}
+
+#[tokio::test]
+async fn a_session_that_the_destination_has_lost_is_not_waited_for() {
+    let pair = Pair::with(&[], "CREATE TABLE t (id int PRIMARY KEY)").await;
+    let (network, mut child, _home) = through_a_network(&pair).await;
+    network.go_silent();
+    execute(
+        &pair.to(),
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ '^walpilot run'",
+    )
+    .await;
+    network.come_back();
+    execute(&pair.from(), "INSERT INTO t VALUES (1)").await;
+    pair.await_equal().await;
     child.kill().await.expect("it runs");
 }
 

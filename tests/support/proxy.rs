@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 pub struct Proxy {
     pub port: u16,
     cuts: watch::Sender<u64>,
+    silent: watch::Sender<bool>,
     accepting: JoinHandle<()>,
 }
 
@@ -17,25 +18,39 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let (cuts, cut) = watch::channel(0);
+        let (silent, silence) = watch::channel(false);
         let accepting = tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                let mut cut = cut.clone();
+                let (mut cut, mut silence) = (cut.clone(), silence.clone());
                 tokio::spawn(async move {
                     cut.mark_unchanged();
                     let Ok(mut server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
                     tokio::select! {
-                        _ = copy_bidirectional(&mut client, &mut server) => {}
-                        _ = cut.changed() => {}
+                        _ = copy_bidirectional(&mut client, &mut server) => return,
+                        _ = cut.changed() => return,
+                        _ = silence.wait_for(|silent| *silent) => {}
                     }
+                    // Both ends stay open, and neither hears of the other again.
+                    let _ = cut.changed().await;
                 });
             }
         });
-        Self { port, cuts, accepting }
+        Self { port, cuts, silent, accepting }
     }
 
     /// Cuts every connection that is open now.
     pub fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Lets nothing more through what is open, and nobody in, without a word to either end.
+    pub fn go_silent(&self) {
+        self.silent.send_replace(true);
+    }
+
+    /// Serves those who connect from now on; who was there before hears nothing any more.
+    pub fn come_back(&self) {
+        self.silent.send_replace(false);
     }
 }
 

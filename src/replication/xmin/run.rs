@@ -4,9 +4,10 @@
 //! lasts. When a connection breaks, the next attempt takes the truth from the destination, as after a kill.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
@@ -15,12 +16,13 @@ use tokio_util::task::AbortOnDropHandle;
 use super::pass::{Ended, Pass};
 use super::snapshot::Source;
 use super::state;
-use crate::replication::checkpoint;
+use crate::replication::checkpoint::{self, Backend};
 use crate::replication::destination::Destination;
 use crate::replication::halt::Halt;
 use crate::replication::journal;
 use crate::replication::patience::{FAREWELL, Patience};
 use crate::replication::prepare::own;
+use crate::replication::presence;
 use crate::replication::progress::{Phase, Progress, Teller};
 use crate::replication::run::{RunError, RunOptions, Summary};
 
@@ -44,13 +46,19 @@ pub(in crate::replication) async fn run(
         stop: &stop,
         started: false,
         journal: None,
+        gone: Arc::default(),
+        left: None,
         ours: None,
         told: HashSet::new(),
     };
     let mut patience = Patience::new();
     loop {
         let began = now();
-        let outcome = run.attempt().await;
+        let gone = Arc::clone(&run.gone);
+        let outcome = tokio::select! {
+            outcome = run.attempt() => outcome,
+            () = gone.notified() => Err(presence::gone()),
+        };
         let halt = match outcome {
             Ok(Ended::Stopped) | Err(Halt::Stopped) => break,
             Ok(Ended::TakenUp) => {
@@ -100,6 +108,10 @@ struct Run<'a> {
     /// Both sides have been reached and checked once.
     started: bool,
     journal: Option<AbortOnDropHandle<()>>,
+    /// Told when the destination has vanished.
+    gone: Arc<Notify>,
+    /// The session that owned the destination last.
+    left: Option<Backend>,
     /// The destination with its lock.
     ours: Option<Destination>,
     /// Sentences that are told once.
@@ -114,7 +126,7 @@ impl Run<'_> {
             self.ours = None;
             let phase = if self.started { Phase::Reconnecting } else { Phase::Starting };
             self.progress.send_modify(|progress| progress.phase = phase);
-            let ours = own(&options.destination, self.started, self.stop).await?;
+            let ours = own(&options.destination, self.left.as_ref(), self.stop).await?;
             if !ours.replica_role && !self.started {
                 self.tell.trouble(
                     "The destination's role may not set session_replication_role: triggers and foreign keys of the \
@@ -123,6 +135,7 @@ impl Run<'_> {
             }
             checkpoint::ensure_tables(&ours.session.client, &options.destination).await?;
             state::ensure_tables(&ours.session.client).await?;
+            self.left = Some(ours.backend.clone());
             self.ours = Some(ours);
         }
         let Some(destination) = self.ours.as_ref() else { return Err(Halt::Stopped) };
@@ -130,7 +143,8 @@ impl Run<'_> {
         self.started = true;
         self.journal.get_or_insert_with(|| {
             let slot = options.profile.slot.clone();
-            let keep = journal::keep(options.destination.clone(), slot, self.progress.subscribe());
+            let gone = Arc::clone(&self.gone);
+            let keep = journal::keep(options.destination.clone(), slot, self.progress.subscribe(), gone);
             AbortOnDropHandle::new(tokio::spawn(keep))
         });
         let pass = Pass {
