@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::Client;
 
+use super::checkpoint;
 use super::presence::{self, UNANSWERED};
 use super::progress::{Phase, Progress, TableProgress};
 use super::rates::{Rates, TableRate};
@@ -20,6 +22,9 @@ use crate::profile::TableName;
 
 const EVERY: Duration = Duration::from_secs(1);
 const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
+/// How often it is asked whether the server still has the session that carries the rows. One that has vanished without the
+/// others is noticed by the server within a minute (`tcp_keepalives_idle`).
+const OWNED_EVERY: Duration = Duration::from_secs(15);
 
 /// Writes the latest progress about once a second until the future is dropped. Tells `gone` when the destination is not there
 /// any more.
@@ -27,7 +32,7 @@ pub(super) async fn keep(settings: Settings, slot: String, mut progress: watch::
     let options =
         SessionOptions { application_name: "walpilot run progress".to_owned(), ..SessionOptions::administer() };
     let (mut rates, begun) = (Rates::default(), Instant::now());
-    let mut listed = HashSet::new();
+    let (mut listed, mut asked) = (HashSet::new(), Instant::now());
     loop {
         if let Ok(session) = connection::connect(&settings, &options).await {
             loop {
@@ -38,16 +43,14 @@ pub(super) async fn keep(settings: Settings, slot: String, mut progress: watch::
                 if !tables.is_empty() && tables != listed {
                     sql.push_str(&forget_others(&slot, &tables));
                 }
-                match timeout(UNANSWERED, session.client.batch_execute(&sql)).await {
-                    Ok(Ok(())) => listed = tables,
-                    Ok(Err(error)) => {
-                        tracing::debug!(error = connection::describe(&error), "progress was not written");
-                        break;
-                    }
-                    Err(_) => {
-                        tracing::debug!("the destination does not answer");
-                        break;
-                    }
+                let ask = asked.elapsed() >= OWNED_EVERY;
+                if let Err(why) = write(&session.client, &sql, ask).await {
+                    tracing::debug!("no progress is written: {why}");
+                    break;
+                }
+                listed = tables;
+                if ask {
+                    asked = Instant::now();
                 }
                 sleep(EVERY).await;
                 // A run with nothing to do still gives a sign of life: silence means that it is gone.
@@ -59,10 +62,23 @@ pub(super) async fn keep(settings: Settings, slot: String, mut progress: watch::
         // An attempt that has only begun notices by itself whether it gets through.
         let underway = !matches!(progress.borrow().phase, Phase::Starting | Phase::Reconnecting);
         if underway && presence::is_gone(&settings).await {
-            gone.notify_waiters();
+            // Kept for the next attempt when none is under way: the session may have died in a pause.
+            gone.notify_one();
         }
         sleep(EVERY * 5).await;
     }
+}
+
+/// Writes, and may `ask` whether the session that carries the rows is there. An error says what is wrong.
+async fn write(client: &Client, sql: &str, ask: bool) -> Result<(), String> {
+    let work = async {
+        client.batch_execute(sql).await.map_err(|error| connection::describe(&error))?;
+        if ask && !checkpoint::is_owned(client).await.map_err(|halt| halt.what())? {
+            return Err("the session that carries the rows is gone".to_owned());
+        }
+        Ok(())
+    };
+    timeout(UNANSWERED, work).await.unwrap_or_else(|_| Err("the destination does not answer".to_owned()))
 }
 
 /// Writes the last state of a run that has ended.

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
-use crate::replicating::{Pair, backlog, execute, value};
+use crate::replicating::{Pair, await_value, backlog, execute, value};
 use crate::support::proxy::Proxy;
 use crate::support::{PATIENCE, await_until, session};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -83,12 +83,12 @@ async fn a_session_that_the_destination_has_lost_is_not_waited_for() {
     let pair = Pair::with(&[], "CREATE TABLE t (id int PRIMARY KEY)").await;
     let (network, mut child, _home) = through_a_network(&pair).await;
     network.go_silent();
-    execute(
-        &pair.to(),
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ '^walpilot run'",
-    )
-    .await;
+    let since = value(&pair.to(), "SELECT clock_timestamp()").await;
     network.come_back();
+    // The session that writes the progress is made anew, and finds that the server has the other one.
+    let written = format!("SELECT updated_at > '{since}'::timestamptz + interval '5 seconds' FROM walpilot.progress");
+    await_value(&pair.to(), &written, "t").await;
+    execute(&pair.to(), &format!("SELECT pg_terminate_backend(pid) FROM ({OWNER}) owner")).await;
     execute(&pair.from(), "INSERT INTO t VALUES (1)").await;
     pair.await_equal().await;
     child.kill().await.expect("it runs");

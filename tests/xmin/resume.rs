@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::replicating::{Pair, Random, execute, query, value};
+use super::support::proxy::Proxy;
 use super::support::{await_until, session};
 use super::{pass, refusal};
+use walpilot::connection::Settings;
 
 const SCHEMA: &str = "CREATE TABLE a (id int PRIMARY KEY, v text, filler text DEFAULT repeat('f', 200)); \
     INSERT INTO a SELECT i, 'old' FROM generate_series(1, 20000) i; \
@@ -141,4 +143,20 @@ async fn a_run_outlives_both_servers_and_a_second_one_is_refused() {
     let pid = child.id().expect("it runs");
     std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status().expect("kill");
     assert_eq!(child.wait().await.expect("it ends").code(), Some(130));
+}
+
+#[tokio::test]
+async fn a_pass_whose_destination_has_vanished_begins_anew() {
+    let pair = super::pair("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)").await;
+    let network = Proxy::to(pair.to().port).await;
+    let to = Settings { port: network.port, ..pair.to() };
+    let (mut child, _home) = pair.command_to(&to, &["--method", "xmin", "--every", "1s"]).spawn();
+    pair.await_equal().await;
+    network.go_silent();
+    let sessions = "FROM pg_stat_activity WHERE application_name ~ '^walpilot run'";
+    execute(&pair.to(), &format!("SELECT pg_terminate_backend(pid) {sessions}")).await;
+    network.come_back();
+    execute(&pair.from(), "INSERT INTO t VALUES (2)").await;
+    pair.await_equal().await;
+    child.kill().await.expect("it runs");
 }
