@@ -2,9 +2,9 @@
 //! of `conninfo_uri_parse_options` and `conninfo_parse` in `fe-connect.c`): `postgres://` URIs and `keyword = value`
 //! lists.
 //!
-//! `tests/connecting/conninfo.rs` holds this file to libpq's results. Three differences, on purpose: blanks around the whole string
-//! are dropped, because it is pasted; text must be UTF-8; and an `@` in a host name is an error, because it is the end
-//! of a password that was not percent-encoded.
+//! `tests/connecting/conninfo.rs` holds this file to libpq's results. Three differences, on purpose: blanks around the
+//! whole string are dropped, because it is pasted; text must be UTF-8; and an `@` in a host name is an error, because it
+//! is the end of a password that was not percent-encoded.
 
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;

@@ -1,8 +1,8 @@
 //! Writes the progress of a run into the destination, for whoever watches from elsewhere.
 //!
 //! On a session of its own, because the one that carries the rows is in a transaction most of the time. Nothing depends
-//! on it: when it fails, the replication goes on and it tries again. Because it writes every few seconds and never waits for
-//! a table of the user's, it is what notices that the destination has vanished ([`presence`]).
+//! on it: when it fails, the replication goes on and it tries again. Because it writes every few seconds and never waits
+//! for a table of the user's, it is what notices that the destination has vanished ([`presence`]).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
 /// others is noticed by the server within a minute (`tcp_keepalives_idle`).
 const OWNED_EVERY: Duration = Duration::from_secs(15);
 
-/// Writes the latest progress about once a second until the future is dropped. Tells `gone` when the destination is not there
-/// any more.
+/// Writes the latest progress about once a second until the future is dropped. Tells `gone` when the destination is not
+/// there any more.
 pub(super) async fn keep(settings: Settings, slot: String, mut progress: watch::Receiver<Progress>, gone: Arc<Notify>) {
     let options =
         SessionOptions { application_name: "walpilot run progress".to_owned(), ..SessionOptions::administer() };

@@ -1,4 +1,5 @@
-//! Connecting as a user does it: what comes in as strings, variables and files, what servers, tunnels and listeners do with it.
+//! Connecting as a user does it: what comes in as strings, variables and files, and what servers, tunnels and listeners do
+//! with it.
 
 #[path = "../support/mod.rs"]
 mod support;
