@@ -105,9 +105,10 @@ pub async fn gather(session: &Session, profile: &Profile) -> Result<Facts, Gathe
         (&table_names, Type::TEXT_ARRAY),
         (&publication_name, Type::TEXT),
     ];
-    let (database, settings, slots, activity, publication, schemas, near_misses, relations, around, members) =
+    let ((), database, settings, slots, activity, publication, schemas, near_misses, relations, around, members) =
         Box::pin(async {
             tokio::try_join!(
+                unveil(session),
                 read(session, queries::DATABASE, &database_args),
                 read(session, queries::SETTINGS, &settings_args),
                 read(session, &slots_sql, &[]),
@@ -264,6 +265,14 @@ pub(super) async fn read<T: DeserializeOwned>(
         Ok(value) => Ok(Seen::Yes(Some(value))),
         Err(error) => Ok(Seen::No(format!("the server's answer has an unexpected shape ({error})"))),
     }
+}
+
+/// Takes back what walpilot sets for its session and the server's own value of which is judged. The time limits have a
+/// `reset_val` for that; here 0 would be one, the operating system's, and only the socket knows it.
+async fn unveil(session: &Session) -> Result<(), GatherError> {
+    // When the connection broke, the queries after it say so.
+    let _ = session.client.batch_execute("RESET tcp_keepalives_idle").await;
+    Ok(())
 }
 
 /// A part that always has a row.

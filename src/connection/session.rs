@@ -16,7 +16,7 @@ use super::printable;
 use super::security::{Security, ServerView, TlsFacts};
 use super::server_error::{ServerError, describe};
 use super::settings::{ChannelBindingMode, SessionOptions, Settings};
-use super::silence::{self, Silence};
+use super::silence::{SERVER_ASKS, Silence};
 use super::stream::PgStream;
 use super::tunnel;
 
@@ -157,22 +157,17 @@ fn server_view(messages: &[SimpleQueryMessage]) -> Option<ServerView> {
 }
 
 /// The settings that every session gets: limits, and formats that don't depend on the role's defaults. Names in
-/// walpilot's own queries are qualified; an empty path keeps a hostile `search_path` from shadowing operators. A server
-/// keeps a session whose other end has vanished for two hours, with its locks and its snapshot, unless it asks earlier
-/// (`tcp_keepalives_idle`); so it asks as early as walpilot does.
+/// walpilot's own queries are qualified; an empty path keeps a hostile `search_path` from shadowing operators.
 pub(crate) fn session_sql(options: &SessionOptions) -> String {
     let read_only = if options.read_only { "on" } else { "off" };
+    let asks: String = SERVER_ASKS.iter().map(|(name, value)| format!("; SET {name} = {value}")).collect();
     format!(
         "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = 0; \
          SET default_transaction_read_only = {read_only}; SET search_path = pg_catalog; SET DateStyle = ISO; \
          SET IntervalStyle = postgres; SET extra_float_digits = 3; SET bytea_output = hex; SET TimeZone = 'UTC'; \
-         SET standard_conforming_strings = on; SET tcp_keepalives_idle = {}; SET tcp_keepalives_interval = {}; \
-         SET tcp_keepalives_count = {}",
+         SET standard_conforming_strings = on{asks}",
         millis(options.statement_timeout),
         millis(options.lock_timeout),
-        silence::ASK_AFTER.as_secs(),
-        silence::ASK_AGAIN.as_secs(),
-        silence::ASK_TIMES,
     )
 }
 

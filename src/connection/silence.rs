@@ -8,11 +8,16 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 /// A connection on which nothing has come for so long is asked whether it is still there, as `ssh` does it for tunnels ...
-pub(super) const ASK_AFTER: Duration = Duration::from_secs(15);
+const ASK_AFTER: Duration = Duration::from_secs(15);
 /// ... and again so long after an answer that did not come ...
-pub(super) const ASK_AGAIN: Duration = Duration::from_secs(15);
+const ASK_AGAIN: Duration = Duration::from_secs(15);
 /// ... so often.
-pub(super) const ASK_TIMES: u32 = 3;
+#[cfg(not(windows))]
+const ASK_TIMES: u32 = 3;
+/// What makes the server ask as early whether walpilot is still there. By itself it would keep the session of a machine that
+/// has vanished for two hours, with its locks and its snapshot (PostgreSQL documentation, "TCP Settings").
+pub(crate) const SERVER_ASKS: [(&str, &str); 3] =
+    [("tcp_keepalives_idle", "15"), ("tcp_keepalives_interval", "15"), ("tcp_keepalives_count", "3")];
 /// What a server that always reads has not acknowledged within this time, it will not.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(60);

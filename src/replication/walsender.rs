@@ -18,7 +18,7 @@ use crate::catalog::ident::{quote_ident, quote_literal};
 use crate::connection::cause::Trouble;
 use crate::connection::login::server_error;
 use crate::connection::stream::PgStream;
-use crate::connection::{Failure, ServerError, Settings};
+use crate::connection::{Failure, SERVER_ASKS, ServerError, Settings};
 
 /// Formats that the text of values must not inherit from the role or the database, and limits: creating a slot waits
 /// for transactions, which `lock_timeout` bounds.
@@ -73,7 +73,9 @@ impl Walsender {
             Failure::explain(&Trouble::Other(format!("no thread can be started for the stream: {error}")), settings)
         })?;
         let settings = settings.clone();
-        let wire = line.run(async move { Wire::connect(&settings, &PARAMETERS[..known]).await }).await?;
+        // As long as nothing is streamed, no `wal_sender_timeout` tells the server that nobody is there any more.
+        let parameters: Vec<(&str, &str)> = PARAMETERS[..known].iter().chain(&SERVER_ASKS).copied().collect();
+        let wire = line.run(async move { Wire::connect(&settings, &parameters).await }).await?;
         Ok(Self { wire, line })
     }
 
