@@ -30,8 +30,8 @@ pub struct GatherError(pub String);
 pub struct TableChoice {
     /// Its name.
     pub table: TableName,
-    /// Estimated rows (`pg_class.reltuples`); `None` when the table was never analysed, or its size
-    /// says otherwise.
+    /// Estimated rows (`pg_class.reltuples`); `None` when the table was never analysed, or its size says
+    /// otherwise.
     pub rows: Option<u64>,
     /// Size on disk in bytes, indexes and TOAST included; estimated where a lock forbids to look. A partitioned table
     /// holds nothing itself: its partitions' sizes are added up.

@@ -48,5 +48,5 @@ pub use server_error::{ServerError, describe};
 pub use session::Session;
 pub(crate) use session::session_sql;
 pub use settings::{SessionOptions, Settings, SslMode};
-pub(crate) use silence::SERVER_ASKS;
+pub(crate) use silence::server_asks;
 pub use untrusted::{printable, printable_json};

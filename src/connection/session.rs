@@ -16,7 +16,7 @@ use super::printable;
 use super::security::{Security, ServerView, TlsFacts};
 use super::server_error::{ServerError, describe};
 use super::settings::{ChannelBindingMode, SessionOptions, Settings};
-use super::silence::{SERVER_ASKS, Silence};
+use super::silence::{Silence, server_asks};
 use super::stream::PgStream;
 use super::tunnel;
 
@@ -160,7 +160,7 @@ fn server_view(messages: &[SimpleQueryMessage]) -> Option<ServerView> {
 /// walpilot's own queries are qualified; an empty path keeps a hostile `search_path` from shadowing operators.
 pub(crate) fn session_sql(options: &SessionOptions) -> String {
     let read_only = if options.read_only { "on" } else { "off" };
-    let asks: String = SERVER_ASKS.iter().map(|(name, value)| format!("; SET {name} = {value}")).collect();
+    let asks: String = server_asks().iter().map(|(name, value)| format!("; SET {name} = {value}")).collect();
     format!(
         "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = 0; \
          SET default_transaction_read_only = {read_only}; SET search_path = pg_catalog; SET DateStyle = ISO; \

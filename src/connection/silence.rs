@@ -12,12 +12,16 @@ const ASK_AFTER: Duration = Duration::from_secs(15);
 /// ... and again so long after an answer that did not come ...
 const ASK_AGAIN: Duration = Duration::from_secs(15);
 /// ... so often.
-#[cfg(not(windows))]
 const ASK_TIMES: u32 = 3;
 /// What makes the server ask as early whether walpilot is still there. By itself it would keep the session of a machine that
 /// has vanished for two hours, with its locks and its snapshot (PostgreSQL documentation, "TCP Settings").
-pub(crate) const SERVER_ASKS: [(&str, &str); 3] =
-    [("tcp_keepalives_idle", "15"), ("tcp_keepalives_interval", "15"), ("tcp_keepalives_count", "3")];
+pub(crate) fn server_asks() -> [(&'static str, String); 3] {
+    [
+        ("tcp_keepalives_idle", ASK_AFTER.as_secs().to_string()),
+        ("tcp_keepalives_interval", ASK_AGAIN.as_secs().to_string()),
+        ("tcp_keepalives_count", ASK_TIMES.to_string()),
+    ]
+}
 /// What a server that always reads has not acknowledged within this time, it will not.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(60);

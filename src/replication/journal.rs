@@ -11,8 +11,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Client;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::checkpoint;
+use super::halt::Halt;
+use super::patience::FAREWELL;
 use super::presence::{self, UNANSWERED};
 use super::progress::{Phase, Progress, TableProgress};
 use super::rates::{Rates, TableRate};
@@ -26,9 +29,43 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
 /// others is noticed by the server within a minute (`tcp_keepalives_idle`).
 const OWNED_EVERY: Duration = Duration::from_secs(15);
 
+/// The journal of one run, from its first attempt that reached both sides on.
+#[derive(Default)]
+pub(super) struct Journal {
+    keeper: Option<AbortOnDropHandle<()>>,
+    gone: Arc<Notify>,
+}
+
+impl Journal {
+    /// Begins it, if it has not begun.
+    pub(super) fn begin(&mut self, destination: &Settings, slot: &str, progress: &watch::Sender<Progress>) {
+        self.keeper.get_or_insert_with(|| {
+            let keep = keep(destination.clone(), slot.to_owned(), progress.subscribe(), Arc::clone(&self.gone));
+            AbortOnDropHandle::new(tokio::spawn(keep))
+        });
+    }
+
+    /// Waits until the destination has vanished, and says so.
+    pub(super) fn gone(&self) -> impl Future<Output = Halt> + use<> {
+        let gone = Arc::clone(&self.gone);
+        async move {
+            gone.notified().await;
+            presence::gone()
+        }
+    }
+
+    /// Ends it with the last state of the run; nothing is waited for long.
+    pub(super) async fn end(self, destination: &Settings, slot: &str, progress: &Progress) {
+        if self.keeper.is_some() {
+            drop(self.keeper);
+            let _ = timeout(FAREWELL, close(destination, slot, progress)).await;
+        }
+    }
+}
+
 /// Writes the latest progress about once a second until the future is dropped. Tells `gone` when the destination is not
 /// there any more.
-pub(super) async fn keep(settings: Settings, slot: String, mut progress: watch::Receiver<Progress>, gone: Arc<Notify>) {
+async fn keep(settings: Settings, slot: String, mut progress: watch::Receiver<Progress>, gone: Arc<Notify>) {
     let options =
         SessionOptions { application_name: "walpilot run progress".to_owned(), ..SessionOptions::administer() };
     let (mut rates, begun) = (Rates::default(), Instant::now());
@@ -82,7 +119,7 @@ async fn write(client: &Client, sql: &str, ask: bool) -> Result<(), String> {
 }
 
 /// Writes the last state of a run that has ended.
-pub(super) async fn close(settings: &Settings, slot: &str, progress: &Progress) {
+async fn close(settings: &Settings, slot: &str, progress: &Progress) {
     if let Ok(session) = connection::connect(settings, &SessionOptions::administer()).await {
         let _ = session.client.batch_execute(&statements(slot, progress, &Rates::default(), Some("stopped"))).await;
     }

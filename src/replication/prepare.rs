@@ -89,9 +89,7 @@ pub(super) struct Wish<'a> {
     pub(super) profile: &'a Profile,
     pub(super) destination: &'a crate::connection::Settings,
     pub(super) create_slot: bool,
-    /// An earlier attempt of this run has succeeded.
-    pub(super) reconnecting: bool,
-    /// The session that owned the destination in that attempt.
+    /// The session that owned the destination in an earlier attempt of this run that got so far.
     pub(super) left: Option<&'a Backend>,
     /// Tables that have got a column at this point of the stream.
     pub(super) grown: &'a HashSet<TableName>,
@@ -104,6 +102,10 @@ pub(super) struct Wish<'a> {
 }
 
 impl Wish<'_> {
+    fn reconnecting(&self) -> bool {
+        self.left.is_some()
+    }
+
     /// Connects both sides and checks everything that has to hold before a row moves. `ours` is the destination with its
     /// lock, if an earlier attempt has left it.
     pub(super) async fn prepare(&self, ours: Option<Arc<Destination>>) -> Result<Ready, Halt> {
@@ -112,7 +114,7 @@ impl Wish<'_> {
             None => Arc::new(own(self.destination, self.left, self.stop).await?),
         };
         let client = &destination.session.client;
-        if !destination.replica_role && !self.reconnecting {
+        if !destination.replica_role && !self.reconnecting() {
             self.tell.trouble(
                 "The destination's role may not set session_replication_role: triggers and foreign keys of the \
                  destination's tables fire for replicated rows.",
@@ -141,7 +143,7 @@ impl Wish<'_> {
         let there = self.slot(&source.client, remembered.as_ref(), &identity).await?;
         // The slot is made when nothing else can be refused, so that none is left behind by a wish that can't be met.
         let doubt = types::add_labels(&source.client, client, &found, self.tell).await?;
-        if let Some(doubt) = doubt.as_ref().filter(|_| !self.reconnecting) {
+        if let Some(doubt) = doubt.as_ref().filter(|_| !self.reconnecting()) {
             self.tell.trouble(doubt.clone());
         }
         let tables = self.tables(&source.client, client, found).await?;
@@ -201,7 +203,7 @@ impl Wish<'_> {
         identity: &Identity,
     ) -> Result<Option<SlotState>, Halt> {
         let name = &self.profile.slot;
-        let give_up = now() + slot::patience(self.reconnecting);
+        let give_up = now() + slot::patience(self.reconnecting());
         loop {
             let Some(state) = slot::inspect(client, name).await? else {
                 if let Some(remembered) = remembered {

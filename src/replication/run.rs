@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -23,10 +23,9 @@ use super::halt::Halt;
 use super::handover::Word;
 use super::initial::{self, Held, Initial};
 use super::join::{self, Join, Standing};
-use super::journal;
-use super::patience::{FAREWELL, Patience};
+use super::journal::Journal;
+use super::patience::Patience;
 use super::prepare::{Ready, Table, Wish, own};
-use super::presence;
 use super::progress::{Phase, Progress, RunEvent, TablePhase, TableProgress, Teller};
 use super::sequences;
 use super::slot;
@@ -114,10 +113,8 @@ pub async fn run(
         progress: &progress,
         tell: &tell,
         stop: &stop,
-        started: false,
-        journal: None,
-        gone: Arc::default(),
         left: None,
+        journal: Journal::default(),
         grown: HashSet::new(),
         fence: None,
         made_slot: AtomicBool::new(false),
@@ -135,15 +132,15 @@ pub async fn run(
     let mut patience = Patience::new();
     let mut reached = Lsn::INVALID;
     loop {
-        let phase = if run.started { Phase::Reconnecting } else { Phase::Starting };
+        let phase = if run.left.is_some() { Phase::Reconnecting } else { Phase::Starting };
         // Between a backlog and the stream nothing was lost that would have to be found again.
         if !run.backlog_read {
             progress.send_modify(|progress| progress.phase = phase);
         }
-        let gone = Arc::clone(&run.gone);
+        let gone = run.journal.gone();
         let attempted = tokio::select! {
             attempted = run.attempt() => attempted,
-            () = gone.notified() => (Err(presence::gone()), true),
+            halt = gone => (Err(halt), true),
         };
         let (halt, streamed) = match attempted {
             (Ok(Ended::Stopped) | Err(Halt::Stopped), _) => break,
@@ -171,7 +168,7 @@ pub async fn run(
             (Err(halt), streamed) => (halt, streamed),
         };
         run.let_go();
-        if !halt.heals(run.started) {
+        if !halt.heals(run.left.is_some()) {
             run.undo().await;
             return Err(halt.into());
         }
@@ -191,9 +188,7 @@ pub async fn run(
     run.let_go();
     let undone = run.undo().await;
     let state = progress.borrow().clone();
-    if run.journal.take().is_some() {
-        let _ = timeout(FAREWELL, journal::close(&options.destination, &options.profile.slot, &state)).await;
-    }
+    run.journal.end(&options.destination, &options.profile.slot, &state).await;
     let checkpoint = if undone { Lsn::INVALID } else { state.checkpoint };
     Ok(Summary { checkpoint, progress: state })
 }
@@ -235,7 +230,6 @@ pub async fn create_schema(options: &RunOptions) -> Result<Vec<String>, RunError
         profile: &options.profile,
         destination: &options.destination,
         create_slot: false,
-        reconnecting: false,
         left: None,
         grown: &HashSet::new(),
         joining: &HashSet::new(),
@@ -269,13 +263,9 @@ struct Run<'a> {
     progress: &'a watch::Sender<Progress>,
     tell: &'a Teller,
     stop: &'a CancellationToken,
-    /// Both sides have been reached and checked once.
-    started: bool,
-    journal: Option<AbortOnDropHandle<()>>,
-    /// Told when the destination has vanished.
-    gone: Arc<Notify>,
-    /// The session that owned the destination last.
+    /// The session that owned the destination last; there is one when both sides have been reached and checked once.
     left: Option<Backend>,
+    journal: Journal,
     /// Tables with a column that the stream has shown and the destination lacks.
     grown: HashSet<TableName>,
     /// See [`Scope::fence`](super::scope::Scope::fence).
@@ -312,7 +302,6 @@ impl Run<'_> {
             profile: &self.options.profile,
             destination: &self.options.destination,
             create_slot: self.options.create_slot,
-            reconnecting: self.started,
             left: self.left.as_ref(),
             grown: &self.grown,
             joining: &joining,
@@ -326,15 +315,9 @@ impl Run<'_> {
         };
         self.ours = Some(Arc::clone(&ready.destination));
         self.left = Some(ready.destination.backend.clone());
-        self.started = true;
         self.doubt = ready.doubt.take();
         self.grown.clear();
-        self.journal.get_or_insert_with(|| {
-            let slot = self.options.profile.slot.clone();
-            let gone = Arc::clone(&self.gone);
-            let keep = journal::keep(self.options.destination.clone(), slot, self.progress.subscribe(), gone);
-            AbortOnDropHandle::new(tokio::spawn(keep))
-        });
+        self.journal.begin(&self.options.destination, &self.options.profile.slot, self.progress);
         self.show(&ready);
         let (profile, destination) = (&self.options.profile, &self.options.destination);
         // As long as no table streams, what is missing belongs to the initial copy, each table of which is kept for good.

@@ -18,7 +18,7 @@ use crate::catalog::ident::{quote_ident, quote_literal};
 use crate::connection::cause::Trouble;
 use crate::connection::login::server_error;
 use crate::connection::stream::PgStream;
-use crate::connection::{Failure, SERVER_ASKS, ServerError, Settings};
+use crate::connection::{Failure, ServerError, Settings, server_asks};
 
 /// Formats that the text of values must not inherit from the role or the database, and limits: creating a slot waits
 /// for transactions, which `lock_timeout` bounds.
@@ -74,8 +74,14 @@ impl Walsender {
         })?;
         let settings = settings.clone();
         // As long as nothing is streamed, no `wal_sender_timeout` tells the server that nobody is there any more.
-        let parameters: Vec<(&str, &str)> = PARAMETERS[..known].iter().chain(&SERVER_ASKS).copied().collect();
-        let wire = line.run(async move { Wire::connect(&settings, &parameters).await }).await?;
+        let asks = server_asks();
+        let wire = line
+            .run(async move {
+                let asks = asks.iter().map(|(name, value)| (*name, value.as_str()));
+                let parameters: Vec<(&str, &str)> = PARAMETERS[..known].iter().copied().chain(asks).collect();
+                Wire::connect(&settings, &parameters).await
+            })
+            .await?;
         Ok(Self { wire, line })
     }
 

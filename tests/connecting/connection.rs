@@ -1,7 +1,7 @@
 //! The connector against real servers: logins, the decision about encryption, cancelling. Servers that are none are in
 //! `fakes.rs`.
 
-use crate::support::{await_until, certificates, execute, psql, session, source, source_builder, started, value};
+use crate::support::{self, await_until, certificates, execute, psql, session, source, source_builder, started, value};
 use bytes::{Buf, BytesMut};
 use postgres_protocol::message::{backend::Message, frontend};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -270,7 +270,7 @@ async fn a_running_query_is_cancelled_over_the_same_kind_of_connection() {
             format!("SELECT state = 'active' FROM pg_stat_activity WHERE pid = {pid} AND query LIKE '%pg_sleep%'");
         let cancelling = async {
             let admin = cluster.socket_settings();
-            await_until("it sleeps", async || crate::support::query(&admin, &running).await.len() == 1).await;
+            await_until("it sleeps", async || support::query(&admin, &running).await.len() == 1).await;
             session.cancel().await.unwrap_or_else(|failure| panic!("{failure}"));
         };
         let (result, ()) = tokio::join!(session.client.batch_execute("SELECT pg_sleep(50)"), cancelling);

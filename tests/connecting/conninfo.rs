@@ -1,6 +1,7 @@
 //! Connection strings against libpq: its own results, measured once and kept in `tests/fixtures`, and psql against a
 //! real server.
 
+use crate::support;
 use std::collections::BTreeMap;
 use std::process::Command;
 
@@ -79,9 +80,9 @@ const WHO: &str = "SELECT concat_ws(' ', current_user, current_database(), inet_
 
 #[tokio::test]
 async fn psql_and_walpilot_arrive_at_the_same_place() {
-    let cluster = crate::support::destination().await;
-    crate::support::execute(&cluster.settings(), "CREATE ROLE \"us er@x\" LOGIN PASSWORD 'p:/w@%'").await;
-    crate::support::execute(&cluster.settings(), "CREATE DATABASE \"sh op\"").await;
+    let cluster = support::destination().await;
+    support::execute(&cluster.settings(), "CREATE ROLE \"us er@x\" LOGIN PASSWORD 'p:/w@%'").await;
+    support::execute(&cluster.settings(), "CREATE DATABASE \"sh op\"").await;
     let port = cluster.port();
     let (socket, password) = (cluster.socket_settings().host, cluster.password().reveal().to_owned());
     let encoded = socket.replace('/', "%2F");

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::support::{demote, execute, started};
+use crate::support::{self, demote, execute, started};
 use walpilot::connection::{Class, SessionOptions, Settings, attempt, connect, uri};
 use walpilot::demo::Cluster;
 
@@ -21,11 +21,8 @@ fn psql(text: &str, passfile: &std::path::Path) -> Option<String> {
 
 #[tokio::test]
 async fn the_same_server_is_chosen_as_by_psql() {
-    let (primary, mut standby, frozen) = tokio::join!(
-        crate::support::destination(),
-        crate::support::destination(),
-        started(Cluster::builder(&crate::support::binaries()))
-    );
+    let (primary, mut standby, frozen) =
+        tokio::join!(support::destination(), support::destination(), started(Cluster::builder(&support::binaries())));
     demote(&mut standby).await;
     execute(&frozen.settings(), "ALTER ROLE postgres SET default_transaction_read_only = on").await;
     let nobody = {

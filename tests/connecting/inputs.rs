@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::support::program::Outcome;
-use crate::support::{Walpilot, walpilot};
+use crate::support::{self, Walpilot, walpilot};
 use walpilot::demo::Cluster;
 
 /// A directory with files of a user.
@@ -35,9 +35,9 @@ impl Home {
 
 /// A server with a role whose password everybody knows.
 async fn server() -> Cluster {
-    let cluster = crate::support::destination().await;
-    crate::support::execute(&cluster.settings(), "CREATE ROLE app LOGIN PASSWORD 'S3NT1NEL'").await;
-    crate::support::execute(&cluster.settings(), "CREATE DATABASE shop").await;
+    let cluster = support::destination().await;
+    support::execute(&cluster.settings(), "CREATE ROLE app LOGIN PASSWORD 'S3NT1NEL'").await;
+    support::execute(&cluster.settings(), "CREATE DATABASE shop").await;
     cluster
 }
 

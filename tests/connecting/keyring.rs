@@ -9,9 +9,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::support::program::password;
 use crate::support::pty::Terminal;
-use crate::support::{Walpilot, psql, source_builder, started, walpilot};
-use walpilot::connection::{Secret, Settings};
+use crate::support::{self, Walpilot, psql, source_builder, started, walpilot};
+use walpilot::connection::Settings;
 
 const F5: &str = "\u{1b}[15~";
 const F8: &str = "\u{1b}[19~";
@@ -61,7 +62,7 @@ impl Desktop {
             .spawn()
             .expect("gnome-keyring is installed (make deps)");
         keyring.stdin.take().expect("its input").write_all(b"the keyring's own password").expect("written");
-        crate::support::await_until("the keyring is on the bus", async || {
+        support::await_until("the keyring is on the bus", async || {
             let mut ask = Command::new("dbus-send");
             here(&mut ask);
             ask.env("DBUS_SESSION_BUS_ADDRESS", &address).args([
@@ -91,10 +92,6 @@ impl Desktop {
 
 fn conninfo(settings: &Settings) -> String {
     format!("host={} port={} user={} dbname={}", settings.host, settings.port, settings.user, settings.database)
-}
-
-fn password(settings: &Settings) -> &str {
-    settings.password.as_ref().map_or("", Secret::reveal)
 }
 
 #[tokio::test(flavor = "multi_thread")]

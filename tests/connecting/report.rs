@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::oracle::{Outcome, psql};
 use crate::support::pki::{Pair, Wanted, private_file, public_file};
 use crate::support::pty::Terminal;
-use crate::support::{Walpilot, source_builder, started, walpilot};
+use crate::support::{self, Walpilot, source_builder, started, walpilot};
 use serde_json::Value;
 use walpilot::demo::Cluster;
 
@@ -111,7 +111,7 @@ async fn default_files_are_used_as_libpq_uses_them_and_shown() {
     let stranger = Pair::authority("Another");
     let client = root.sign(&Wanted { common_name: "client", ..Wanted::default() });
     let stale = stranger.sign(&Wanted { common_name: "client", ..Wanted::default() });
-    let program = crate::support::binaries().dir.join("psql");
+    let program = support::binaries().dir.join("psql");
     for (root_file, client_file) in
         [(None, None), (Some(&root), None), (Some(&stranger), None), (None, Some(&client)), (None, Some(&stale))]
     {
@@ -152,7 +152,7 @@ async fn every_format_of_a_key_is_read_as_psql_reads_it() {
     let folder = open_folder();
     let (cluster, root) = server(folder.path()).await;
     let at = folder.path();
-    let program = crate::support::binaries().dir.join("psql");
+    let program = support::binaries().dir.join("psql");
     let client = root.sign(&Wanted { common_name: "client", ..Wanted::default() });
     let cert = public_file(at, "client.crt", client.pem());
     let password = cluster.password().reveal().to_owned();

@@ -3,6 +3,7 @@
 //!
 //! The differences that are meant are the rules in [`deliberate`], explained in `docs/connection.md`.
 
+use crate::support;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -375,7 +376,7 @@ async fn walpilot_gives_up_on_what_is_no_server_as_psql_does() {
         Fake::ClosesInHandshake,
     ];
     let home = tempfile::tempdir().expect("a home");
-    let program = crate::support::binaries().dir.join("psql");
+    let program = support::binaries().dir.join("psql");
     let mut tasks = JoinSet::new();
     for fake in fakes {
         for mode in SslMode::ALL {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::fakes::{CANCEL_REQUEST, Fake, listening_proxy, tls_ending_proxy, tls_from_the_start};
 use crate::support::pki::{Pair, Wanted};
-use crate::support::{PATIENCE, source_builder, started};
+use crate::support::{self, PATIENCE, source_builder, started};
 use tokio_postgres::error::SqlState;
 use walpilot::connection::stream::PasswordRequest;
 use walpilot::connection::{Class, Failure, Secret, SessionOptions, Settings, SslMode, connect};
@@ -105,7 +105,7 @@ async fn a_cancel_request_goes_over_tls_and_reaches_the_query() {
     let sleeping = session.client.simple_query("SELECT pg_catalog.pg_sleep(600)");
     let cancelling = async {
         let watcher = connect(&cluster.settings(), &SessionOptions::inspect()).await.unwrap();
-        crate::support::await_until("the query runs", async || {
+        support::await_until("the query runs", async || {
             let sql = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND state = 'active' \
                        AND pid <> pg_backend_pid()";
             !watcher.client.query(sql, &[]).await.unwrap().is_empty()
@@ -174,7 +174,7 @@ async fn a_refused_certificate_is_shown_and_a_refused_password_is_offered_once()
     let pair = Pair::authority("Self-made");
     let cluster = started(source_builder().tls(&pair.pem(), &pair.key_pem())).await;
     let folder = tempfile::tempdir().expect("a folder");
-    let root = crate::support::pki::public_file(folder.path(), "root.crt", Pair::authority("Another").pem());
+    let root = support::pki::public_file(folder.path(), "root.crt", Pair::authority("Another").pem());
     let mut settings = Settings { ssl_mode: SslMode::VerifyCa, ..cluster.settings() };
     settings.tls.root_cert = walpilot::connection::settings::RootCert::File(root);
     let failure = failure(&settings).await;
@@ -222,7 +222,7 @@ async fn a_dropped_attempt_leaves_no_connection_behind() {
     let server = Fake::SaysNAndHangs.start().await;
     let settings = Settings { connect_timeout: PATIENCE, ..at(server.port, SslMode::Prefer) };
     let attempt = tokio::spawn(async move { connect(&settings, &SessionOptions::inspect()).await.map(|_| ()) });
-    crate::support::await_until("the attempt is under way", async || server.open() == 1).await;
+    support::await_until("the attempt is under way", async || server.open() == 1).await;
     attempt.abort();
-    crate::support::await_until("the connection is closed", async || server.open() == 0).await;
+    support::await_until("the connection is closed", async || server.open() == 0).await;
 }

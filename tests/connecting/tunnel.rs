@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use crate::support::bastion::Bastion;
-use crate::support::{certificates, session, started};
+use crate::support::{self, certificates, session, started};
 use walpilot::connection::settings::{RootCert, Tunnel};
 use walpilot::connection::{Class, Failure, Secret, SessionOptions, Settings, SslMode, attempt, connect, uri};
 use walpilot::demo::Cluster;
@@ -24,7 +24,7 @@ async fn failure(settings: &Settings) -> Failure {
 #[tokio::test]
 async fn names_in_the_certificate_are_those_of_the_database() {
     let certificate = certificates::self_signed("db.walpilot.test");
-    let builder = Cluster::builder(&crate::support::binaries()).tls(&certificate.certificate, &certificate.key);
+    let builder = Cluster::builder(&support::binaries()).tls(&certificate.certificate, &certificate.key);
     let (cluster, bastion) = (started(builder).await, Bastion::start(""));
     let root = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(root.path(), &certificate.certificate).expect("the root certificate");
@@ -41,13 +41,13 @@ async fn names_in_the_certificate_are_those_of_the_database() {
 
 #[tokio::test]
 async fn replication_cancel_and_jump_hosts_go_through_too() {
-    let (cluster, bastion) = (crate::support::source().await, Bastion::start(""));
+    let (cluster, bastion) = (support::source().await, Bastion::start(""));
     let settings = through(&cluster.settings(), bastion.tunnel());
     attempt::connect_replication(&settings, &[]).await.unwrap_or_else(|failure| panic!("{failure}"));
     let session = session(&settings).await;
     let (slept, cancelled) = tokio::join!(session.client.batch_execute("SELECT pg_sleep(60)"), async {
-        crate::support::await_until("the statement runs", async || {
-            crate::support::value(
+        support::await_until("the statement runs", async || {
+            support::value(
                 &cluster.settings(),
                 "SELECT count(*)::text FROM pg_stat_activity WHERE query ~ 'sleep\\(60'",
             )
@@ -63,12 +63,12 @@ async fn replication_cancel_and_jump_hosts_go_through_too() {
     assert_eq!(message, "canceling statement due to user request");
     // A jump host takes its keys from the configuration.
     let tunnel = Tunnel { destination: "nested".into(), port: None, jump: Some("nested".into()), ..bastion.tunnel() };
-    crate::support::session(&through(&cluster.settings(), tunnel)).await;
+    support::session(&through(&cluster.settings(), tunnel)).await;
 }
 
 #[tokio::test]
 async fn every_way_to_fail_has_its_class() {
-    let cluster = crate::support::destination().await;
+    let cluster = support::destination().await;
     let (bastion, closed) = (Bastion::start(""), Bastion::start("AllowTcpForwarding no"));
     let picky = Bastion::start("PermitOpen 127.0.0.1:1");
     let settings = through(&cluster.settings(), bastion.tunnel());
@@ -138,7 +138,7 @@ async fn every_way_to_fail_has_its_class() {
 
 #[tokio::test]
 async fn host_keys_are_left_to_ssh() {
-    let (cluster, bastion) = (crate::support::destination().await, Bastion::start(""));
+    let (cluster, bastion) = (support::destination().await, Bastion::start(""));
     let settings = through(&cluster.settings(), bastion.tunnel());
     for (keys, class) in [
         (&[][..], Class::SshHostKeyUnknown),
@@ -189,12 +189,12 @@ async fn a_destination_can_never_become_an_option() {
 
 #[tokio::test]
 async fn ssh_ends_with_the_session_and_with_a_killed_walpilot() {
-    let (cluster, bastion) = (crate::support::destination().await, Bastion::start(""));
+    let (cluster, bastion) = (support::destination().await, Bastion::start(""));
     let jump = Tunnel { destination: "nested".into(), port: None, jump: Some("nested".into()), ..bastion.tunnel() };
     let open = session(&through(&cluster.settings(), jump)).await;
     assert!(bastion.clients() >= 2, "the jump host has a client of its own");
     drop(open);
-    crate::support::await_until("ssh ends with its session", async || bastion.clients() == 0).await;
+    support::await_until("ssh ends with its session", async || bastion.clients() == 0).await;
 
     // A server that accepts and says nothing keeps walpilot waiting.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
@@ -202,11 +202,10 @@ async fn ssh_ends_with_the_session_and_with_a_killed_walpilot() {
     uri::parse(&text, &Settings::default()).expect("a connection string");
     let (port, config) = (bastion.port().to_string(), bastion.config());
     let ssh = ["--ssh", &format!("127.0.0.1:{port}"), "--ssh-config", config.to_str().expect("UTF-8")];
-    let (mut child, _home) =
-        crate::support::walpilot(["check", "--connect-only"].iter().chain(&ssh).chain(&[text.as_str()]))
-            .env("PGPASSWORD", "S3NT1NEL")
-            .spawn();
-    crate::support::await_until("ssh runs", async || bastion.clients() == 1).await;
+    let (mut child, _home) = support::walpilot(["check", "--connect-only"].iter().chain(&ssh).chain(&[text.as_str()]))
+        .env("PGPASSWORD", "S3NT1NEL")
+        .spawn();
+    support::await_until("ssh runs", async || bastion.clients() == 1).await;
     child.kill().await.expect("killed");
-    crate::support::await_until("ssh ends with walpilot", async || bastion.clients() == 0).await;
+    support::await_until("ssh ends with walpilot", async || bastion.clients() == 0).await;
 }

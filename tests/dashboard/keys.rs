@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use crate::support::program::password;
 use crate::support::pty::Terminal;
-use crate::support::{execute, source, walpilot};
-use walpilot::connection::{Secret, Settings};
+use crate::support::{self, execute, source, walpilot};
+use walpilot::connection::Settings;
 use walpilot::demo::Cluster;
 
 const DOWN: &str = "\u{1b}[B";
@@ -18,9 +19,8 @@ async fn with_a_slot() -> Cluster {
 
 /// A dashboard of `settings` in a terminal of 120 by 40, for the user of this home.
 fn watch(settings: &Settings, home: &str) -> Terminal {
-    let uri = crate::support::program::uri(settings);
-    let password = settings.password.as_ref().map_or("", Secret::reveal);
-    let mut terminal = Terminal::start(&["watch", uri.as_str()], &[("PGPASSWORD", password), ("HOME", home)]);
+    let uri = support::program::uri(settings);
+    let mut terminal = Terminal::start(&["watch", uri.as_str()], &[("PGPASSWORD", password(settings)), ("HOME", home)]);
     terminal.resizes(120, 40);
     terminal
 }

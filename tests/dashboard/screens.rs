@@ -1,14 +1,10 @@
 //! What a person sees on the dashboard in a real terminal: a run by xmin and its panel, long windows, another time zone,
 //! a light background, and no colours at all.
 
-use crate::support::program::{uri, walpilot};
+use crate::support::program::{password, uri, walpilot};
 use crate::support::pty::Terminal;
-use crate::support::{destination, execute, session, source};
-use walpilot::connection::{Secret, Settings};
-
-fn password(settings: &Settings) -> &str {
-    settings.password.as_ref().map_or("", Secret::reveal)
-}
+use crate::support::{self, destination, execute, session, source};
+use walpilot::connection::Settings;
 
 /// A dashboard in a terminal of 120 by 40.
 fn watch(from: &Settings, to: Option<&Settings>, env: &[(&str, &str)]) -> Terminal {
@@ -75,7 +71,7 @@ async fn a_run_by_xmin_on_its_panel_with_a_long_window_and_local_time() {
     terminal.wait_until("the time in UTC", |screen| hour(screen).is_some());
     terminal.types("t");
     terminal.wait_for("Times: Asia/Tokyo.");
-    let now = crate::support::value(&from, "SELECT to_char(clock_timestamp() AT TIME ZONE 'Asia/Tokyo', 'HH24')").await;
+    let now = support::value(&from, "SELECT to_char(clock_timestamp() AT TIME ZONE 'Asia/Tokyo', 'HH24')").await;
     let now: u32 = now.parse().expect("an hour");
     terminal.wait_until("the time in Tokyo", |screen| hour(screen).is_some_and(|hour| (hour + 24 - now) % 24 <= 1));
     terminal.types("t");

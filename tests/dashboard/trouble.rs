@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::support::program::password;
 use crate::support::pty::Terminal;
-use crate::support::{execute, query, source, walpilot};
+use crate::support::{self, execute, query, source, walpilot};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use walpilot::connection::{Secret, Settings};
@@ -12,13 +13,9 @@ use walpilot::demo::Cluster;
 
 const DOWN: &str = "\u{1b}[B";
 
-fn password(settings: &Settings) -> &str {
-    settings.password.as_ref().map_or("", Secret::reveal)
-}
-
 /// A dashboard of `settings` in a terminal of 120 by 40.
 fn watch_source(settings: &Settings, more: &[&str]) -> Terminal {
-    let uri = crate::support::program::uri(settings);
+    let uri = support::program::uri(settings);
     let mut args = vec!["watch", uri.as_str()];
     args.extend(more);
     let mut terminal = Terminal::start(&args, &[("PGPASSWORD", password(settings))]);
@@ -268,7 +265,7 @@ async fn a_fleet_shows_the_worst_first_and_opens_what_is_chosen() {
         execute(&cluster.settings(), "ALTER SYSTEM SET max_slot_wal_keep_size = '64MB'").await;
         execute(&cluster.settings(), "SELECT pg_reload_conf()").await;
         let settings = cluster.settings().as_user("watcher", Some(Secret::new("looks")));
-        let uri = crate::support::program::uri(&settings);
+        let uri = support::program::uri(&settings);
         walpilot(["profiles", "save", name, &uri, "--slot", "orphan", "--publication", "p"])
             .env("HOME", &home_name)
             .env("PGPASSWORD", "looks")

@@ -1,6 +1,6 @@
 //! Each rule of the diagnosis turned on by a real situation on a real server, and off again.
 
-use crate::support::{await_until, destination, execute, session, source, source_builder, started, value};
+use crate::support::{self, await_until, destination, execute, session, source, source_builder, started, value};
 use crate::watching::{SCHEMA, SLOT, Scene, execute_each, fill, reader, reader_of, signal, statement, with_slot};
 use walpilot::connection::Secret;
 use walpilot::monitor::diagnosis::Severity;
@@ -326,7 +326,7 @@ async fn r18_the_slot_vanishes_and_a_failover_happens() {
     execute(&settings, "SELECT pg_drop_replication_slot('s')").await;
 
     source.stop_fast().await.unwrap();
-    crate::support::servers::make_standby(&source);
+    support::servers::make_standby(&source);
     source.start_again().await.unwrap();
     scene.again().await;
     assert!(scene.step().await.server.in_recovery);

@@ -2,7 +2,7 @@
 
 use crate::support::program::uri;
 use crate::support::{Walpilot, await_until, execute, short_of_log, source, source_builder, started, value, walpilot};
-use crate::watching::{SCHEMA, SLOT, Scene, execute_each, fill, reader, statement, target, with_slot};
+use crate::watching::{SCHEMA, SLOT, Scene, execute_each, fill, reader, statement, target, version, with_slot};
 use walpilot::connection::Settings;
 use walpilot::monitor::diagnosis::Severity;
 use walpilot::monitor::slot::WalStatus;
@@ -10,10 +10,6 @@ use walpilot::monitor::state::SlotState;
 use walpilot::monitor::{Sample, Target, units};
 
 const SEGMENT: &str = "SELECT pg_logical_emit_message(false, 'fill', repeat('x', 1000)), pg_switch_wal()";
-
-async fn version(settings: &Settings) -> u32 {
-    value(settings, "SHOW server_version_num").await.parse().expect("a number")
-}
 
 /// A source of which slots may hold much, and the server keeps little by itself.
 async fn small_server(limit: &str) -> (walpilot::demo::Cluster, Settings) {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::program::uri;
-use crate::support::{Walpilot, await_until, execute, short_of_log, source, walpilot};
+use crate::support::{self, Walpilot, await_until, execute, short_of_log, source, walpilot};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use walpilot::connection::{Secret, Settings};
@@ -108,10 +108,10 @@ fn well_formed(page: &str, open_metrics: bool) -> BTreeSet<String> {
 /// Every family by its name as Prometheus stores it, with the labels of its series: from pages in its own format, of a
 /// source beside a run with the method cdc, and beside one with the method xmin.
 async fn families() -> BTreeMap<String, BTreeSet<String>> {
-    let (from, to) = (source().await, crate::support::destination().await);
+    let (from, to) = (source().await, support::destination().await);
     execute(&from.settings(), "CREATE TABLE public.t (id int PRIMARY KEY)").await;
     execute(&from.settings(), "SELECT pg_create_logical_replication_slot('s', 'pgoutput')").await;
-    let to_uri = crate::support::program::uri_with_password(&to.settings());
+    let to_uri = support::program::uri_with_password(&to.settings());
     let mut families: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for run in [include_str!("../fixtures/run.sql"), include_str!("../fixtures/xmin_run.sql")] {
         execute(&to.settings(), "DROP SCHEMA IF EXISTS walpilot CASCADE").await;

@@ -2,8 +2,8 @@
 
 use crate::support::program::uri_with_password;
 use crate::support::standby::{append, set_next_xid, standby_with};
-use crate::support::{await_until, destination, execute, source_builder, started, value, walpilot};
-use crate::watching::{SCHEMA, SLOT, Scene, execute_each, reader, statement, target, with_slot};
+use crate::support::{self, await_until, destination, execute, source_builder, started, value, walpilot};
+use crate::watching::{SCHEMA, SLOT, Scene, execute_each, reader, statement, target, version, with_slot};
 use walpilot::connection::{Secret, Settings, uri};
 use walpilot::demo::Cluster;
 use walpilot::monitor::diagnosis::Severity;
@@ -12,10 +12,6 @@ use walpilot::monitor::metrics::Observed;
 use walpilot::monitor::reading::Stall;
 use walpilot::monitor::state::SlotState;
 use walpilot::monitor::{Moment, Target};
-
-async fn version(settings: &Settings) -> u32 {
-    value(settings, "SHOW server_version_num").await.parse().expect("a number")
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r10d_r10e_the_publication_leaves_something_out() {
@@ -118,7 +114,7 @@ async fn r22_a_slot_is_made_anew_where_an_older_one_stood() {
 #[tokio::test(flavor = "multi_thread")]
 async fn x3_a_bound_gets_too_old() {
     // The servers of the matrix may come without the administrator's programs.
-    if !crate::support::binaries().dir.join("pg_resetwal").exists() {
+    if !support::binaries().dir.join("pg_resetwal").exists() {
         return;
     }
     let (mut source, other) = (started(source_builder()).await, destination().await);
@@ -315,7 +311,7 @@ impl SetClock {
         })?;
         let open = std::fs::Permissions::from_mode(0o755);
         let folder = tempfile::Builder::new().permissions(open.clone()).tempdir().expect("a folder");
-        let real = crate::support::binaries().dir;
+        let real = support::binaries().dir;
         std::os::unix::fs::symlink(real.join("initdb"), folder.path().join("initdb")).expect("a link");
         let script = format!(
             "#!/bin/sh\nexport LD_PRELOAD={} FAKETIME_TIMESTAMP_FILE={} FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_RESET=1\nexec {} \"$@\"\n",
@@ -341,7 +337,7 @@ impl SetClock {
     }
 
     async fn source(&self) -> Cluster {
-        let programs = walpilot::demo::Binaries { dir: self.folder.path().to_owned(), ..crate::support::binaries() };
+        let programs = walpilot::demo::Binaries { dir: self.folder.path().to_owned(), ..support::binaries() };
         started(Cluster::builder(&programs).setting("wal_level", "logical")).await
     }
 }

@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use crate::support::program::uri;
 use crate::support::{await_until, destination, execute, session, short_of_log, source, value, walpilot};
+use crate::watching::target;
 use walpilot::catalog::Lsn;
 use walpilot::connection::{Secret, Settings};
 use walpilot::demo::Cluster;
@@ -20,10 +21,6 @@ const SCHEMA: &str = "SET search_path = public; CREATE TABLE orders (id int PRIM
     CREATE TABLE events_2 PARTITION OF events FOR VALUES FROM (100) TO (200);
     CREATE TABLE ignored (id int PRIMARY KEY);
     CREATE PUBLICATION p FOR TABLE orders, events WITH (publish_via_partition_root);";
-
-fn target(source: &Settings) -> Target {
-    Target { source: source.clone(), slot: Some("s".into()), publication: Some("p".into()), ..Target::default() }
-}
 
 async fn sampler(target: Target) -> Sampler {
     let mut sampler = Sampler::connect(target).await.unwrap_or_else(|failure| panic!("{failure}"));

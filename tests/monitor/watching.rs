@@ -9,7 +9,7 @@ use walpilot::connection::{Secret, Settings};
 use walpilot::monitor::diagnosis::{Finding, Severity};
 use walpilot::monitor::{Moment, Sample, Sampler, Seen, Target, Watcher};
 
-use crate::support::{await_until, execute, source};
+use crate::support::{await_until, execute, source, value};
 
 /// A table, published.
 pub const SCHEMA: &str =
@@ -124,6 +124,11 @@ impl Scene {
     pub async fn off(&mut self, rule: &str) {
         self.until(&format!("{rule} is off"), |scene| scene.finding(rule).is_none()).await;
     }
+}
+
+/// `server_version_num`.
+pub async fn version(settings: &Settings) -> u32 {
+    value(settings, "SHOW server_version_num").await.parse().expect("a number")
 }
 
 pub fn target(source: &Settings) -> Target {

@@ -1,7 +1,7 @@
 //! The rest of the catalogue against real broken databases: each problem is named, and its fix cures it.
 
 use crate::support::preflight::{look, look_deep, mend, rank_of, repl};
-use crate::support::{destination, prepare, psql, session, source, source_builder, started};
+use crate::support::{self, destination, prepare, psql, session, source, source_builder, started};
 use walpilot::catalog::destination as other_side;
 use walpilot::catalog::gather::gather_and_probe;
 use walpilot::connection::{Secret, SessionOptions, Settings, connect};
@@ -187,7 +187,7 @@ async fn the_servers_own_settings_are_judged() {
     }
     mend(&admin, &report, "logical-decoding-work-mem");
     let again = async || look(&Profile::new(admin.clone())).await;
-    crate::support::await_until("the setting is in effect", async || {
+    support::await_until("the setting is in effect", async || {
         rank_of(&again().await, "logical-decoding-work-mem") == Rank::Passed
     })
     .await;
@@ -209,7 +209,7 @@ async fn locks_in_the_way_of_the_script_are_seen_without_waiting() {
     holder.client.batch_execute("LOCK public.log IN ACCESS EXCLUSIVE MODE").await.expect("locked");
     assert_eq!(rank_of(&look(&profile).await, "ddl-lock-conflict"), Rank::Warning);
     drop(holder);
-    crate::support::await_until("the lock is gone", async || {
+    support::await_until("the lock is gone", async || {
         rank_of(&look(&profile).await, "ddl-lock-conflict") == Rank::Passed
     })
     .await;
@@ -266,7 +266,7 @@ async fn the_destination_is_looked_at_too() {
     let nowhere = Settings { port: 1, ..to.settings() };
     assert_eq!(rank_of(&look(nowhere).await, "destination-basics"), Rank::Blocker);
     prepare(&to.settings(), "TRUNCATE t; ANALYZE t");
-    crate::support::await_until("the statistics know that it is empty", async || {
+    support::await_until("the statistics know that it is empty", async || {
         rank_of(&look(to.settings()).await, "destination-basics") == Rank::Passed
     })
     .await;

@@ -1,12 +1,13 @@
 //! `walpilot check` and the gathering of facts, against real servers.
 
+use crate::support::preflight::inspect;
 use crate::support::program::uri;
 use crate::support::{await_until, prepare, psql, session, source, source_builder, started, walpilot};
 use serde_json::Value;
 use tokio_postgres::SimpleQueryMessage;
 use walpilot::catalog::gather::{gather, gather_and_probe, list_tables, probe_replication};
 use walpilot::catalog::{Facts, Seen};
-use walpilot::connection::{Secret, Session, SessionOptions, Settings, connect};
+use walpilot::connection::{Secret, Session, Settings};
 use walpilot::demo::Cluster;
 use walpilot::preflight::{Report, Severity, Status, Verdict, evaluate};
 use walpilot::profile::{Method, Profile, Selection, TableName};
@@ -16,10 +17,6 @@ fn with_role(cluster: &Cluster, sql: &str) -> Settings {
     prepare(&cluster.settings(), "CREATE ROLE repl LOGIN PASSWORD 'repl'");
     prepare(&cluster.settings(), sql);
     cluster.settings().as_user("repl", Some(Secret::new("repl")))
-}
-
-async fn inspect(settings: &Settings) -> Session {
-    connect(settings, &SessionOptions::inspect()).await.unwrap_or_else(|failure| panic!("{failure}"))
 }
 
 async fn look(profile: &Profile) -> (Facts, Report) {

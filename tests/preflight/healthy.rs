@@ -2,7 +2,7 @@
 //! nothing else, raise nothing; and the application's writes go on.
 
 use crate::support::preflight::{look, look_as, look_deep, raised};
-use crate::support::{prepare, psql, psql_script, source_builder, started};
+use crate::support::{self, prepare, psql, psql_script, source_builder, started};
 use walpilot::connection::{Secret, Settings};
 use walpilot::preflight::Verdict;
 use walpilot::profile::{Method, Profile, Selection};
@@ -89,7 +89,7 @@ async fn what_is_in_order_raises_nothing_after_the_script() {
     let admin = cluster.settings();
     prepare(&admin, "CREATE ROLE etl");
     // Another replication goes on meanwhile.
-    let older = crate::support::session(&admin).await;
+    let older = support::session(&admin).await;
     older
         .client
         .batch_execute("SELECT pg_create_logical_replication_slot('walpilot_temporary', 'pgoutput', true)")
@@ -110,7 +110,7 @@ async fn what_is_in_order_raises_nothing_after_the_script() {
             let selection = Selection::Schemas(shape.schemas.iter().map(|schema| (*schema).to_owned()).collect());
             let source = here.as_user(&role, Some(Secret::new("secret")));
             let profile = Profile { selection, method, slot: format!("slot_{name}"), ..Profile::new(source) };
-            let facts = crate::support::preflight::facts(&here, &profile).await;
+            let facts = support::preflight::facts(&here, &profile).await;
             let plan = plan(
                 &facts,
                 &profile,

@@ -1,7 +1,7 @@
 //! What a whole server has wrong: its settings, slots, and open transactions. Each is named, and the fix cures it.
 
 use crate::support::preflight::{facts, finding, look, look_as, look_deep, mend, rank_of, repl};
-use crate::support::{await_until, destination, prepare, psql, session, source, source_builder, started};
+use crate::support::{self, await_until, destination, prepare, psql, session, source, source_builder, started};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use walpilot::catalog::destination as other_side;
@@ -229,8 +229,7 @@ async fn the_disk_and_a_native_subscriber_are_judged_when_they_are_named() {
     }
     assert_eq!(rank_of(&look_deep(&profile).await, "wal-rate-and-disk"), Passed);
 
-    let narrow =
-        started(Cluster::builder(&crate::support::binaries()).setting("max_logical_replication_workers", "0")).await;
+    let narrow = started(Cluster::builder(&support::binaries()).setting("max_logical_replication_workers", "0")).await;
     let wide = destination().await;
     for (to, wanted) in [(narrow.settings(), Info), (wide.settings(), Passed)] {
         seen.destination = Some(other_side::look(&to, &profile, &seen).await);

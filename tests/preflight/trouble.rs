@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::preflight::{facts, finding, look, look_deep, mend, rank_of, repl};
-use crate::support::{demote, prepare, psql, session, source};
+use crate::support::{self, demote, prepare, psql, session, source};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use walpilot::catalog::Seen;
@@ -41,7 +41,7 @@ async fn a_standby_is_judged_as_one() {
     let conflict = look(&xmin).await;
     assert_eq!((rank_of(&conflict, "in-recovery"), rank_of(&conflict, "xmin-standby-conflict")), (Info, Warning));
     mend(&admin, &conflict, "xmin-standby-conflict");
-    crate::support::await_until("the standby tells what it reads", async || {
+    support::await_until("the standby tells what it reads", async || {
         rank_of(&look(&xmin).await, "xmin-standby-conflict") == Passed
     })
     .await;
@@ -229,7 +229,7 @@ async fn deep_probes_are_not_felt_and_leave_nothing() {
     assert_eq!(rank_of(&report, "can-create-publication"), Passed, "{:#?}", report.finding("can-create-publication"));
     drop(holder);
     assert_eq!(psql(&admin, state), before);
-    crate::support::await_until("no session is left", async || {
+    support::await_until("no session is left", async || {
         psql(&admin, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'walpilot' AND state <> 'idle'")
             == "0"
     })

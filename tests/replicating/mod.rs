@@ -18,7 +18,7 @@ use tokio_postgres::SimpleQueryMessage;
 use walpilot::connection::{Session, Settings, describe};
 use walpilot::demo::Cluster;
 
-use crate::support::program::{Outcome, Walpilot, uri, walpilot};
+use crate::support::program::{Outcome, Walpilot, password, uri, walpilot};
 use crate::support::{await_until, destination, session, source, source_builder, started};
 
 /// A source with the publication `walpilot_publication` for all tables, and an empty destination.
@@ -68,11 +68,7 @@ impl Pair {
 
     /// `walpilot verify` between the two, with further arguments.
     pub fn verify(&self, more: &[&str]) -> Walpilot {
-        let (from, to) = (uri(&self.from()), uri(&self.to()));
-        let mut args = vec!["verify", "--from", &from, "--to", &to];
-        args.extend(more);
-        let password = |s: &Settings| s.password.as_ref().map_or(String::new(), |word| word.reveal().to_owned());
-        walpilot(args).password(&self.from()).env("WALPILOT_TO_PASSWORD", &password(&self.to()))
+        program("verify", &self.from(), &self.to(), more)
     }
 
     /// Runs until everything that is at the source now is at the destination.
@@ -143,8 +139,7 @@ pub fn program(command: &str, from: &Settings, to: &Settings, more: &[&str]) -> 
     let (from_uri, to_uri) = (uri(from), uri(to));
     let mut args = vec![command, "--from", &from_uri, "--to", &to_uri];
     args.extend(more);
-    let word = |s: &Settings| s.password.as_ref().map_or(String::new(), |word| word.reveal().to_owned());
-    walpilot(args).password(from).env("WALPILOT_TO_PASSWORD", &word(to))
+    walpilot(args).password(from).env("WALPILOT_TO_PASSWORD", password(to))
 }
 
 /// The source's tables outside the system schemas, quoted; partitions only by their root.

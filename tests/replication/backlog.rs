@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use crate::replicating::{Pair, backlog, execute, query, value, zoo};
-use crate::support::{PATIENCE, await_until, destination, prepare, session};
+use crate::support::{self, PATIENCE, await_until, destination, prepare, session};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 use tokio::time::{Instant, sleep};
@@ -109,7 +109,7 @@ async fn held_up(pair: &Pair) -> (Child, tempfile::TempDir, Session) {
     held_up_as(pair, pair.command(&[])).await
 }
 
-async fn held_up_as(pair: &Pair, command: crate::support::program::Walpilot) -> (Child, tempfile::TempDir, Session) {
+async fn held_up_as(pair: &Pair, command: support::program::Walpilot) -> (Child, tempfile::TempDir, Session) {
     let lock = session(&pair.to()).await;
     lock.client.batch_execute("BEGIN; LOCK TABLE public.t IN SHARE MODE").await.expect("locked");
     let (child, home) = command.spawn();

@@ -3,21 +3,18 @@
 
 use crate::replicating::{Pair, await_value, execute, open, value};
 use crate::support::await_until;
-use crate::support::program::uri;
+use crate::support::program::{password, uri};
 use crate::support::pty::Terminal;
-use walpilot::connection::Settings;
 
 const CTRL_C: &str = "\u{3}";
 const SLOTS: &str = "SELECT count(*) FROM pg_replication_slots";
 
 /// `walpilot run` between the two in a terminal.
 fn run(pair: &Pair) -> Terminal {
-    let word = |side: Settings| side.password.as_ref().map_or(String::new(), |word| word.reveal().to_owned());
     let (from, to) = (uri(&pair.from()), uri(&pair.to()));
-    let words = [word(pair.from()), word(pair.to())];
     Terminal::start(
         &["run", "--from", &from, "--to", &to],
-        &[("PGPASSWORD", &words[0]), ("WALPILOT_TO_PASSWORD", &words[1])],
+        &[("PGPASSWORD", password(&pair.from())), ("WALPILOT_TO_PASSWORD", password(&pair.to()))],
     )
 }
 

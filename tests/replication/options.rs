@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::replicating::{Pair, execute, query, value};
 use crate::support::await_until;
-use crate::support::program::uri;
+use crate::support::program::{password, uri};
 use crate::support::pty::Terminal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -118,12 +118,9 @@ async fn a_run_answers_monitoring_systems() {
 async fn on_a_terminal_the_view_stays_in_its_place_and_is_taken_away() {
     let pair = Pair::start("CREATE TABLE first (id int PRIMARY KEY); CREATE TABLE second (id int PRIMARY KEY)").await;
     let (from, to) = (uri(&pair.from()), uri(&pair.to()));
-    let word =
-        |s: &walpilot::connection::Settings| s.password.as_ref().map_or(String::new(), |word| word.reveal().to_owned());
-    let words = (word(&pair.from()), word(&pair.to()));
     let terminal = Terminal::start(
         &["run", "--from", &from, "--to", &to],
-        &[("PGPASSWORD", &words.0), ("WALPILOT_TO_PASSWORD", &words.1)],
+        &[("PGPASSWORD", password(&pair.from())), ("WALPILOT_TO_PASSWORD", password(&pair.to()))],
     );
     let pty = tokio::task::spawn_blocking(move || {
         terminal.wait_for("streaming  0 transactions");

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crate::replicating::tables::{Table, transaction};
 use crate::replicating::values::TYPES;
-use crate::replicating::{Pair, Random, backlog, execute, rows};
-use crate::support::program::{Walpilot, uri, walpilot};
+use crate::replicating::{Pair, Random, backlog, execute, program, rows};
+use crate::support::program::Walpilot;
 use crate::support::{PATIENCE, await_until, session};
 use tokio::time::Instant;
 use walpilot::connection::{Secret, Settings};
@@ -102,11 +102,7 @@ impl<'a> World<'a> {
     }
 
     fn program(&self, command: &str, more: &[&str]) -> Walpilot {
-        let (from, to) = (uri(&self.from), uri(&self.to));
-        let mut args = vec![command, "--from", &from, "--to", &to, "--slot", &self.slot];
-        args.extend(more);
-        let word = |s: &Settings| s.password.as_ref().map_or(String::new(), |word| word.reveal().to_owned());
-        walpilot(args).password(&self.from).env("WALPILOT_TO_PASSWORD", &word(&self.to))
+        program(command, &self.from, &self.to, &[&["--slot", self.slot.as_str()], more].concat())
     }
 
     /// Runs random transactions; what the server refuses is rolled back.

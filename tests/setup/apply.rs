@@ -6,7 +6,9 @@ use std::sync::Mutex;
 use crate::setting_up::{MESS, PASSWORD, look, planned, profile, wishes};
 use crate::support::program::uri;
 use crate::support::pty::Terminal;
-use crate::support::{await_until, prepare, psql, psql_script, session, source, source_builder, started, walpilot};
+use crate::support::{
+    self, await_until, prepare, psql, psql_script, session, source, source_builder, started, walpilot,
+};
 use tokio_util::sync::CancellationToken;
 use walpilot::catalog::gather::gather;
 use walpilot::connection::{Secret, SessionOptions, Settings, connect};
@@ -46,7 +48,7 @@ async fn everything_wrong_becomes_ready_by_the_script_in_psql() {
     // The role logs in with its password, and finds all in order.
     let (facts, after) = look(&profile.source, &profile).await;
     let raised: Vec<_> = after.findings.iter().filter(|finding| finding.status != Status::Pass).collect();
-    assert_eq!(crate::support::preflight::raised(&after), Vec::<String>::new());
+    assert_eq!(support::preflight::raised(&after), Vec::<String>::new());
     let more: Vec<_> =
         raised.iter().filter(|one| one.severity != Severity::Info && one.id != "server-version").collect();
     assert!(
@@ -241,7 +243,7 @@ async fn a_session_that_the_server_ends_is_an_error_that_says_so() {
     let admin = cluster.settings();
     let profile = Profile::new(admin.clone());
     let session = connect(&admin, &SessionOptions::inspect()).await.expect("connected");
-    let killer = crate::support::session(&admin).await;
+    let killer = support::session(&admin).await;
     let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'walpilot' AND pid <> pg_backend_pid()";
     killer.client.simple_query(sql).await.expect("killed");
     await_until("the session has ended", async || session.client.is_closed()).await;

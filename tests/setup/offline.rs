@@ -3,7 +3,7 @@
 use crate::setting_up::{MESS, PASSWORD, look, profile};
 use crate::support::catalog::catalog;
 use crate::support::program::uri;
-use crate::support::{prepare, psql, psql_script, psql_script_with, source, source_builder, started, walpilot};
+use crate::support::{self, prepare, psql, psql_script, psql_script_with, source, source_builder, started, walpilot};
 use walpilot::connection::Secret;
 use walpilot::preflight::{Status, Verdict};
 use walpilot::profile::{Coverage, Method, Profile, Selection, SetupChoices, TableName};
@@ -34,7 +34,7 @@ async fn a_script_without_a_look_finds_out_by_itself_and_can_be_undone() {
         let wanted: &[&str] = if method == Method::Cdc { &[] } else { &["xmin-deletes"] };
         let blockers = after.findings.iter().filter(|one| one.status == Status::Fail).map(|one| one.id);
         assert_eq!(blockers.collect::<Vec<_>>(), wanted, "{raised:#?}");
-        assert!(method == Method::Xmin || crate::support::preflight::raised(&after).is_empty(), "{raised:#?}");
+        assert!(method == Method::Xmin || support::preflight::raised(&after).is_empty(), "{raised:#?}");
         if method == Method::Cdc {
             let failover = facts.slot("walpilot_slot").expect("it").failover;
             assert_eq!(failover, cluster.major() >= 17);

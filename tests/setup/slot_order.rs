@@ -1,7 +1,7 @@
 //! A publication that is younger than its slot is told, with the exact repair; a healthy setup never is.
 
 use crate::setting_up::look;
-use crate::support::{prepare, psql, psql_script, session, source};
+use crate::support::{self, prepare, psql, psql_script, session, source};
 use walpilot::connection::Settings;
 use walpilot::preflight::report::{Rank, rank};
 use walpilot::preflight::{Finding, Status};
@@ -68,7 +68,7 @@ async fn a_transaction_that_was_open_meanwhile_is_no_reason_for_alarm() {
     let creator = session(&admin).await;
     let creating = tokio::spawn(async move { creator.client.simple_query(SLOT).await.map(drop) });
     let waits = "SELECT count(*) FROM pg_replication_slots WHERE active AND confirmed_flush_lsn IS NULL";
-    crate::support::await_until("the slot waits for the writer", async || psql(&admin, waits) == "1").await;
+    support::await_until("the slot waits for the writer", async || psql(&admin, waits) == "1").await;
     writer.client.batch_execute("COMMIT").await.expect("committed");
     creating.await.expect("it ran").expect("created");
     let finding = order(&admin).await;

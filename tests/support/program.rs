@@ -45,8 +45,7 @@ impl Walpilot {
 
     /// Gives the password of `settings` as PGPASSWORD.
     pub fn password(self, settings: &Settings) -> Self {
-        let password = settings.password.as_ref().map_or(String::new(), |password| password.reveal().to_owned());
-        self.env("PGPASSWORD", &password)
+        self.env("PGPASSWORD", password(settings))
     }
 
     /// Gives this on standard input.
@@ -91,6 +90,11 @@ impl Outcome {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
+}
+
+/// The password of `settings`, or nothing.
+pub fn password(settings: &Settings) -> &str {
+    settings.password.as_ref().map_or("", Secret::reveal)
 }
 
 /// A connection URI without the password.

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::support::bastion::Bastion;
 use crate::support::pki::{Pair, Wanted, public_file};
 use crate::support::pty::Terminal;
-use crate::support::{source_builder, started};
+use crate::support::{self, source_builder, started};
 use walpilot::connection::{Secret, Settings};
 use walpilot::demo::Cluster;
 
@@ -190,7 +190,7 @@ async fn an_ssh_that_hangs_is_left_with_escape_and_ends() {
     let mut terminal = wizard(&server, "connect_timeout=600", &bastion, None);
     terminal.types("\u{1b}[15~");
     terminal.wait_for("Connecting");
-    crate::support::await_until("ssh runs", async || bastion.clients() == 1).await;
+    support::await_until("ssh runs", async || bastion.clients() == 1).await;
     // The spinner moves, and the help opens meanwhile.
     let first = terminal.contents();
     terminal.wait_until("the screen moves", |screen| screen.contents() != first);
@@ -200,7 +200,7 @@ async fn an_ssh_that_hangs_is_left_with_escape_and_ends() {
     terminal.wait_until("the help to close", |screen| !screen.contents().contains("The text field"));
     terminal.types("\u{1b}");
     terminal.wait_for("Not tested yet");
-    crate::support::await_until("ssh has ended", async || bastion.clients() == 0).await;
+    support::await_until("ssh has ended", async || bastion.clients() == 0).await;
 
     // The same with a question that nobody answers: leaving takes ssh along.
     bastion.knows(&[]);
@@ -208,7 +208,7 @@ async fn an_ssh_that_hangs_is_left_with_escape_and_ends() {
     terminal.wait_for("The bastion's host key is not known");
     terminal.types("\u{3}");
     assert_eq!(terminal.ends(), 0);
-    crate::support::await_until("ssh has ended", async || bastion.clients() == 0).await;
+    support::await_until("ssh has ended", async || bastion.clients() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,7 +221,7 @@ async fn a_command_asks_on_its_terminal_and_without_one_says_what_to_do() {
     let uri = format!("host=127.0.0.1 port={} user={} dbname={}", server.port, server.user, server.database);
     let (ssh, config) = (format!("127.0.0.1:{}", bastion.port()), bastion.config().display().to_string());
     let args = ["check", "--connect-only", &uri, "--ssh", &ssh, "--ssh-config", &config];
-    let outcome = crate::support::walpilot(args).password(&server).run().await.expect_code(3);
+    let outcome = support::walpilot(args).password(&server).run().await.expect_code(3);
     assert!(outcome.stdout.contains("is not known here") && outcome.stdout.contains("Run \"ssh "), "{outcome:?}");
 
     let key = bastion.locked_key(PASSPHRASE).display().to_string();

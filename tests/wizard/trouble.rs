@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use crate::support::program::uri;
+use crate::support::program::{password, uri};
 use crate::support::pty::Terminal;
 use crate::support::{await_until, destination, execute, prepare, psql, source, value};
 use walpilot::connection::{Secret, Settings};
@@ -11,15 +11,11 @@ use walpilot::connection::{Secret, Settings};
 const F5: &str = "\u{1b}[15~";
 const CLEAR: &str = "\u{15}";
 
-fn password(settings: &Settings) -> String {
-    settings.password.as_ref().map_or_else(String::new, |password| password.reveal().to_owned())
-}
-
 /// The wizard with everything filled in from the command line.
 fn wizard(source: &Settings, more: &[&str]) -> Terminal {
     let uri = uri(source);
     let args: Vec<&str> = ["setup", &uri].into_iter().chain(more.iter().copied()).collect();
-    let terminal = Terminal::start(&args, &[("PGPASSWORD", &password(source))]);
+    let terminal = Terminal::start(&args, &[("PGPASSWORD", password(source))]);
     terminal.wait_for("The source: the database to replicate from");
     terminal
 }
@@ -221,7 +217,7 @@ async fn a_source_that_stops_in_the_middle_is_told_and_gone_on_with() {
     terminal.types("\r");
     assert_eq!(terminal.ends(), 0);
     assert!(terminal.contents().contains("The replication stopped at"), "{}", terminal.contents());
-    assert!(!terminal.stream().contains(&password(&from)));
+    assert!(!terminal.stream().contains(password(&from)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,7 +226,7 @@ async fn watch_opens_a_dashboard_that_outlives_a_restart_of_the_source() {
     let from = server.settings();
     prepare(&from, "SELECT pg_create_logical_replication_slot('orphan', 'pgoutput')");
     let uri = uri(&from);
-    let mut terminal = Terminal::start(&["watch", &uri, "--ascii"], &[("PGPASSWORD", &password(&from))]);
+    let mut terminal = Terminal::start(&["watch", &uri, "--ascii"], &[("PGPASSWORD", password(&from))]);
     terminal.wait_for("orphan");
     terminal.wait_for("DETACHED");
     let ascii = terminal.contents();

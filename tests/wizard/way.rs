@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use crate::support::program::password;
 use crate::support::pty::Terminal;
-use crate::support::{destination, psql, source};
+use crate::support::{self, destination, psql, source};
 use walpilot::connection::{Secret, Settings};
 
 const F6: &str = "\u{1b}[17~";
@@ -87,7 +88,7 @@ async fn from_the_first_field_to_the_dashboard() {
     assert_eq!(terminal.ends(), 0);
     let text = terminal.contents();
     assert!(text.contains("The replication stopped at"), "{text}");
-    for secret in ["S3NT1NEL", &password(&admin), &password(&to_settings)] {
+    for secret in ["S3NT1NEL", password(&admin), password(&to_settings)] {
         assert!(secret.is_empty() || !terminal.stream().contains(secret), "a password was drawn");
     }
 }
@@ -132,7 +133,7 @@ async fn a_role_that_does_not_exist_is_made_by_an_administrator_on_the_way() {
     assert_eq!(psql(&absent, "SELECT current_user, count(*) FROM orders"), "reader|0");
     terminal.types("\u{11}");
     assert_eq!(terminal.ends(), 0);
-    for secret in ["S3NT1NEL", &password(&admin)] {
+    for secret in ["S3NT1NEL", password(&admin)] {
         assert!(!terminal.stream().contains(secret), "a password was drawn");
     }
 }
@@ -169,7 +170,7 @@ async fn a_role_without_login_gets_it_and_a_wrong_password_is_named_after_the_sc
     terminal.wait_for("The role has to be able to log in before replication can start");
     psql(&admin, "ALTER ROLE reader PASSWORD 'S3NT1NEL'");
     // Enter tries again, as often as it takes.
-    crate::support::await_until("the role logs in", async || {
+    support::await_until("the role logs in", async || {
         let there = terminal.contents().contains("Where the rows go");
         if !there {
             terminal.types("\r");
@@ -233,15 +234,10 @@ async fn what_the_setup_makes_beyond_what_is_missing_is_chosen_applied_and_saved
     assert!(saved.contains(setup) && !saved.contains("S3NT1NEL"), "{saved}");
     // The command line goes on from there: after the way back the same script is written again.
     psql(&admin, "SELECT pg_drop_replication_slot('walpilot_slot'); DROP PUBLICATION walpilot_publication");
-    let again = crate::support::walpilot(["script", "--profile", "shop"])
-        .env("XDG_CONFIG_HOME", home)
-        .env("PGPASSWORD", "S3NT1NEL");
+    let again =
+        support::walpilot(["script", "--profile", "shop"]).env("XDG_CONFIG_HOME", home).env("PGPASSWORD", "S3NT1NEL");
     let script = again.run().await.expect_code(0).stdout;
     assert!(script.contains("FOR ALL TABLES"), "{script}");
-}
-
-fn password(settings: &Settings) -> String {
-    settings.password.as_ref().map_or_else(String::new, |password| password.reveal().to_owned())
 }
 
 /// Types host, port, database, user and password, the last without Enter.
@@ -262,7 +258,7 @@ async fn until_equal(one: &Settings, other: &Settings, sql: &str) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    assert!(tokio::time::timeout(crate::support::PATIENCE, equal).await.is_ok(), "{sql} never agreed");
+    assert!(tokio::time::timeout(support::PATIENCE, equal).await.is_ok(), "{sql} never agreed");
 }
 
 fn exists(settings: &Settings) -> bool {

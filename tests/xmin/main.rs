@@ -13,7 +13,7 @@ mod resume;
 mod rows;
 
 use replicating::{Pair, execute};
-use support::program::{Outcome, Walpilot, uri, walpilot};
+use support::program::{Outcome, Walpilot};
 use walpilot::connection::Settings;
 
 /// Two servers with PostgreSQL's own defaults: this method needs neither a publication nor `wal_level = logical`.
@@ -25,11 +25,7 @@ async fn pair(schema: &str) -> Pair {
 
 /// `walpilot run` between any two databases.
 fn between(from: &Settings, to: &Settings, more: &[&str]) -> Walpilot {
-    let password = |s: &Settings| s.password.as_ref().map_or(String::new(), |word| word.reveal().to_owned());
-    let (from_uri, to_uri) = (uri(from), uri(to));
-    let mut args = vec!["run", "--from", &from_uri, "--to", &to_uri, "--method", "xmin"];
-    args.extend(more);
-    walpilot(args).password(from).env("WALPILOT_TO_PASSWORD", &password(to))
+    replicating::between(from, to, &[&["--method", "xmin"], more].concat())
 }
 
 /// Another database of the same server, made empty.

@@ -4,14 +4,12 @@
 //! lasts. When a connection breaks, the next attempt takes the truth from the destination, as after a kill.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::pass::{Ended, Pass};
 use super::snapshot::Source;
@@ -19,10 +17,9 @@ use super::state;
 use crate::replication::checkpoint::{self, Backend};
 use crate::replication::destination::Destination;
 use crate::replication::halt::Halt;
-use crate::replication::journal;
-use crate::replication::patience::{FAREWELL, Patience};
+use crate::replication::journal::Journal;
+use crate::replication::patience::Patience;
 use crate::replication::prepare::own;
-use crate::replication::presence;
 use crate::replication::progress::{Phase, Progress, Teller};
 use crate::replication::run::{RunError, RunOptions, Summary};
 
@@ -45,8 +42,7 @@ pub(in crate::replication) async fn run(
         tell: &tell,
         stop: &stop,
         started: false,
-        journal: None,
-        gone: Arc::default(),
+        journal: Journal::default(),
         left: None,
         ours: None,
         told: HashSet::new(),
@@ -54,10 +50,10 @@ pub(in crate::replication) async fn run(
     let mut patience = Patience::new();
     loop {
         let began = now();
-        let gone = Arc::clone(&run.gone);
+        let gone = run.journal.gone();
         let outcome = tokio::select! {
             outcome = run.attempt() => outcome,
-            () = gone.notified() => Err(presence::gone()),
+            halt = gone => Err(halt),
         };
         let halt = match outcome {
             Ok(Ended::Stopped) | Err(Halt::Stopped) => break,
@@ -88,9 +84,7 @@ pub(in crate::replication) async fn run(
     }
     progress.send_modify(|progress| progress.phase = Phase::Stopping);
     let state = progress.borrow().clone();
-    if run.journal.take().is_some() {
-        let _ = timeout(FAREWELL, journal::close(&options.destination, &options.profile.slot, &state)).await;
-    }
+    run.journal.end(&options.destination, &options.profile.slot, &state).await;
     Ok(Summary { checkpoint: state.checkpoint, progress: state })
 }
 
@@ -107,9 +101,7 @@ struct Run<'a> {
     stop: &'a CancellationToken,
     /// Both sides have been reached and checked once.
     started: bool,
-    journal: Option<AbortOnDropHandle<()>>,
-    /// Told when the destination has vanished.
-    gone: Arc<Notify>,
+    journal: Journal,
     /// The session that owned the destination last.
     left: Option<Backend>,
     /// The destination with its lock.
@@ -141,12 +133,7 @@ impl Run<'_> {
         let Some(destination) = self.ours.as_ref() else { return Err(Halt::Stopped) };
         let source = Source::open(&options.profile.source).await?;
         self.started = true;
-        self.journal.get_or_insert_with(|| {
-            let slot = options.profile.slot.clone();
-            let gone = Arc::clone(&self.gone);
-            let keep = journal::keep(options.destination.clone(), slot, self.progress.subscribe(), gone);
-            AbortOnDropHandle::new(tokio::spawn(keep))
-        });
+        self.journal.begin(&options.destination, &options.profile.slot, self.progress);
         let pass = Pass {
             profile: &options.profile,
             options: &options.xmin,
