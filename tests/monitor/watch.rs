@@ -434,6 +434,7 @@ async fn tables_stand_in_the_text_and_their_changes_in_the_stream() {
     let settings = source.settings();
     execute(&settings, SCHEMA).await;
     execute(&settings, "INSERT INTO public.orders SELECT g, 'x' FROM generate_series(1, 1700) g").await;
+    counted(&settings, 1700).await;
     execute(&settings, "ANALYZE").await;
     let once = walpilot(["watch", &uri(&settings), "--once", "--publication", "p"]).password(&settings);
     let text = once.run().await.expect_code(0).stdout;
